@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
-from types import TracebackType
-from typing import Any, TypeVar
+from types import ModuleType
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,12 +22,15 @@ COORDINATES_WORTH_A_BUILD = 1 << 17
 
 ProgressReport = _capi.ProgressReport
 Self = TypeVar("Self", bound="Closeable")
+Result = TypeVar("Result")
 
 
 class Closeable:
     """Something that holds a handle of the library: a context manager that frees it when it is left."""
 
     _noun = "tree"  # in messages
+    #: The functions of the binding for it.
+    _functions: ClassVar[ModuleType]
 
     def __init__(self) -> None:
         self._handle: _capi.Handle | None = None
@@ -52,6 +56,15 @@ class Closeable:
             raise ValueError(f"{self._noun}: is closed")
         return self._handle
 
+    def _call(
+        self, function: Callable[..., Result], *arguments: Any, n_threads: int | None = None, **how: Any
+    ) -> Result:
+        """Call a function of the binding for the handle, with the threads of the call or of the settings."""
+        return function(self._open(), *arguments, n_threads=threads(n_threads), **how)
+
+    def _info(self) -> Any:
+        return self._functions.get_info(self._open())
+
     def close(self) -> None:
         """Free the memory. Arrays that were exported stay valid."""
         if self._owner is not None:
@@ -61,9 +74,7 @@ class Closeable:
     def __enter__(self: Self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,8 +19,6 @@ from ._scores import largest_reported
 class Tree(_calls.Closeable):
     """Points that searches find: how many there are, the nearest of them, files of them, and copies."""
 
-    #: The functions of the binding for such trees.
-    _functions: ClassVar[ModuleType]
     #: The type in which it keeps points, and reports distances.
     _dtype: np.dtype[Any]
 
@@ -49,9 +46,6 @@ class Tree(_calls.Closeable):
     @abstractmethod
     def _described(self) -> str:
         """Values of its repr after its size."""
-
-    def _info(self) -> Any:
-        return self._functions.get_info(self._open())
 
     # Searches
 
@@ -110,14 +104,12 @@ class Tree(_calls.Closeable):
 
     def _save(self, path: _files.PathLike, sections: _files.Arrays, progress: ProgressReport | None = None) -> None:
         """Write a file with sections of the caller."""
-        handle, sections = self._open(), {**self._settings(), **sections}
-        threads = _calls.threads(None)
-        self._functions.save(handle, _arguments.path(path), sections, n_threads=threads, progress=progress)
+        sections = {**self._settings(), **sections}
+        self._call(self._functions.save, _arguments.path(path), sections, progress=progress)
 
     def _file(self) -> _files.File:
         """The file in memory."""
-        data = self._functions.encode(self._open(), self._settings(), n_threads=_calls.threads(None))
-        return _files.File(data)
+        return _files.File(self._call(self._functions.encode, self._settings()))
 
     @abstractmethod
     def _opening(self) -> tuple[Any, ...]:

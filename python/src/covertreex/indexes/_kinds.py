@@ -157,7 +157,7 @@ class HNSW(VectorIndex):
 
     def optimize(self) -> None:
         """Store vectors that are near in the graph near in memory. Answers stay the same."""
-        indexes.optimize(self._open(), n_threads=_calls.threads(None))
+        self._call(indexes.optimize)
 
 
 def load(

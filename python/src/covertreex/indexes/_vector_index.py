@@ -54,6 +54,7 @@ class VectorIndex(_calls.Closeable):
     """
 
     _noun = "index"
+    _functions: ClassVar = indexes
     _kind: ClassVar[int]
     _kinds: ClassVar[dict[int, type[VectorIndex]]] = {}
     #: Options of the library that are the kind's own, and those that a search may change.
@@ -186,7 +187,6 @@ class VectorIndex(_calls.Closeable):
         KeyError, IndexError
             Over a store: for an id that it does not have; for a slot that is free, or has never been.
         """
-        threads = _calls.threads(n_threads)
         with self._changing:
             given, arriving = self._arriving(ids, vectors, slots)
             count, before = len(arriving), self._ids
@@ -194,7 +194,7 @@ class VectorIndex(_calls.Closeable):
             # Searches that see the new vectors find their ids.
             self._ids = after
             try:
-                first = indexes.add(self._open(), keys, arriving, n_threads=threads, progress=progress)
+                first = self._call(indexes.add, keys, arriving, n_threads=n_threads, progress=progress)
             except BaseException:
                 # An interrupt may come when all is done.
                 if keys is not None and not self._has(keys[:1]):
@@ -228,14 +228,13 @@ class VectorIndex(_calls.Closeable):
         Parameters and errors are the same as for :meth:`add`; an unknown id raises KeyError. Over a store, and without
         `slots`, the new vectors are the current vectors of the ids in the store.
         """
-        threads = _calls.threads(n_threads)
         with self._changing:
             given = _ids.gathered(ids)
             keys = self._ids.known(given, distinct=True)
             _, arriving = self._arriving(given, vectors, slots)
             _same_length(keys, len(arriving))
             with _ids.missing():
-                indexes.update(self._open(), keys, arriving, n_threads=threads, progress=progress)
+                self._call(indexes.update, keys, arriving, n_threads=n_threads, progress=progress)
 
     def _arriving(
         self, ids: Any, vectors: ArrayLike | None, slots: ArrayLike | None
@@ -261,12 +260,11 @@ class VectorIndex(_calls.Closeable):
 
         KeyError for an unknown id, ValueError for one that is given twice, TypeError for a value that cannot be one.
         """
-        threads = _calls.threads(None)
         with self._changing:
             keys = self._ids.known(_ids.gathered(ids, in_order=False), distinct=True)
             try:
                 with _ids.missing():
-                    indexes.remove(self._open(), keys, n_threads=threads)
+                    self._call(indexes.remove, keys)
             except BaseException:
                 # An interrupt may come when all is done.
                 if len(keys) and not self._has(keys[:1]):
@@ -282,7 +280,7 @@ class VectorIndex(_calls.Closeable):
 
     def rebuild(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> None:
         """Build the structure again from the current vectors."""
-        indexes.rebuild(self._open(), n_threads=_calls.threads(n_threads), progress=progress)
+        self._call(indexes.rebuild, n_threads=n_threads, progress=progress)
 
     # Searches
 
@@ -368,8 +366,7 @@ class VectorIndex(_calls.Closeable):
         a store; of these the file has slots, and hashes by which it is known that the store has the same vectors still.
         """
         with self._changing:
-            handle, sections, threads = self._open(), self._ids.encoded(), _calls.threads(None)
-            indexes.save(handle, _arguments.path(path), sections, n_threads=threads, progress=progress)
+            self._call(indexes.save, _arguments.path(path), self._ids.encoded(), progress=progress)
 
     @classmethod
     def load(
@@ -417,12 +414,9 @@ class VectorIndex(_calls.Closeable):
 
     def _file(self) -> _files.File:
         """The file in memory, without ids."""
-        return _files.File(indexes.encode(self._open(), {}, n_threads=_calls.threads(None)))
+        return _files.File(self._call(indexes.encode, {}))
 
     # Calls of the library
-
-    def _info(self) -> Any:
-        return indexes.get_info(self._open())
 
     def _keys(self) -> NDArray[np.int64]:
         """Numbers of all ids, in the order in which their vectors were added."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _arguments, _arrays, _calls, _files, kernels
+from .. import _arguments, _arrays, _files, kernels
 from .._calls import ProgressReport
 from .._capi import CoverTreeError, Owner, residuals
 from .._capi.callbacks import CallbackKernel
@@ -122,19 +122,16 @@ class ResidualProcess(Tree):
     # Calls of the library
 
     def _features(self, new: NDArray[np.float64], name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        handle, n_features, threads = self._open(), self._info().n_features, _calls.threads(None)
-        return residuals.features(handle, new, n_features, n_threads=threads, kernel=self._callback, name=name)
+        return self._call(residuals.features, new, self._info().n_features, kernel=self._callback, name=name)
 
     def _extend(self, new: NDArray[np.float64], n_threads: int | None, progress: ProgressReport | None) -> Owner:
-        threads = _calls.threads(n_threads)
-        return residuals.extend(self._open(), new, n_threads=threads, progress=progress, kernel=self._callback)
+        return self._call(residuals.extend, new, n_threads=n_threads, progress=progress, kernel=self._callback)
 
     def _distances(
         self, rows: NDArray[np.int64], others: NDArray[np.int64], n_threads: int | None
     ) -> NDArray[np.float64]:
         """Distances of points from others, (q, c); infinity where an index is -1."""
-        threads = _calls.threads(n_threads)
-        return residuals.distances(self._open(), rows, others, n_threads=threads, kernel=self._callback)
+        return self._call(residuals.distances, rows, others, n_threads=n_threads, kernel=self._callback)
 
     def _nearest_of_candidates(
         self, k: int, candidates: int, *, queries: ArrayLike | None, n_threads: int | None, **flags: Any

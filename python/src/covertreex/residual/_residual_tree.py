@@ -140,10 +140,7 @@ class ResidualTree(ResidualProcess):
         residuals.own_features(self._open(), p=p)
         return p
 
-    @property
-    def p_diag(self) -> NDArray[np.float64]:
-        """Another name of :attr:`residual_variance`."""
-        return self.residual_variance
+    p_diag = residual_variance
 
     @property
     def build_time(self) -> float:
@@ -198,7 +195,7 @@ class ResidualTree(ResidualProcess):
             return self._euclidean_tree().validate(n_threads=n_threads, progress=progress)
         owner = self._correlation_tree()._owner
         assert owner is not None
-        residuals.validate_tree(self._open(), owner.handle, n_threads=_calls.threads(n_threads), progress=progress)
+        self._call(residuals.validate_tree, owner.handle, n_threads=n_threads, progress=progress)
         return True
 
     def find_duplicates(self, tol: float = 0.0) -> DuplicateGroups:
@@ -221,7 +218,7 @@ class ResidualTree(ResidualProcess):
     def insert(
         self, points: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
     ) -> NDArray[np.int64]:
-        """Add points, as :meth:`CoverTree.insert`. Inducing points and kernel stay. Errors are as of :meth:`features`."""
+        """Add points, as :meth:`CoverTree.insert`; the process stays. Errors are the same as of :meth:`features`."""
         new = _arrays.points(points, "points", dtype=FLOAT64)
         self._adopt(self._extend(new, n_threads, progress))
         first = self.n_points
@@ -362,13 +359,10 @@ class ResidualTree(ResidualProcess):
         with _arguments.renamed(points="queries"):
             if _arguments.choice(cond, "cond", ("train", "all")) == "train":
                 return self.knn(k, queries=points, **options)
-            with self._extended(points, n_threads) as both:
+            longer = self._extend(points, n_threads, None)
+            with self._of_same_process(longer, np.concatenate([self._coords, points])) as both:
                 rows = np.arange(self.n_points, both.n_points)
                 return both.knn(k, queries=rows, predecessor_mode=True, **options)
-
-    def _extended(self, new: NDArray[np.float64], n_threads: int | None) -> ResidualTree:
-        """Another tree, with more points."""
-        return self._of_same_process(self._extend(new, n_threads, None), np.concatenate([self._coords, new]))
 
     def with_points(
         self, points: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
@@ -378,8 +372,8 @@ class ResidualTree(ResidualProcess):
         So features are the same to the bit wherever they are made. Errors are as of :meth:`features`.
         """
         others = _arrays.points(points, "points", dtype=FLOAT64)
-        owner = partitions.residual_with_points(
-            self._open(), others, n_threads=_calls.threads(n_threads), progress=progress, kernel=self._callback
+        owner = self._call(
+            partitions.residual_with_points, others, n_threads=n_threads, progress=progress, kernel=self._callback
         )
         return self._of_same_process(owner, others)
 

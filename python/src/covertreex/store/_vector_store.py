@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -60,6 +60,7 @@ class VectorStore(_calls.Closeable):
     """
 
     _noun = "store"
+    _functions: ClassVar = stores
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -173,8 +174,8 @@ class VectorStore(_calls.Closeable):
             raise ValueError(f"ids: expected one for each of {len(rows)} vectors, got {len(given)}")
         keys = keys_of(given)
         names, ends = names_of(given, keys)
-        threads, brief = _calls.threads(None), len(rows) * max(self.dim, _LOOKED_UP) < _QUICK
-        return stores.add(self._open(), keys, names, ends, rows, n_threads=threads, progress=progress, brief=brief)
+        brief = len(rows) * max(self.dim, _LOOKED_UP) < _QUICK
+        return self._call(stores.add, keys, names, ends, rows, progress=progress, brief=brief)
 
     def remove(self, id: Id) -> None:
         """Remove an id; the vector is removed with its last id. KeyError for an unknown id."""
@@ -183,9 +184,8 @@ class VectorStore(_calls.Closeable):
     def remove_batch(self, ids: Iterable[Id]) -> None:
         """Remove ids, all or none. KeyError for an id that is unknown, or is given twice."""
         keys = keys_of(listed(ids, in_order=False))
-        threads, brief = _calls.threads(None), len(keys) * _LOOKED_UP < _QUICK
         with _ids.missing():
-            stores.remove(self._open(), keys, n_threads=threads, brief=brief)
+            self._call(stores.remove, keys, brief=len(keys) * _LOOKED_UP < _QUICK)
 
     # Contents
 
@@ -316,24 +316,18 @@ class VectorStore(_calls.Closeable):
 
         Readers and the writer continue during the copy. The copy has the permissions of the store.
         """
-        self._maintain(stores.snapshot, progress, _arguments.path(path))
+        self._call(stores.snapshot, _arguments.path(path), progress=progress)
 
     def check(self, *, progress: ProgressReport | None = None) -> None:
         """Compare rows with their hashes and the catalogue with its checksums; CoverTreeError names a difference."""
-        self._maintain(stores.verify, progress)
+        self._call(stores.verify, progress=progress)
 
     def compact(self, *, progress: ProgressReport | None = None) -> None:
         """Return the memory, or the disk space, of free rows to the system. Slots do not change.
 
         On disk, all changes survive a power failure afterwards, whatever ``sync`` is.
         """
-        self._maintain(stores.compact, progress)
-
-    def _maintain(self, function: Any, progress: ProgressReport | None, *arguments: Any) -> None:
-        function(self._open(), *arguments, n_threads=_calls.threads(None), progress=progress)
-
-    def _info(self) -> Any:
-        return stores.get_info(self._open())
+        self._call(stores.compact, progress=progress)
 
     @staticmethod
     def _check(status: int, **names: str) -> None:

@@ -106,8 +106,7 @@ class CoverTree(Tree):
         it, as one batch. The arrays are read-only, later changes of the tree do not touch them, and they stay valid
         when it is closed.
         """
-        handle, threads = self._open(), _calls.threads(n_threads)
-        return show_arrays(trees.export(handle, n_threads=threads, progress=progress))
+        return show_arrays(self._call(trees.export, n_threads=n_threads, progress=progress))
 
     def validate(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> bool:
         """Check every rule of the search structure and of the cover tree, which is built if there is none yet.
@@ -119,7 +118,7 @@ class CoverTree(Tree):
         CoverTreeError
             Where a rule is broken; the message names the first pair of points that breaks it.
         """
-        trees.validate(self._open(), n_threads=_calls.threads(n_threads), progress=progress)
+        self._call(trees.validate, n_threads=n_threads, progress=progress)
         return True
 
     # Changes
@@ -136,8 +135,8 @@ class CoverTree(Tree):
             Their dataset indices, which follow all that were given before.
         """
         array = _arrays.points(points, "points", dtype=self.dtype)
-        threads, brief = _calls.threads(n_threads), self._is_changed_briefly(len(array))
-        first = trees.insert(self._open(), array, n_threads=threads, progress=progress, brief=brief)
+        brief = self._is_changed_briefly(len(array))
+        first = self._call(trees.insert, array, n_threads=n_threads, progress=progress, brief=brief)
         return np.arange(first, first + len(array))
 
     @recorded("remove")
@@ -157,8 +156,8 @@ class CoverTree(Tree):
             For an index that the tree does not have; nothing is removed then.
         """
         gone = _arrays.indices(indices, "indices", one=True)
-        threads, brief = _calls.threads(n_threads), self._is_changed_briefly(len(gone))
-        trees.remove(self._open(), gone, n_threads=threads, progress=progress, brief=brief)
+        brief = self._is_changed_briefly(len(gone))
+        self._call(trees.remove, gone, n_threads=n_threads, progress=progress, brief=brief)
 
     # Searches
 
@@ -291,8 +290,7 @@ class CoverTree(Tree):
 
     def _points(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         """Coordinates of points by their dataset indices."""
-        rows = np.ascontiguousarray(indices, np.int64)
-        return trees.points(self._open(), rows, self.dim, self.dtype, n_threads=_calls.threads(None))
+        return self._call(trees.points, np.ascontiguousarray(indices, np.int64), self.dim, self.dtype)
 
     def _is_searched_briefly(self, rows: Rows) -> bool:
         n_rows = count(rows)
