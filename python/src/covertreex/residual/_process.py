@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _arguments, _arrays, _files, kernels
+from .. import _arguments, _arrays, _calls, _files, kernels
 from .._calls import ProgressReport
 from .._capi import CoverTreeError, Owner, residuals
 from .._capi.callbacks import CallbackKernel
@@ -19,7 +19,8 @@ from .._tree_base import Tree
 from ..kernels import Stationary
 from ..tree import CoverTree
 from ..tree._options import resolve_engine, tree_options
-from ._inputs import FLOAT64, Inputs, KernelLike, chosen_seed
+from . import _inducing
+from ._inputs import DEFAULT_INDUCING, FLOAT64, KernelLike, chosen_seed
 
 # The section of a file in which this package keeps its own settings.
 _SETTINGS = "covertreex.settings"
@@ -38,7 +39,7 @@ class ResidualProcess(Tree):
 
     # Building
 
-    def _inputs(
+    def _begin(
         self,
         points: ArrayLike,
         kernel: KernelLike,
@@ -47,7 +48,7 @@ class ResidualProcess(Tree):
         engine: str | None = None,
         order: str | None = None,
         seed: int | None = None,
-    ) -> Inputs:
+    ) -> None:
         """Check and set the inputs that both ways of building have."""
         self._coords = _arrays.points(points, "points", dtype=FLOAT64)
         if cover_tree_metric is None:
@@ -59,11 +60,61 @@ class ResidualProcess(Tree):
         self.kernel = kernels.checked(kernel)
         self._callback = None if isinstance(self.kernel, Stationary) else CallbackKernel(self.kernel)
         self._check_engine()
-        return Inputs(self._coords, self.kernel, self._callback)
 
     def _check_engine(self) -> None:
         if self.engine == "hybrid" and self._callback is not None:
             raise ValueError("kernel: engine='hybrid' needs one of covertreex.kernels, as Numba cannot call back")
+
+    def _chosen_inducing(
+        self, count: int | None, points: ArrayLike | str | None, n_threads: int | None, progress: ProgressReport | None
+    ) -> NDArray[np.float64]:
+        """Inducing points, shape (m, dim): those that were given, or some of the points."""
+        n, dim = self._coords.shape
+        settings = active_config().residual
+        if points is None:
+            points = settings.inducing_points
+        if not isinstance(points, str):
+            if count is not None:
+                raise ValueError(
+                    "n_inducing: cannot be combined with an array of inducing_points, which has its own length"
+                )
+            given = np.ascontiguousarray(_arrays.points(points, "inducing_points", dtype=FLOAT64))
+            if len(given) and given.shape[1] != dim:
+                raise ValueError(f"inducing_points: expected {dim} columns, got {given.shape[1]}")
+            return given
+        if count is None:
+            count = min(DEFAULT_INDUCING if settings.n_inducing is None else settings.n_inducing, n)
+        count = _arrays.integer(count, "n_inducing", minimum=0, maximum=n)
+        if count == 0:
+            return np.empty((0, dim))
+        over = self._scale(self._coords)
+        chosen = _inducing.choose(over, count, method=points, seed=self.seed, n_threads=n_threads, progress=progress)
+        return np.ascontiguousarray(self._coords[chosen])
+
+    def _given_features(
+        self, v_matrix: ArrayLike, p_diag: ArrayLike, kernel_diag: ArrayLike | None
+    ) -> residuals.GivenFeatures:
+        v, n = _arrays.points(v_matrix, "v_matrix"), self.n_points
+        if len(v) != n:
+            raise ValueError(f"v_matrix: expected {n} rows, one for each point, got {len(v)}")
+        p = np.ascontiguousarray(_arrays.of_shape(p_diag, "p_diag", (n,)), FLOAT64)
+        if kernel_diag is not None:
+            kernel_diag = np.ascontiguousarray(_arrays.of_shape(kernel_diag, "kernel_diag", (n,)), FLOAT64)
+        return residuals.GivenFeatures(v, p, kernel_diag)
+
+    def _build(self, n_threads: int | None, progress: ProgressReport | None, **given: Any) -> None:
+        """Build V and p of inducing points and a jitter, or load given ones."""
+        settings = active_config().residual
+        kernel: residuals.AnyKernel | None = self._callback
+        if isinstance(self.kernel, Stationary):
+            lengthscale = np.atleast_1d(np.asarray(self.kernel.lengthscale, np.float64))
+            kernel = residuals.LibraryKernel(self.kernel.shape, self.kernel.variance, lengthscale)
+        assert kernel is not None
+        owner = residuals.build(
+            self._coords, kernel, n_threads=_calls.threads(n_threads), block_size=settings.block_size or 0,
+            tau=settings.tau or 0.0, progress=progress, **given,
+        )  # fmt: skip
+        self._adopt(owner)
 
     def _share_process(self, other: ResidualProcess) -> None:
         """Have the process and the options of another tree, and no structures yet."""

@@ -50,14 +50,11 @@ class ResidualTree(ResidualProcess):
         progress: ProgressReport | None = None,
     ) -> None:
         super().__init__()
-        inputs = self._inputs(
-            points, kernel, cover_tree_metric=cover_tree_metric, engine=engine, order=order, seed=seed
-        )
-        self._inducing = inputs.choose_inducing(
-            n_inducing, inducing_points, self.seed, n_threads, _calls.part(progress, 0, 0.2)
-        )
-        jitter = active_config().residual.jitter if jitter is None else jitter
-        self._adopt(inputs.build(self._inducing, jitter, n_threads, _calls.part(progress, 0.2, 1)))
+        self._begin(points, kernel, cover_tree_metric=cover_tree_metric, engine=engine, order=order, seed=seed)
+        choose, build = _calls.part(progress, 0, 0.2), _calls.part(progress, 0.2, 1)
+        self._inducing = self._chosen_inducing(n_inducing, inducing_points, n_threads, choose)
+        jitter = _arguments.number(active_config().residual.jitter if jitter is None else jitter, "jitter")
+        self._build(n_threads, build, inducing=self._inducing, jitter=jitter)
 
     @classmethod
     def from_features(
@@ -106,8 +103,8 @@ class ResidualTree(ResidualProcess):
         progress: ProgressReport | None,
         **options: Any,
     ) -> None:
-        inputs = self._inputs(points, **options)
-        self._adopt(inputs.build_given(*given, n_threads, progress))
+        self._begin(points, **options)
+        self._build(n_threads, progress, features=self._given_features(*given))
 
     # Description
 
