@@ -93,8 +93,7 @@ class MappedTree:
         **options: Any,
     ) -> MappedTree:
         """Build one in a folder, which is made; see :func:`covertreex.cover_tree`."""
-        if progress is not None:
-            _arguments.function(progress, "progress")
+        report = _report(progress)
         _arguments.path(folder, "folder")
         n, dim = points.shape
         size = _PARTITION if partition_size is None else _arrays.integer(partition_size, "partition_size", minimum=1)
@@ -102,18 +101,16 @@ class MappedTree:
         kept = wanted or _arrays.float_dtype(points.dtype)
         # Wrong options are refused before the points are read, which may take hours.
         CoverTree(np.zeros((1, dim), kept), dtype=kept, **options).close()
-        report = progress or (lambda share: None)
         n_partitions = -(-n // size)
         with filling(folder) as (target, tag):
             paths = [partition_path(target, tag, number) for number in range(n_partitions)]
             curve = _cut(points, n_partitions, kept, lambda share: report(0.2 * share))
             _split(points, curve, paths, kept, lambda share: report(0.2 + 0.2 * share))
-            extents, seals = [], []
+            built = []
             for number, path in enumerate(paths):
-                extent, seal = _build(path, dim, kept, options)
-                extents.append(extent)
-                seals.append(seal)
+                built.append(_build(path, dim, kept, options))
                 report(0.4 + 0.6 * (number + 1) / n_partitions)
+            extents, seals = map(list, zip(*built))
             # The manifest makes it a tree, so it is written last.
             Manifest(tag, _files.TREE, kept, Layout.of(curve, extents), seals).save(target)
         return cls(target)
@@ -142,12 +139,10 @@ class MappedTree:
             A folder for ``indices.npy`` and ``distances.npy``; results are then mapped from there.
         """
         k = _arrays.integer(k, "k", minimum=1)
-        if progress is not None:
-            _arguments.function(progress, "progress")
+        report = _report(progress)
         if out is not None:
             _arguments.path(out, "out")
         n_rows, blocks = self._blocks(queries, predecessor_mode, exclude_self)
-        report = progress or (lambda share: None)
         done = 0
         with _Results(n_rows, k, self.dtype, return_distances, out) as results:
             for asked, home in blocks:
@@ -162,12 +157,7 @@ class MappedTree:
             return results.arrays()
 
     def radius(
-        self,
-        r: float,
-        *,
-        queries: ArrayLike,
-        return_distances: bool = False,
-        n_threads: int | None = None,
+        self, r: float, *, queries: ArrayLike, return_distances: bool = False, n_threads: int | None = None
     ) -> Neighbors:
         """Find all points within a radius of new points, as :meth:`CoverTree.radius`."""
         r = _arguments.number(r, "r", minimum=0)
@@ -305,8 +295,12 @@ class _Results:
                 self._piece(name, number).unlink()
 
 
+def _report(progress: ProgressReport | None) -> ProgressReport:
+    return (lambda share: None) if progress is None else _arguments.function(progress, "progress")
+
+
 def _nothing(kind: np.dtype[Any]) -> float:
-    """Return the value for a missing neighbour."""
+    """The value for a missing neighbour."""
     return -1 if kind.kind == "i" else np.inf
 
 

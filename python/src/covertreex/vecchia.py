@@ -212,11 +212,10 @@ def neighbors(
 
 
 def _input_hash(kernel: KernelLike, inputs: tuple[NDArray[Any] | None, ...], results: tuple[NDArray[Any], ...]) -> str:
-    """A digest of the inputs that conditioning sets were computed from; see :class:`ConditioningSets`.
+    """The ``input_hash`` of conditioning sets.
 
-    A kernel of this package is its class and its numbers. Nothing can be read off any other callable: two may have one
-    ``repr``, and the ``repr`` of a function is another one in each process. Such a kernel is known by its values, and
-    so by the results: neighbours and distances follow from the values and the rest, and from nothing else.
+    Nothing can be read off a callable: two may have one ``repr``, and that of a function differs between processes. So
+    a kernel that is not of this package is known by the results, which follow from its values and the other inputs.
     """
     digest = hashlib.sha256()
     of_kernel: tuple[NDArray[Any], ...]

@@ -40,11 +40,10 @@ class IndexStats:
 class VectorIndex(_calls.Closeable):
     """The base class of all indexes.
 
-    Vectors are float32 of one dimension and have an *id* each: an integer, text, or anything else that is hashable and
-    no number (``uuid.UUID``, ``bytes``, a tuple in a list). NumPy's integers and strings become Python's. Booleans,
-    floats and None are not ids. While all ids are int64, results are arrays of int64; otherwise they are arrays of
-    objects. If a call accepts several ids, they may come in any iterable: an array, a pandas Series or Index, a view
-    of a dictionary, a generator. Text is always one id. A set is refused where order matters.
+    Vectors are float32 of one dimension and have an *id* each, or several in any iterable, as in a
+    :class:`covertreex.VectorStore`. Here an id may be any object that is hashable and no number, such as ``bytes``, or
+    a tuple in a list. Text is always one id. While all ids are int64, results are arrays of int64; otherwise they are
+    arrays of objects.
 
     Searches run in several threads at once, and with the GIL free; a change waits for them to end, and they for it. A
     change that fails leaves the index as it was.
