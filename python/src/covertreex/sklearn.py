@@ -93,24 +93,23 @@ class _Neighbors(BaseEstimator):
             raise ValueError("n_jobs: expected a number other than 0, got 0")
         return n_jobs if n_jobs > 0 else min(_MOST_JOBS, max(1, (os.cpu_count() or 1) + 1 + n_jobs))
 
-    def _queries(self, X: ArrayLike | None) -> NDArray[Any] | None:
+    def _asked(self, X: ArrayLike | None) -> dict[str, Any]:
+        """Options of a search in the tree."""
         check_is_fitted(self)
-        if X is None:
-            return None
-        return validate_data(self, X, reset=False, dtype=_TYPES, order="C")
+        queries = None if X is None else validate_data(self, X, reset=False, dtype=_TYPES, order="C")
+        is_own, threads = queries is None, self._threads()
+        return {"queries": queries, "return_distances": True, "exclude_self": is_own, "n_threads": threads}
 
     def _nearest(self, X: ArrayLike | None, n_neighbors: int | None) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        queries = self._queries(X)
+        asked = self._asked(X)
         k = _arrays.integer(self.n_neighbors if n_neighbors is None else n_neighbors, "n_neighbors", minimum=1)
-        most = self.n_samples_fit_ - (queries is None)
+        most = self.n_samples_fit_ - asked["exclude_self"]
         if k > most:
             raise ValueError(
                 f"Expected n_neighbors <= n_samples_fit, but n_neighbors = {k}, n_samples_fit = {most}"
-                + (", without the sample itself" if queries is None else "")
+                + (", without the sample itself" if asked["exclude_self"] else "")
             )
-        indices, distances = self.tree_.knn(
-            k, queries=queries, return_distances=True, exclude_self=queries is None, n_threads=self._threads()
-        )
+        indices, distances = self.tree_.knn(k, **asked)
         return distances, indices
 
     def kneighbors(
@@ -138,11 +137,9 @@ class _Neighbors(BaseEstimator):
         return (distances, indices) if return_distance else indices
 
     def _within(self, X: ArrayLike | None, radius: float | None) -> Any:
-        queries = self._queries(X)
+        asked = self._asked(X)
         reach = _arguments.number(self.radius if radius is None else radius, "radius", minimum=0)
-        return self.tree_.radius(
-            reach, queries=queries, return_distances=True, exclude_self=queries is None, n_threads=self._threads()
-        )
+        return self.tree_.radius(reach, **asked)
 
     def radius_neighbors(
         self,

@@ -1,12 +1,11 @@
-"""The indexes of each kind, and the opening of their files."""
+"""The indexes of each kind."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _calls, _files
-from .._calls import ProgressReport
+from .. import _calls
 from .._capi import indexes
 from ..store import VectorStore
 from ._options import choice
@@ -158,24 +157,3 @@ class HNSW(VectorIndex):
     def optimize(self) -> None:
         """Store vectors that are near in the graph near in memory. Answers stay the same."""
         self._call(indexes.optimize)
-
-
-def load(
-    path: _files.PathLike,
-    *,
-    store: VectorStore | None = None,
-    mmap: bool = True,
-    verify: bool = False,
-    progress: ProgressReport | None = None,
-) -> VectorIndex:
-    """Open an index that was saved.
-
-    Parameters
-    ----------
-    store : VectorStore, optional
-        For an index over a store: that store or a snapshot of it, with the same vectors in the same slots. ValueError
-        if a slot is free, or has another vector now.
-    path, mmap, verify, progress
-        As for :func:`covertreex.load`.
-    """
-    return VectorIndex._of_file(_files.File.open(path, mmap=mmap, verify=verify, progress=progress), store)

@@ -377,7 +377,16 @@ class VectorIndex(_calls.Closeable):
         verify: bool = False,
         progress: ProgressReport | None = None,
     ) -> Self:
-        """Open a file that :meth:`save` wrote; parameters are the same as for :func:`covertreex.indexes.load`."""
+        """Open an index of this class that :meth:`save` wrote; of any class by ``covertreex.indexes.load``.
+
+        Parameters
+        ----------
+        store : VectorStore, optional
+            For an index over a store: that store or a snapshot of it, with the same vectors in the same slots.
+            ValueError if a slot is free, or has another vector now.
+        path, mmap, verify, progress
+            As for :func:`covertreex.load`.
+        """
         path = _arguments.path(path)
         index = VectorIndex._of_file(_files.File.open(path, mmap=mmap, verify=verify, progress=progress), store)
         if not isinstance(index, cls):

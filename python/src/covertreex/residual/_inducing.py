@@ -12,8 +12,6 @@ from .._calls import ProgressReport
 from .._capi.points import spread_sample
 from ..tree import CoverTree
 
-METHODS = ("random", "kmeans++", "cover-tree")
-
 
 def sample(n: int, count: int, seed: int | np.random.Generator) -> NDArray[np.int64]:
     """A sample of equal chances of the first ``n`` numbers, ascending: the same as in covertreex 0.4.x."""
@@ -45,4 +43,4 @@ def choose(
             arrays = tree.export_arrays(n_threads=n_threads, progress=export)
         highest = np.argsort(-arrays.levels.astype(np.int64), kind="stable")[:count]
         return np.sort(arrays.order[highest].astype(np.int64))
-    raise ValueError(f"inducing_points: expected one of {', '.join(METHODS)}, or an array, got {method!r}")
+    raise ValueError(f"inducing_points: expected one of random, kmeans++, cover-tree, or an array, got {method!r}")

@@ -74,17 +74,14 @@ class ResidualTree(ResidualProcess):
         Parameters
         ----------
         points : array_like, shape (n, dim)
-            Finite coordinates.
         v_matrix : array_like, shape (n, m)
             Whitened inducing features, float32 or float64.
         p_diag : array_like, shape (n,)
             Residual variances.
-        kernel : Kernel or callable
-            The covariance function.
         kernel_diag : array_like, shape (n,), optional
             ``k(x_i, x_i)``, if that is not the kernel's variance.
-        **options
-            ``cover_tree_metric``, ``engine``, ``order`` and ``seed`` of :func:`covertreex.cover_tree`.
+        kernel, **options
+            ``kernel``, ``cover_tree_metric``, ``engine``, ``order`` and ``seed`` of :func:`covertreex.cover_tree`.
         """
         made = object.__new__(cls)
         _calls.Closeable.__init__(made)
@@ -240,12 +237,10 @@ class ResidualTree(ResidualProcess):
 
         Parameters
         ----------
-        kernel : Kernel or callable
-            The new kernel.
+        kernel, jitter
+            As in :func:`covertreex.residual_tree`.
         n_inducing, inducing_points : optional
             New inducing points; by default this tree's stay.
-        jitter : float, optional
-            As in :func:`covertreex.residual_tree`.
         """
         if n_inducing is None and inducing_points is None:
             if self._inducing is None:
