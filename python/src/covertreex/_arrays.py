@@ -65,6 +65,11 @@ def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float32 if dtype in (np.float16, np.float32) else np.float64)
 
 
+def seed(value: Any) -> int:
+    """A seed of the library."""
+    return integer(value, "seed", minimum=0, maximum=2**64 - 1)
+
+
 def element_type(wanted: Any, name: str, kinds: tuple[np.dtype[Any], ...]) -> np.dtype[Any]:
     """One of some types of elements, by whatever name NumPy knows."""
     expected = f"{name}: expected {' or '.join(map(str, kinds))}"

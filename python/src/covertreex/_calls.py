@@ -37,10 +37,15 @@ class Closeable:
         self._owner: _capi.Owner | None = None
 
     @classmethod
-    def _holding(cls: type[Self], owner: _capi.Owner) -> Self:
-        """One around a handle that is there; the rest of it is the caller's to set."""
+    def _blank(cls: type[Self]) -> Self:
+        """One without a handle; the rest of it is the caller's to set."""
         made = object.__new__(cls)
         Closeable.__init__(made)
+        return made
+
+    @classmethod
+    def _holding(cls: type[Self], owner: _capi.Owner) -> Self:
+        made = cls._blank()
         made._adopt(owner)
         return made
 

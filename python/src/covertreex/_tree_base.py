@@ -25,14 +25,14 @@ class Tree(_calls.Closeable):
     # Properties
 
     @property
-    @abstractmethod
     def n_points(self) -> int:
-        """Points of the dataset."""
+        """Points that searches find."""
+        return int(self._info().n_points)
 
     @property
-    @abstractmethod
     def dim(self) -> int:
         """Coordinates of a point."""
+        return int(self._info().dim)
 
     def __len__(self) -> int:
         return self.n_points

@@ -65,7 +65,7 @@ def ordering(
         without structure in many dimensions (uniform in 20 or more) it is quadratic in n.
     """
     points = _arrays.points(points, "points", dtype=np.dtype(np.float64))
-    seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
+    seed = _arrays.seed(seed)
     _arguments.choice(method, "method", ORDERINGS)
     if not points.shape[1]:
         raise ValueError("points: expected at least 1 column, got 0")
@@ -190,7 +190,7 @@ def neighbors(
     kernel = checked(kernel)
     m = _arrays.integer(m, "m", minimum=1)
     integers = _arrays.element_type(dtype, "dtype", (np.dtype(np.int32), np.dtype(np.int64)))
-    seed = _arrays.integer(chosen_seed(seed), "seed", minimum=0, maximum=2**64 - 1)
+    seed = _arrays.seed(chosen_seed(seed))
     jitter = active_config().residual.jitter if jitter is None else jitter
     with _arguments.renamed(k="m", method="ordering"):
         if n_inducing is not None:

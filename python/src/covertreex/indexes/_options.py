@@ -25,7 +25,7 @@ def index_options(
 ) -> IndexOptions:
     """Return the options of an index; `own` are options of its kind."""
     numbers = {"metric": choice(metric, METRICS, "metric"), "storage": choice(storage, STORAGES, "storage")}
-    options = {"seed": _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)}
+    options = {"seed": _arrays.seed(seed)}
     for name, value in own.items():
         minimum = 0 if name in ("split", "lsh_mode") else 1
         options[name] = _arrays.integer(value, name, minimum=minimum, maximum=2**31 - 1)

@@ -196,7 +196,7 @@ class VectorIndex(_calls.Closeable):
                 first = self._call(indexes.add, keys, arriving, n_threads=n_threads, progress=progress)
             except BaseException:
                 # An interrupt may come when all is done.
-                if keys is not None and not self._has(keys[:1]):
+                if keys is not None and not self._has(keys):
                     after.remove(keys)
                     self._ids = before
                 raise
@@ -264,12 +264,10 @@ class VectorIndex(_calls.Closeable):
             try:
                 with _ids.missing():
                     self._call(indexes.remove, keys)
-            except BaseException:
+            finally:
                 # An interrupt may come when all is done.
-                if len(keys) and not self._has(keys[:1]):
+                if not self._has(keys):
                     self._ids.remove(keys)
-                raise
-            self._ids.remove(keys)
 
     def clear(self) -> None:
         """Remove everything."""
@@ -316,9 +314,8 @@ class VectorIndex(_calls.Closeable):
         distances : numpy.ndarray of float32, shape (q, k)
             Infinity for missing vectors, so a vector whose id is -1 can be distinguished.
         """
-        rows = self._rows(queries, "queries", one=False)
         k = _arrays.integer(k, "k", minimum=1)
-        options, brief = self._asked(filter, n_threads, tuning), self._is_brief(rows)
+        rows, options, brief = self._asked(queries, filter, n_threads, tuning)
         keys, distances = indexes.search(self._open(), rows, k, options, progress=progress, brief=brief)
         return self._ids.names(keys), distances
 
@@ -350,9 +347,8 @@ class VectorIndex(_calls.Closeable):
 
         All of them for :class:`BruteForce` and :class:`KDTree`; for the others, the vectors that a search reaches.
         """
-        rows = self._rows(queries, "queries", one=False)
         r = _arguments.number(r, "r")
-        options, brief = self._asked(filter, n_threads, tuning), self._is_brief(rows)
+        rows, options, brief = self._asked(queries, filter, n_threads, tuning)
         found = indexes.radius(self._open(), rows, r, options, progress=progress, brief=brief)
         return Neighbors(found.offsets, self._ids.names(found.indices), found.distances)
 
@@ -434,13 +430,17 @@ class VectorIndex(_calls.Closeable):
         """Whether there are numbers, and the library has the first."""
         return bool(len(keys) and indexes.contains(self._open(), keys[:1])[0])
 
-    def _asked(self, filter: Any, n_threads: int | None, tuning: dict[str, Any]) -> IndexSearchOptions:
+    def _asked(
+        self, queries: ArrayLike, filter: Any, n_threads: int | None, tuning: dict[str, Any]
+    ) -> tuple[NDArray[np.float32], IndexSearchOptions, bool]:
+        """Queries and options of a search, and whether it ends too soon to be interrupted."""
+        rows = self._rows(queries, "queries", one=False)
         for name in tuning:
             if name not in self._tuning:
                 raise TypeError(
                     f"{name}: {type(self).__name__} has no such parameter; expected {', '.join(self._tuning) or 'none'}"
                 )
-        return search_options(filter, n_threads, tuning, self._ids)
+        return rows, search_options(filter, n_threads, tuning, self._ids), self._is_brief(rows)
 
     def _rows(self, values: ArrayLike, name: str, *, one: bool = True) -> NDArray[np.float32]:
         """Rows of float32; a single vector is one where `one`."""
@@ -455,7 +455,6 @@ class VectorIndex(_calls.Closeable):
         return rows
 
     def _is_brief(self, rows: NDArray[np.float32]) -> bool:
-        """Whether a search for these rows ends too soon to be interrupted."""
         return len(rows) < _calls.ROWS_WORTH_A_THREAD
 
 

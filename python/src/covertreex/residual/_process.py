@@ -55,7 +55,7 @@ class ResidualProcess(Tree):
             cover_tree_metric = active_config().residual.cover_tree_metric
         self.cover_tree_metric = _arguments.choice(cover_tree_metric, "cover_tree_metric", COVER_TREE_METRICS)
         self.engine, self.order = resolve_engine(engine, order)
-        self.seed = _arrays.integer(chosen_seed(seed), "seed", minimum=0, maximum=2**64 - 1)
+        self.seed = _arrays.seed(chosen_seed(seed))
         self._forget_trees()
         self.kernel = kernels.checked(kernel)
         self._callback = None if isinstance(self.kernel, Stationary) else CallbackKernel(self.kernel)

@@ -83,8 +83,7 @@ class ResidualTree(ResidualProcess):
         kernel, **options
             ``kernel``, ``cover_tree_metric``, ``engine``, ``order`` and ``seed`` of :func:`covertreex.cover_tree`.
         """
-        made = object.__new__(cls)
-        _calls.Closeable.__init__(made)
+        made = cls._blank()
         made._inducing = None
         given = (v_matrix, p_diag, kernel_diag)
         made._build_of_features(points, given, kernel=kernel, n_threads=n_threads, progress=progress, **options)
@@ -151,17 +150,12 @@ class ResidualTree(ResidualProcess):
         return self._euclidean_tree()
 
     def export_arrays(self) -> ResidualArrays:
-        """Show the arrays of the cover tree and of the residual process, without a copy.
+        """Show the arrays of the cover tree and of the residual process, as :meth:`CoverTree.export_arrays`.
 
-        They are read-only, later changes of the tree do not touch them, and they stay valid when it is closed. The
-        first call makes missing structures: the cover tree, and those that the first search makes for later ones.
-
-        Returns
-        -------
-        ResidualArrays
-            With ``cover_tree_metric="euclidean"`` the cover tree is that of the scaled coordinates. With
-            ``"residual_correlation"`` its levels, parents and radii are in that metric. ``points`` are the scaled
-            coordinates in both.
+        The first call makes missing structures: the cover tree, and those that the first search makes for later ones.
+        With ``cover_tree_metric="euclidean"`` it is the cover tree of the scaled coordinates. With
+        ``"residual_correlation"`` its levels, parents and radii are in that metric. ``points`` are the scaled
+        coordinates in both.
         """
         tree = self._correlation_tree() if self._has_correlation_tree() else self.euclidean.export_arrays()
         return self._model().with_tree(tree)

@@ -102,8 +102,7 @@ class VectorStore(_calls.Closeable):
         """
         size = 0 if dim is None else _arrays.integer(dim, "dim", minimum=1)
         number = _SYNCS.index(_arguments.choice(sync, "sync", _SYNCS))
-        store = cls.__new__(cls)
-        _calls.Closeable.__init__(store)
+        store = cls._blank()
         path, threads = _arguments.path(path), _calls.threads(None)
         store._begin(stores.open(path, size, number, read_only=read_only, n_threads=threads, progress=progress))
         return store

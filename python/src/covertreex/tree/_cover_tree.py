@@ -66,16 +66,6 @@ class CoverTree(Tree):
     # Description
 
     @property
-    def n_points(self) -> int:
-        """Points that searches find."""
-        return int(self._info().n_points)
-
-    @property
-    def dim(self) -> int:
-        """Coordinates of a point."""
-        return int(self._info().dim)
-
-    @property
     def build_time(self) -> float:
         """Seconds of the last build, insertion or removal."""
         return float(self._info().total_seconds)

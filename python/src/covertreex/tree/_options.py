@@ -29,7 +29,7 @@ def checked_leaf_size(size: int) -> int:
 
 def tree_options(order: str, seed: int, n_threads: int | None, *, leaf_size: int = 0) -> TreeOptions:
     """Options of a build; 0 means the usual size of leaves."""
-    threads, seed = _calls.threads(n_threads), _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
+    threads, seed = _calls.threads(n_threads), _arrays.seed(seed)
     return options_of(order=_engines.ORDERS.index(order), seed=seed, n_threads=threads, leaf_size=leaf_size)
 
 
