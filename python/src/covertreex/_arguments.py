@@ -47,7 +47,6 @@ def _as_float(value: Any, name: str) -> float:
 
 
 def choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
-    """One of some names."""
     if not isinstance(value, str):
         raise TypeError(f"{name}: expected one of {', '.join(choices)}, got {described(value)}")
     if value not in choices:
@@ -68,7 +67,6 @@ def path(value: Any, name: str = "path") -> str:
 
 
 def instance(value: Any, name: str, kinds: tuple[type, ...]) -> Any:
-    """An object of one of some classes."""
     if not isinstance(value, kinds):
         wanted = " or ".join(one.__name__ for one in kinds)
         raise TypeError(f"{name}: expected an object of type {wanted}, got {described(value)}")
@@ -76,7 +74,6 @@ def instance(value: Any, name: str, kinds: tuple[type, ...]) -> Any:
 
 
 def function(value: Any, name: str) -> Any:
-    """Something to call."""
     if not callable(value) or isinstance(value, type):
         raise TypeError(f"{name}: expected a function, got {described(value)}")
     return value

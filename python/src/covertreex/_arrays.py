@@ -32,6 +32,13 @@ def check_real(array: NDArray[Any], values: Any, name: str, kinds: str = "biuf",
         raise TypeError(f"{name}: expected {noun}, got {got}")
 
 
+def real_array(values: Any, name: str, *, subclasses: bool = False) -> NDArray[Any]:
+    """Real numbers as an array of any type and shape. Complex numbers and whatever else is not real are a TypeError."""
+    array = array_of(values, name, subclasses=subclasses)
+    check_real(array, values, name)
+    return array
+
+
 def points(values: ArrayLike, name: str, *, dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
     """Rows of float32 or float64 coordinates that the library can read in place, shape (n, dim).
 
@@ -40,8 +47,7 @@ def points(values: ArrayLike, name: str, *, dtype: np.dtype[Any] | None = None) 
     """
     if type(values) is np.ndarray and values.ndim == 2 and values.dtype is dtype and values.flags.carray:
         return values  # as it nearly always is
-    array = array_of(values, name)
-    check_real(array, values, name)
+    array = real_array(values, name)
     if array.ndim != 2:
         got = f"shape {array.shape}" if array.ndim else described(values)
         raise ValueError(f"{name}: expected two dimensions (n, dim), got {got}")
@@ -91,8 +97,7 @@ def _rows_without_gaps(array: NDArray[Any]) -> bool:
 
 def rows(values: ArrayLike, name: str) -> NDArray[Any]:
     """Rows of real coordinates that are read some at a time, as they are: memory-mapped ones stay so."""
-    array = array_of(values, name, subclasses=True)
-    check_real(array, values, name)
+    array = real_array(values, name, subclasses=True)
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"{name}: expected two dimensions (n, dim) above 0, got shape {array.shape}")
     return array
@@ -163,19 +168,16 @@ def upper_indices(before: ArrayLike | None, n_rows: int) -> NDArray[np.int64] | 
 
 
 def of_shape(values: Any, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Real numbers of a shape, in any type and layout."""
-    array = array_of(values, name)
-    check_real(array, values, name)
+    """Real numbers of a shape."""
+    array = real_array(values, name)
     if array.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
     return array
 
 
 def real(values: Any, name: str) -> NDArray[np.float64]:
-    """A float64 array of any shape. Complex numbers and whatever else is not real are a TypeError."""
-    array = array_of(values, name)
-    check_real(array, values, name)
-    return np.asarray(array, np.float64)
+    """Real numbers as a float64 array of any shape."""
+    return np.asarray(real_array(values, name), np.float64)
 
 
 def returned(values: Any, name: str, shape: tuple[int, ...], *, finite: bool = True) -> NDArray[np.float64]:

@@ -30,14 +30,12 @@ class File:
 
     @classmethod
     def open(cls, path: PathLike, *, mmap: bool, verify: bool, progress: ProgressReport | None) -> File:
-        """Open a file; it is mapped, or read."""
         text = _arguments.path(path)
         threads = _calls.threads(None)
         return cls(files.open(text, copy=not mmap, verify=verify, n_threads=threads, progress=progress))
 
     @classmethod
     def copy(cls, data: NDArray[np.uint8]) -> File:
-        """Open a copy of a file that is in memory."""
         return cls(files.copy(data, n_threads=_calls.threads(None)))
 
     def sections(self, *names: str) -> dict[str, NDArray[Any]]:

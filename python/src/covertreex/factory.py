@@ -98,15 +98,13 @@ def cover_tree(
     points : array_like, shape (n, dim)
         Finite coordinates. float32 and float64 rows without gaps are read in place; other types and layouts are
         converted once.
-    kernel : Kernel or callable, optional
-        With a kernel the metric is residual correlation.
-    inducing_count, inducing_points, jitter, cover_tree_metric : optional
-        As in :func:`residual_tree`, where the first is ``n_inducing``.
+    kernel, inducing_count, inducing_points, jitter, cover_tree_metric : optional
+        As in :func:`residual_tree`, where ``inducing_count`` is ``n_inducing``.
     v_matrix, p_diag, kernel_diag : array_like, optional
         As in :meth:`covertreex.ResidualTree.from_features`; without a kernel ``RBF()`` is assumed, with a warning.
     metric : {"auto", "euclidean", "residual_correlation"}, optional
-        "auto" (default) is residual correlation where there is a kernel or ``v_matrix``. The others
-        raise an error if the inputs are for the other metric.
+        "auto" (default) is residual correlation where there is a kernel or ``v_matrix``. The others raise an error if
+        the inputs are for the other metric.
     engine : {"auto", "native", "hybrid"}, optional
         The library searches ("auto", "native"), or kernels for Numba that walk its arrays do ("hybrid"; see
         :mod:`covertreex.numba`). Answers are the same.

@@ -41,9 +41,9 @@ _OPEN = 8
 class MappedTree:
     """A cover tree in partitions on disk, in the Euclidean metric.
 
-    Made by :func:`covertreex.cover_tree` with a ``folder``, opened by :func:`covertreex.load` of that folder. Answers
-    are the same as for a tree in memory. Partitions follow the Hilbert curve; a query is searched in the partition that
-    it lies in, and in those whose bounds do not exclude them. A few of them are mapped at a time.
+    Made by :func:`covertreex.cover_tree` with a ``folder``, opened by :func:`covertreex.load`. Calls and answers are the
+    same as for a tree in memory. Partitions follow the Hilbert curve; a query is searched in the partition that it lies
+    in, and in those whose bounds do not exclude them. A few of them are mapped at a time.
     """
 
     def __init__(self, folder: _files.PathLike) -> None:
@@ -255,7 +255,6 @@ class _Results:
             self._drafts.cleanup()
 
     def write(self, rows: NDArray[np.int64], found: Nearest) -> None:
-        """Write the neighbours of some rows."""
         if self._folder is None:
             for name, target in self._held.items():
                 target[rows] = getattr(found, name)
@@ -336,7 +335,6 @@ def _split(points: NDArray[Any], curve: Curve, paths: list[Path], dtype: np.dtyp
 
 
 def _append(path: Path, array: NDArray[Any]) -> None:
-    """Append to a file, or make it."""
     with path.open("ab") as file:
         array.tofile(file)
 

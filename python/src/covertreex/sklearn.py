@@ -178,9 +178,8 @@ class _Neighbors(BaseEstimator):
         """
         _arguments.choice(mode, "mode", _MODES)
         distances, indices = self._nearest(X, n_neighbors)
-        values = distances.ravel() if mode == "distance" else np.ones(indices.size)
-        ends = np.arange(0, indices.size + 1, indices.shape[1])
-        return csr_matrix((values, indices.ravel(), ends), shape=(len(indices), self.n_samples_fit_))
+        offsets = np.arange(0, indices.size + 1, indices.shape[1])
+        return self._graph(mode, distances.ravel(), indices.ravel(), offsets)
 
     def radius_neighbors_graph(
         self,
@@ -193,8 +192,11 @@ class _Neighbors(BaseEstimator):
         _arguments.choice(mode, "mode", _MODES)
         del sort_results
         offsets, indices, distances = self._within(X, radius)
-        values = np.array(distances) if mode == "distance" else np.ones(len(indices))
-        return csr_matrix((values, np.array(indices), offsets), shape=(len(offsets) - 1, self.n_samples_fit_))
+        return self._graph(mode, np.array(distances), np.array(indices), offsets)
+
+    def _graph(self, mode: str, distances: Any, indices: Any, offsets: Any) -> csr_matrix:
+        values = distances if mode == "distance" else np.ones(len(indices))
+        return csr_matrix((values, indices, offsets), shape=(len(offsets) - 1, self.n_samples_fit_))
 
 
 class CoverTreeNeighbors(_Neighbors):
@@ -264,8 +266,7 @@ class CoverTreeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
         del self.radius
         self.mode = mode
 
-    def fit(self, X: ArrayLike, y: Any = None) -> CoverTreeTransformer:
-        """Build the tree of some points, shape (n_samples, n_features). ``y`` is ignored."""
+    def fit(self, X: ArrayLike, y: Any = None) -> CoverTreeTransformer:  # noqa: D102
         super().fit(X)
         self._n_features_out = self.n_samples_fit_
         return self

@@ -135,18 +135,18 @@ class ConditioningSets:
 
     @classmethod
     def _of_file(cls, file: File, path: PathLike, input_hash: str | None = None) -> ConditioningSets:
-        found = file.sections(_HASH, "order", "neighbors", "distances")
+        found, name = file.sections(_HASH, "order", "neighbors", "distances"), repr(os.fspath(path))
         if file.kind != _files.ARRAYS or not found.keys() >= {_HASH, "order", "neighbors"}:
-            raise CoverTreeError(f"path: {os.fspath(path)!r} has no conditioning sets")
+            raise CoverTreeError(f"path: {name} has no conditioning sets")
         order, n = found["order"], len(found["order"])
         neighbors = found["neighbors"].reshape(n, -1)
         if not np.array_equal(np.sort(order), np.arange(n)):
-            raise CoverTreeError(f"path: the order in {os.fspath(path)!r} is not a permutation")
+            raise CoverTreeError(f"path: the order in {name} is not a permutation")
         if (neighbors >= np.arange(n)[:, None]).any() or (neighbors < -1).any():
-            raise CoverTreeError(f"path: a neighbour in {os.fspath(path)!r} does not come before its point")
+            raise CoverTreeError(f"path: a neighbour in {name} does not come before its point")
         known = found[_HASH].tobytes().decode()
         if input_hash is not None and input_hash != known:
-            raise CoverTreeError(f"input_hash: {os.fspath(path)!r} was computed from other inputs")
+            raise CoverTreeError(f"input_hash: {name} was computed from other inputs")
         distances = found["distances"].reshape(neighbors.shape) if "distances" in found else None
         return cls(order, _inverse(order), neighbors, distances, known)
 

@@ -33,7 +33,6 @@ def index_options(
 
 
 def search_options(filter: Any, n_threads: int | None, tuning: dict[str, int], ids: _ids.Ids) -> IndexSearchOptions:
-    """Return the options of a search."""
     threads = _calls.threads(n_threads)
     chosen = {name: _arrays.integer(value, name, minimum=1, maximum=2**24) for name, value in tuning.items()}
     if filter is None:

@@ -323,8 +323,7 @@ class VectorIndex(_calls.Closeable):
         self, k: int, *, query: ArrayLike, filter: Any = None, n_threads: int | None = None, **tuning: Any
     ) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Find the nearest vectors of one query, shape (dim,): as many as there are, at most ``k``."""
-        row = _arrays.array_of(query, "query")
-        _arrays.check_real(row, query, "query")
+        row = _arrays.real_array(query, "query")
         if row.ndim != 1:
             raise ValueError(f"query: expected one dimension ({self.dim},), got shape {row.shape}")
         with _arguments.renamed(queries="query[]"):

@@ -23,7 +23,6 @@ def kept_dtype(wanted: DTypeLike) -> np.dtype[Any] | None:
 
 
 def checked_leaf_size(size: int) -> int:
-    """Check the number of points of a leaf."""
     return _arrays.integer(size, "leaf_size", minimum=1, maximum=65536)
 
 
