@@ -82,19 +82,9 @@ class Tree(_calls.Closeable):
         variances and the structures that the first search made. :func:`covertreex.load` opens it; a kernel that is not
         of this package must be given again there. Trees can also be pickled, with such a kernel, and copied.
 
-        Parameters
-        ----------
-        path : path
-            The file. Symbolic links are followed. A file that is there has to be a regular one that this process may
-            write to; the new one has its mode, owner and group. Other hard links to it keep the old contents. Where
-            nothing is, the umask decides on the mode.
-        progress : callable, optional
-            As in :func:`covertreex.cover_tree`.
-
-        Raises
-        ------
-        OSError
-            If it cannot be written; an existing file stays as it was.
+        Symbolic links are followed. A file that is there has to be a regular one that this process may write to; the
+        new one has its mode, owner and group. Other hard links to it keep the old contents. Where nothing is, the umask
+        decides on the mode. OSError if the file cannot be written; an existing one stays as it was.
         """
         self._save(path, {}, progress)
 

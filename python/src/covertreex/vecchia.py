@@ -117,16 +117,10 @@ class ConditioningSets:
 
         Parameters
         ----------
-        path : path
         input_hash : str, optional
-            What the file must have been computed from.
-        mmap : bool
-            Whether to map the file, so that processes share its pages, or to read it.
-
-        Raises
-        ------
-        CoverTreeError
-            For a file of another kind, that is damaged, or was computed from other inputs.
+            What the file must have been computed from: CoverTreeError for others.
+        path, mmap
+            As for :func:`covertreex.load`.
         """
         path = _arguments.path(path)
         if input_hash is not None:

@@ -189,13 +189,9 @@ class ResidualTree(ResidualProcess):
     def find_duplicates(self, tol: float = 0.0) -> DuplicateGroups:
         """Find groups of points that lie within ``tol`` of each other, in memory linear in the number of points.
 
-        Duplicates are legal: they are at distance 0. They make a kernel matrix singular elsewhere.
-
-        Parameters
-        ----------
-        tol : float
-            The largest distance of scaled coordinates, that is in units of the lengthscale. Above 0, points of a group
-            are within it directly or through others; this checks all pairs of unequal points within it.
+        Duplicates are legal: they are at distance 0. They make a kernel matrix singular elsewhere. ``tol`` is a distance
+        of scaled coordinates, that is in units of the lengthscale. Above 0, points of a group are within it directly or
+        through others; this checks all pairs of unequal points within it.
         """
         self._open()
         return _duplicates.find(self._scale(self._coords), _arguments.number(tol, "tol"))

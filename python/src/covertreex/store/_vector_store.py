@@ -97,8 +97,7 @@ class VectorStore(_calls.Closeable):
         OSError
             If files cannot be read or written.
         CoverTreeError
-            If another process has the store open for writing; if files are damaged, of another version or of another
-            kind.
+            If another process has the store open for writing, or files are damaged, or of another version or kind.
         """
         size = 0 if dim is None else _arrays.integer(dim, "dim", minimum=1)
         number = _SYNCS.index(_arguments.choice(sync, "sync", _SYNCS))
@@ -160,13 +159,7 @@ class VectorStore(_calls.Closeable):
     def add_batch(
         self, ids: Iterable[Id], vectors: ArrayLike, *, progress: ProgressReport | None = None
     ) -> NDArray[np.int64]:
-        """Add vectors, shape (m, dim), under new ids, none of which is given twice, all or none.
-
-        Returns
-        -------
-        numpy.ndarray of int64, shape (m,)
-            The slots.
-        """
+        """Add vectors, shape (m, dim), under m new ids, all or none. Returns their slots, int64 of shape (m,)."""
         given = listed(ids)
         rows = _arrays.points(vectors, "vectors", dtype=_FLOAT)
         if len(given) != len(rows):

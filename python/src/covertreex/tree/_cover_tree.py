@@ -102,11 +102,7 @@ class CoverTree(Tree):
         """Check every rule of the search structure and of the cover tree, which is built if there is none yet.
 
         Of the cover tree: one root, covering, separation over the whole tree, duplicates, radii, order. Returns True.
-
-        Raises
-        ------
-        CoverTreeError
-            Where a rule is broken; the message names the first pair of points that breaks it.
+        CoverTreeError where a rule is broken; the message names the first pair of points that breaks it.
         """
         self._call(trees.validate, n_threads=n_threads, progress=progress)
         return True
@@ -119,10 +115,7 @@ class CoverTree(Tree):
     ) -> NDArray[np.int64]:
         """Add a batch of points, shape (m, dim), which are converted to the tree's dtype.
 
-        Returns
-        -------
-        numpy.ndarray of int64, shape (m,)
-            Their dataset indices, which follow all that were given before.
+        Returns their dataset indices, int64 of shape (m,), which follow all that were given before.
         """
         array = _arrays.points(points, "points", dtype=self.dtype)
         brief = self._is_changed_briefly(len(array))
@@ -133,17 +126,9 @@ class CoverTree(Tree):
     def remove(
         self, indices: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
     ) -> None:
-        """Remove points. The others keep their dataset indices.
+        """Remove points by their dataset indices: one, or an array of shape (m,), no two the same. The others keep theirs.
 
-        Parameters
-        ----------
-        indices : int or array_like of int, shape (m,)
-            Dataset indices, no two the same. An empty array removes nothing.
-
-        Raises
-        ------
-        IndexError
-            For an index that the tree does not have; nothing is removed then.
+        IndexError for an index that the tree does not have; nothing is removed then.
         """
         gone = _arrays.indices(indices, "indices", one=True)
         brief = self._is_changed_briefly(len(gone))
