@@ -34,15 +34,7 @@ class _Options(TypedDict, total=False):
     progress: ProgressReport | None
 
 
-class _EuclideanOptions(_Options, total=False):
-    engine: str | None
-
-
-class _FolderOptions(_Options, total=False):
-    partition_size: int | None
-
-
-class _ResidualOptions(_EuclideanOptions, total=False):
+class _ResidualOptions(_Options, total=False):
     kernel: KernelLike | None
     v_matrix: ArrayLike | None
     p_diag: ArrayLike | None
@@ -54,15 +46,17 @@ class _ResidualOptions(_EuclideanOptions, total=False):
 
 
 @overload
-def cover_tree(points: ArrayLike, **options: Unpack[_EuclideanOptions]) -> CoverTree: ...
+def cover_tree(points: ArrayLike, *, engine: str | None = ..., **options: Unpack[_Options]) -> CoverTree: ...
 
 
 @overload
-def cover_tree(points: ArrayLike, *, folder: _files.PathLike, **options: Unpack[_FolderOptions]) -> MappedTree: ...
+def cover_tree(
+    points: ArrayLike, *, folder: _files.PathLike, partition_size: int | None = ..., **options: Unpack[_Options]
+) -> MappedTree: ...
 
 
 @overload
-def cover_tree(points: ArrayLike, **options: Unpack[_ResidualOptions]) -> ResidualTree: ...
+def cover_tree(points: ArrayLike, *, engine: str | None = ..., **options: Unpack[_ResidualOptions]) -> ResidualTree: ...
 
 
 def cover_tree(
@@ -118,7 +112,7 @@ def cover_tree(
     dtype : {"auto", "float32", "float64"}, optional
         Euclidean: the type of the stored points; by default their own if it is one of these, or float64.
     n_threads : int, optional
-        Threads; by default :func:`get_num_threads`. The tree is the same for any number.
+        Threads; by default :func:`get_num_threads`. Results are the same for any number.
     progress : callable, optional
         Called with the share that is done, 0 to 1, at least every 0.2 s of a long call. An exception in it ends the
         call.

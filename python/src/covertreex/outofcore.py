@@ -42,8 +42,8 @@ class MappedTree:
     """A cover tree in partitions on disk, in the Euclidean metric.
 
     Made by :func:`covertreex.cover_tree` with a ``folder``, opened by :func:`covertreex.load`. Calls and answers are
-    the same as for a tree in memory. Partitions follow the Hilbert curve; a query is searched in the partition that it lies
-    in, and in those whose bounds do not exclude them. A few of them are mapped at a time.
+    the same as for a tree in memory. Partitions follow the Hilbert curve; a query is searched in the partition that it
+    lies in, and in those whose bounds do not exclude them. A few of them are mapped at a time.
     """
 
     def __init__(self, folder: _files.PathLike) -> None:

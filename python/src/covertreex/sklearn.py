@@ -123,8 +123,6 @@ class _Neighbors(BaseEstimator):
             By default the samples, each of which is not its own neighbour.
         n_neighbors : int, optional
             By default the estimator's.
-        return_distance : bool
-            Whether to return distances, too.
 
         Returns
         -------

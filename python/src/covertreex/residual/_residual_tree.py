@@ -189,9 +189,9 @@ class ResidualTree(ResidualProcess):
     def find_duplicates(self, tol: float = 0.0) -> DuplicateGroups:
         """Find groups of points that lie within ``tol`` of each other, in memory linear in the number of points.
 
-        Duplicates are legal: they are at distance 0. They make a kernel matrix singular elsewhere. ``tol`` is a distance
-        of scaled coordinates, that is in units of the lengthscale. Above 0, points of a group are within it directly or
-        through others; this checks all pairs of unequal points within it.
+        Duplicates are legal: they are at distance 0. They make a kernel matrix singular elsewhere. ``tol`` is in units
+        of the lengthscale. Above 0, points of a group are within it directly or through others; this checks all pairs
+        of unequal points within it.
         """
         self._open()
         return _duplicates.find(self._scale(self._coords), _arguments.number(tol, "tol"))
@@ -283,9 +283,9 @@ class ResidualTree(ResidualProcess):
         Returns
         -------
         indices : numpy.ndarray of int64, shape (q, k)
-            Sorted by (distance, index); -1 where there are fewer than ``k``. Without features, and with a
-            kernel of this package, sorted by (distance over the lengthscales, index), because all distances round to 1
-            if correlations are small.
+            Sorted by (distance, index); -1 where there are fewer than ``k``. Without features, and with a kernel of
+            this package, sorted by (distance over the lengthscales, index), because all distances round to 1 if
+            correlations are small.
         distances : numpy.ndarray of float64, shape (q, k)
             ``sqrt(1 - |rho|)``; infinity where there are fewer than ``k``. Only with ``return_distances``.
         """
@@ -325,14 +325,12 @@ class ResidualTree(ResidualProcess):
 
         Parameters
         ----------
-        k : int
-            Neighbours of each new point.
         queries : array_like, shape (q, dim)
             The new points, in the order in which they are predicted.
         cond : {"train", "all"}
             Among the points of the dataset; or among these and the new points that come before, which have the
             indices from ``n_points`` on.
-        return_distances : bool
+        k, return_distances
             As in :meth:`knn`, which has the same results.
         """
         points = _arrays.points(queries, "queries", dtype=FLOAT64)
