@@ -149,9 +149,6 @@ class ResidualProcess(Tree):
             self._euclidean = CoverTree(points, engine="native", order=self.order, seed=self.seed, dtype=FLOAT64)
         return self._euclidean
 
-    def _has_correlation_tree(self) -> bool:
-        return self.cover_tree_metric == "residual_correlation"
-
     def _correlation_tree(self) -> TreeArrays:
         """The cover tree in the residual-correlation metric itself."""
         handle = self._open()

@@ -157,7 +157,8 @@ class ResidualTree(ResidualProcess):
         ``"residual_correlation"`` its levels, parents and radii are in that metric. ``points`` are the scaled
         coordinates in both.
         """
-        tree = self._correlation_tree() if self._has_correlation_tree() else self.euclidean.export_arrays()
+        in_correlation = self.cover_tree_metric == "residual_correlation"
+        tree = self._correlation_tree() if in_correlation else self.euclidean.export_arrays()
         return self._model().with_tree(tree)
 
     def features(self, points: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -179,7 +180,7 @@ class ResidualTree(ResidualProcess):
 
     def validate(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> bool:
         """Check every rule of the cover tree in its metric, as :meth:`CoverTree.validate`."""
-        if not self._has_correlation_tree():
+        if self.cover_tree_metric != "residual_correlation":
             return self._euclidean_tree().validate(n_threads=n_threads, progress=progress)
         owner = self._correlation_tree()._owner
         assert owner is not None

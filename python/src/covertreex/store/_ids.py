@@ -121,15 +121,6 @@ def hashable(one: Any, name: str) -> Any:
     return one
 
 
-def _distinct(keys: NDArray[np.int64], ids: Given) -> NDArray[np.int64]:
-    """Keys, of which no two are the same."""
-    order = np.argsort(keys, kind="stable")
-    again = np.flatnonzero(np.diff(keys[order]) == 0)
-    if len(again):
-        raise ValueError(f"ids: expected distinct ids, got {ids[order[again[0] + 1]]!r} twice")
-    return keys
-
-
 class Integers:
     """Ids that are int64 already."""
 
@@ -191,7 +182,11 @@ class Names:
             if one not in self._keys:
                 raise KeyError(f"ids: the index has no vector {one!r}")
         keys = np.array([self._keys[one] for one in listed], np.int64)
-        return _distinct(keys, listed) if distinct else keys
+        order = np.argsort(keys, kind="stable")
+        again = np.flatnonzero(np.diff(keys[order]) == 0)
+        if distinct and len(again):
+            raise ValueError(f"ids: expected distinct ids, got {listed[order[again[0] + 1]]!r} twice")
+        return keys
 
     def names(self, keys: NDArray[np.int64]) -> NDArray[Any]:
         """Ids of numbers; None for others, as -1 is."""

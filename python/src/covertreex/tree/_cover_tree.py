@@ -126,7 +126,7 @@ class CoverTree(Tree):
     def remove(
         self, indices: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
     ) -> None:
-        """Remove points by their dataset indices: one, or an array of shape (m,), no two the same. The others keep theirs.
+        """Remove points by their dataset indices: one, or m of them, no two the same. The others keep theirs.
 
         IndexError for an index that the tree does not have; nothing is removed then.
         """
@@ -246,9 +246,8 @@ class CoverTree(Tree):
 
     @classmethod
     def _of_file(cls, file: _files.File, engine: str | None = None) -> CoverTree:
-        searcher, _ = resolve_engine(engine, None)
         tree = cls._holding(trees.load(file.owner))
-        tree.engine = searcher
+        tree.engine, _ = resolve_engine(engine, None)
         settings = file.sections("settings")["settings"]  # which the library has checked
         tree.order, tree.metric = _engines.ORDERS[settings[2]], "euclidean"
         tree.dtype = tree._dtype = DTYPES[int(settings[5])]
