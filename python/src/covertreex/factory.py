@@ -284,8 +284,8 @@ def load(
 ) -> Any:
     """Open a file that ``save`` wrote: a tree, conditioning sets, or a vector index.
 
-    A tree of any size opens at once: its file is mapped, and read as searches need it. Reading is safe for any content
-    of the file. Sections are compared with their checksums before they are used.
+    A tree of any size opens at once: its file is mapped, and read as searches need it. Any content of the file is safe
+    to read. Sections are compared with their checksums before they are used.
 
     Parameters
     ----------

@@ -228,8 +228,8 @@ class MappedTree:
 class _Results:
     """Neighbours of all queries, in memory or in files.
 
-    Queries come along the curve, and rows of files in any order would be written page by page. So results go to
-    the ends of files for ranges of rows first, and each of these is put in order once.
+    Queries come along the curve, and rows of a file in that order would be written page by page. So results are
+    appended to files for ranges of rows, and each of these is put in order once.
     """
 
     def __init__(

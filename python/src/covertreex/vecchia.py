@@ -208,8 +208,8 @@ def neighbors(
 def _input_hash(kernel: KernelLike, inputs: tuple[NDArray[Any] | None, ...], results: tuple[NDArray[Any], ...]) -> str:
     """The ``input_hash`` of conditioning sets.
 
-    Nothing can be read off a callable: two may have one ``repr``, and that of a function differs between processes. So
-    a kernel that is not of this package is known by the results, which follow from its values and the other inputs.
+    Nothing can be read off a callable: its ``repr`` may differ between processes. So a kernel that is not of this
+    package is known by the results, which follow from its values and the other inputs.
     """
     digest = hashlib.sha256()
     of_kernel: tuple[NDArray[Any], ...]

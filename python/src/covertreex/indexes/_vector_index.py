@@ -122,10 +122,7 @@ class VectorIndex(_calls.Closeable):
         return self._has(self._ids.found(given))
 
     def get(self, ids: Any) -> NDArray[np.float32]:
-        """Return the stored vector of an id, shape (dim,), or the vectors of several ids, shape (m, dim).
-
-        KeyError for an id that is not there, TypeError for a value that cannot be one.
-        """
+        """Return the vector of an id, shape (dim,), or of several, shape (m, dim); KeyError for an unknown id."""
         is_one = _ids.is_one(ids)
         keys = self._ids.known(_ids.gathered(ids))
         with _ids.missing():
@@ -222,10 +219,9 @@ class VectorIndex(_calls.Closeable):
         n_threads: int | None = None,
         progress: ProgressReport | None = None,
     ) -> None:
-        """Replace vectors; they count as added last.
+        """Replace vectors, as :meth:`add`; they count as added last, and an unknown id raises KeyError.
 
-        Parameters and errors are the same as for :meth:`add`; an unknown id raises KeyError. Over a store, and without
-        `slots`, the new vectors are the current vectors of the ids in the store.
+        Over a store, and without `slots`, the new vectors are the current vectors of the ids in the store.
         """
         with self._changing:
             given = _ids.gathered(ids)
@@ -255,9 +251,9 @@ class VectorIndex(_calls.Closeable):
 
     @recorded("remove")
     def remove(self, ids: Any) -> None:
-        """Remove the vector of an id, or the vectors of several ids, or nothing if an error is raised.
+        """Remove the vector of an id, or the vectors of several ids.
 
-        KeyError for an unknown id, ValueError for one that is given twice, TypeError for a value that cannot be one.
+        KeyError for an unknown id, ValueError for one that is given twice; nothing is removed then.
         """
         with self._changing:
             keys = self._ids.known(_ids.gathered(ids, in_order=False), distinct=True)

@@ -40,10 +40,10 @@ class StoreStats:
 class VectorStore(_calls.Closeable):
     """Vectors of float32, each kept once, by ids of int, ``str`` or ``uuid.UUID``.
 
-    An int fits 64 bits; a ``str`` is any text that UTF-8 can hold. NumPy's integers and strings become Python's.
-    Booleans, floats, bytes, tuples and None are not ids: TypeError. Several ids may be in any iterable: an array, a
-    pandas Series or Index, a view of a dictionary, a generator; a set is an error if order matters. An unknown id is a
-    KeyError, a slot that is free or does not exist an IndexError.
+    An int fits 64 bits; a ``str`` is any text that UTF-8 can hold. NumPy's integers and strings become Python's. Other
+    objects are not ids, nor are booleans: TypeError. Several ids may be in any iterable: an array, a pandas Series, a
+    generator; a set is an error if order matters. An unknown id is a KeyError, a slot that is free or does not exist an
+    IndexError.
 
     Equal vectors (bit for bit, but for the sign of zeros) share a *slot*, a row that does not move while an id has it;
     it is used again when no id has it. Reads run in several threads at once, a change waits for them, and they for it.

@@ -30,7 +30,7 @@ class CoverTree(Tree):
 
     Searches may run in several threads at once, and during a change, which they do not see. Calls free the GIL, and
     Ctrl-C stops a long one. ``n_threads`` and ``progress`` of all calls are those of :func:`covertreex.cover_tree`. A
-    tree is a context manager: leaving it, like :meth:`close`, frees the memory at once.
+    tree is a context manager: leaving it, like :meth:`close`, frees the memory.
     """
 
     _functions: ClassVar = trees
