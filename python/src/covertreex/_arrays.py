@@ -67,7 +67,7 @@ def queries(values: ArrayLike, name: str, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the default type of stored coordinates for coordinates of a type."""
+    """The default type in which coordinates of a type are stored."""
     return np.dtype(np.float32 if dtype in (np.float16, np.float32) else np.float64)
 
 
@@ -130,7 +130,7 @@ def indices(values: ArrayLike, name: str, *, one: bool = False) -> NDArray[np.in
 
 
 def copied_indices(values: ArrayLike, name: str) -> NDArray[np.int64]:
-    """Indices in an array of the call's own. It stays as it was checked, if another thread writes to the caller's."""
+    """Indices that stay as they were checked, if another thread writes to the caller's array."""
     return np.array(indices(values, name))
 
 
@@ -153,7 +153,7 @@ def own_queries(queries: ArrayLike, dim: Callable[[], int]) -> NDArray[Any]:
 
 
 def are_indices(array: NDArray[Any]) -> bool:
-    """Whether an array of queries, as :func:`own_queries` gives it, has dataset indices and not coordinates."""
+    """Whether an array of :func:`own_queries` has dataset indices and not coordinates."""
     return array.ndim == 1
 
 

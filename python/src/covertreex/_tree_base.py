@@ -17,7 +17,7 @@ from ._scores import largest_reported
 
 
 class Tree(_calls.Closeable):
-    """Points that searches find: how many there are, the nearest of them, files of them, and copies."""
+    """Points that searches find, files of them, and copies."""
 
     #: The type in which it keeps points, and reports distances.
     _dtype: np.dtype[Any]

@@ -203,9 +203,8 @@ class CoverTreeNeighbors(_Neighbors):
     Parameters
     ----------
     n_neighbors : int
-        Neighbours that are found where a call does not say.
     radius : float
-        Likewise.
+        For calls that do not say them.
     order, leaf_size
         As in :func:`covertreex.cover_tree`.
     n_jobs : int, optional
@@ -281,8 +280,6 @@ class CoverTreeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
 
 
 class _Supervised(_Neighbors):
-    """The base of estimators that learn from neighbours."""
-
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **_Neighbors._parameter_constraints,
         "weights": [StrOptions({"uniform", "distance"}), callable, None],

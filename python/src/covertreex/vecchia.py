@@ -206,11 +206,7 @@ def neighbors(
 
 
 def _input_hash(kernel: KernelLike, inputs: tuple[NDArray[Any] | None, ...], results: tuple[NDArray[Any], ...]) -> str:
-    """The ``input_hash`` of conditioning sets.
-
-    Nothing can be read off a callable: its ``repr`` may differ between processes. So a kernel that is not of this
-    package is known by the results, which follow from its values and the other inputs.
-    """
+    """The ``input_hash``. A kernel that is not of this package is known by the results, which follow from its values."""
     digest = hashlib.sha256()
     of_kernel: tuple[NDArray[Any], ...]
     if isinstance(kernel, Stationary):

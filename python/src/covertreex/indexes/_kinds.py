@@ -81,10 +81,8 @@ class LSH(VectorIndex):
         Bits of a code (by default 256), or of the number of a bucket (12).
     n_candidates : int
         Vectors with codes like the query's that are compared with it.
-    n_tables : int
-        Tables.
-    n_probes : int
-        Buckets that a search reads in each table.
+    n_tables, n_probes : int
+        Tables, and the buckets that a search reads in each.
     seed : int
         Of the hyperplanes.
     """

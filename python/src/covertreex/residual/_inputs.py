@@ -17,6 +17,6 @@ KernelLike = Union[Kernel, PythonKernel]
 
 
 def chosen_seed(seed: int | None) -> int:
-    """Return the seed of a sample of inducing points: the call's, or the settings', or 42."""
+    """The seed of a sample of inducing points: the call's, or the settings', or 42."""
     wanted = active_config().seed if seed is None else seed
     return 42 if wanted is None else wanted

@@ -226,7 +226,7 @@ class Names:
 
     @classmethod
     def decoded(cls, sections: dict[str, NDArray[Any]]) -> Names:
-        """Read what :meth:`encoded` wrote, and compare it with the library's numbers of the vectors that are there."""
+        """Read what :meth:`encoded` wrote, and compare it with the library's numbers of the vectors."""
         try:
             names = [_read(entry) for entry in json.loads(sections[SECTIONS[0]].tobytes())]
             keys = sections[SECTIONS[1]].ravel().tolist()

@@ -33,7 +33,7 @@ def tree_options(order: str, seed: int, n_threads: int | None, *, leaf_size: int
 
 
 def resolve_engine(engine: str | None, order: str | None) -> tuple[str, str]:
-    """Return the engine and the order of a call; defaults come from the active settings."""
+    """The engine and the order of a call; defaults come from the active settings."""
     settings = active_config()
     searcher, order = _engines.resolve(
         settings.engine if engine is None else engine, settings.order if order is None else order
