@@ -109,6 +109,5 @@ def part(report: ProgressReport | None, start: float, end: float) -> ProgressRep
     """A report for one part of a call, whose shares are those from ``start`` to ``end`` of the whole."""
     if report is None:
         return None
-    _arguments.function(report, "progress")
-    whole = report
+    whole = _arguments.function(report, "progress")
     return lambda share: whole(start + (end - start) * share)

@@ -22,8 +22,6 @@ class Tree(_calls.Closeable):
     #: The type in which it keeps points, and reports distances.
     _dtype: np.dtype[Any]
 
-    # Properties
-
     @property
     def n_points(self) -> int:
         """Points that searches find."""

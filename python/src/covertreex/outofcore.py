@@ -32,7 +32,7 @@ __all__ = ["MappedTree"]
 # Points that are read at a time, and queries that are searched together.
 _CHUNK = 1 << 20
 _BLOCK = 1 << 16
-# Points of a partition: building its tree needs about 100 bytes for each.
+# Points of a partition, by default.
 _PARTITION = 4_000_000
 # Partitions that are mapped at the same time.
 _OPEN = 8

@@ -269,7 +269,7 @@ class CoverTreeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
         return self
 
     def transform(self, X: ArrayLike) -> csr_matrix:
-        """Find the graph of points to samples: a sparse matrix of shape (n_queries, n_samples_fit)."""
+        """Find the graph of points, as :meth:`kneighbors_graph`."""
         check_is_fitted(self)
         n_neighbors = _arrays.integer(self.n_neighbors, "n_neighbors", minimum=1)
         return self.kneighbors_graph(X, n_neighbors + (self.mode == "distance"), mode=self.mode)

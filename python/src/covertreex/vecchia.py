@@ -206,7 +206,7 @@ def neighbors(
 
 
 def _input_hash(kernel: KernelLike, inputs: tuple[NDArray[Any] | None, ...], results: tuple[NDArray[Any], ...]) -> str:
-    """The ``input_hash``. A kernel that is not of this package is known by the results, which follow from its values."""
+    """The ``input_hash``. The values of a kernel that is not of this package are known by the results."""
     digest = hashlib.sha256()
     of_kernel: tuple[NDArray[Any], ...]
     if isinstance(kernel, Stationary):

@@ -352,8 +352,8 @@ class VectorIndex(_calls.Closeable):
     def save(self, path: _files.PathLike, *, progress: ProgressReport | None = None) -> None:
         """Write the index to a file, in one step, as :meth:`covertreex.CoverTree.save` does.
 
-        Ids may be int, str, bytes or :class:`uuid.UUID`. Indexes can also be pickled and copied, but for those over
-        a store; of these the file has slots, and hashes by which it is known that the store has the same vectors still.
+        Ids may be int, str, bytes or :class:`uuid.UUID`. Indexes can also be pickled and copied, except those over a
+        store. Their files have slots, and hashes of the vectors there.
         """
         with self._changing:
             self._call(indexes.save, _arguments.path(path), self._ids.encoded(), progress=progress)

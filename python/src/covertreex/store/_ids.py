@@ -131,7 +131,7 @@ class Integers:
         return ids if isinstance(ids, np.ndarray) else np.array([one for one in ids if _fits(one)], np.int64)
 
     def known(self, ids: Given, *, distinct: bool = False) -> NDArray[np.int64]:
-        """Numbers of ids that the library is to have; it says itself which it has not, or are there twice."""
+        """Numbers of ids; the library says itself which it has not, or are there twice."""
         if isinstance(ids, np.ndarray):
             return ids
         one = next(one for one in ids if not _fits(one))
@@ -141,7 +141,7 @@ class Integers:
         return keys
 
     def accepting(self, ids: Given, present: Callable[[], NDArray[np.int64]]) -> Integers | Names:
-        """These, or others that accept new ids, too; `present` gives the ids that there are."""
+        """These, or others that accept new ids, too; `present` gives those there are."""
         if isinstance(ids, np.ndarray):
             return self
         keys = present().tolist()
