@@ -64,7 +64,7 @@ class Closeable:
     def _call(
         self, function: Callable[..., Result], *arguments: Any, n_threads: int | None = None, **how: Any
     ) -> Result:
-        """Call a function of the binding for the handle, with the threads of the call or of the settings."""
+        """Call a function of the binding, with the threads of the call or of the settings."""
         return function(self._open(), *arguments, n_threads=threads(n_threads), **how)
 
     def _info(self) -> Any:

@@ -90,8 +90,7 @@ def cover_tree(
     Parameters
     ----------
     points : array_like, shape (n, dim)
-        Finite coordinates. float32 and float64 rows without gaps are read in place; other types and layouts are
-        converted once.
+        Finite. Rows of float32 and float64 without gaps are read in place, others are converted once.
     kernel, inducing_count, inducing_points, jitter, cover_tree_metric : optional
         As in :func:`residual_tree`, where ``inducing_count`` is ``n_inducing``.
     v_matrix, p_diag, kernel_diag : array_like, optional

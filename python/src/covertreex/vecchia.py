@@ -49,7 +49,7 @@ def ordering(
     Parameters
     ----------
     points : array_like, shape (n, dim)
-        Coordinates; distances are Euclidean.
+        Distances are Euclidean.
     method : {"maxmin", "random", "natural"}
         Max-min distance: the point nearest to the centroid, then always the one farthest from all before it
         (Guinness, 2018); shuffled; or as they come.

@@ -288,7 +288,7 @@ class ResidualTree(ResidualProcess):
             this package, sorted by (distance over the lengthscales, index), because all distances round to 1 if
             correlations are small.
         distances : numpy.ndarray of float64, shape (q, k)
-            ``sqrt(1 - |rho|)``; infinity where there are fewer than ``k``. Only with ``return_distances``.
+            ``sqrt(1 - |rho|)``; infinity for missing neighbours. Only with ``return_distances``.
         """
         k = _arrays.integer(k, "k", minimum=1)
         asked: dict[str, Any] = {

@@ -221,8 +221,7 @@ class VectorStore(_calls.Closeable):
     def get(self, id: Id) -> NDArray[np.float32]:
         """Return the vector of an id, shape (dim,): a read-only view of its slot. KeyError for an unknown id.
 
-        The view stays valid when the store is closed. Its values change when no id has the vector any more and the slot
-        is used again; make a copy if you need them longer.
+        The view stays valid when the store is closed. Its values change when the slot is used for another vector.
         """
         row: NDArray[np.float32] = self._rows[self.slot(id)]
         return row
