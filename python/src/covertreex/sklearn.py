@@ -50,7 +50,7 @@ _TYPES = [np.float64, np.float32]
 
 
 class _Neighbors(BaseEstimator):
-    """Common code of all estimators here."""
+    """All estimators here."""
 
     #: Valid parameters: `fit` checks them, as scikit-learn's own estimators do.
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {

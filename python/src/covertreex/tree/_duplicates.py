@@ -121,7 +121,7 @@ def _join(firsts: Indices, some: Indices, others: Indices) -> None:
 
 
 def _roots(firsts: Indices, points: Indices) -> Indices:
-    """Find the point that leads no farther, from each of some points on."""
+    """Find the point that leads no farther, from each point on."""
     found = firsts[points]
     while True:
         farther = firsts[found]
