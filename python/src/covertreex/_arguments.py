@@ -14,7 +14,7 @@ _LONGEST = 60
 
 
 def described(value: Any) -> str:
-    """Describe a wrong value for a message."""
+    """A wrong value, for a message."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if isinstance(value, np.ndarray):
