@@ -90,6 +90,20 @@ def test_a_cancelled_addition_leaves_the_index_as_it_was():
         assert recall(index.knn(10, queries=vectors[:50])[0], truth(vectors[: len(index)], vectors[:50], 10)) > 0.85
 
 
+def test_an_update_raises_the_error_of_its_report():
+    vectors = clustered(5000, 32)
+    index = HNSW(32)
+    index.add(None, vectors)
+
+    def stop(share):
+        raise IndexError("of the report")
+
+    with pytest.raises(IndexError, match="of the report"):
+        index.update(np.arange(5000), -vectors, progress=stop)
+    with pytest.raises(KeyError, match="5000"):
+        index.update(5000, vectors[0])
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_after_fork():
     vectors = clustered(3000, 16)

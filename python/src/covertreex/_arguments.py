@@ -14,7 +14,7 @@ _LONGEST = 60
 
 
 def described(value: Any) -> str:
-    """Describe a wrong value for a message."""
+    """A wrong value, for a message."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if isinstance(value, np.ndarray):
@@ -47,7 +47,6 @@ def _as_float(value: Any, name: str) -> float:
 
 
 def choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
-    """One of some names."""
     if not isinstance(value, str):
         raise TypeError(f"{name}: expected one of {', '.join(choices)}, got {described(value)}")
     if value not in choices:
@@ -68,7 +67,6 @@ def path(value: Any, name: str = "path") -> str:
 
 
 def instance(value: Any, name: str, kinds: tuple[type, ...]) -> Any:
-    """An object of one of some classes."""
     if not isinstance(value, kinds):
         wanted = " or ".join(one.__name__ for one in kinds)
         raise TypeError(f"{name}: expected an object of type {wanted}, got {described(value)}")
@@ -76,7 +74,6 @@ def instance(value: Any, name: str, kinds: tuple[type, ...]) -> Any:
 
 
 def function(value: Any, name: str) -> Any:
-    """Something to call."""
     if not callable(value) or isinstance(value, type):
         raise TypeError(f"{name}: expected a function, got {described(value)}")
     return value
@@ -84,12 +81,9 @@ def function(value: Any, name: str) -> Any:
 
 @contextlib.contextmanager
 def renamed(**names: str) -> Iterator[None]:
-    """Have errors of a block name arguments as the caller wrote them.
+    """Have errors of a block name arguments as the caller wrote them: outer names by inner ones.
 
-    Parameters
-    ----------
-    **names
-        Outer names by inner ones. ``queries="query[]"`` is for a single row: ``queries[0, 4]`` becomes ``query[4]``.
+    ``queries="query[]"`` is for a single row: ``queries[0, 4]`` becomes ``query[4]``.
     """
     try:
         yield

@@ -32,27 +32,22 @@ def check_real(array: NDArray[Any], values: Any, name: str, kinds: str = "biuf",
         raise TypeError(f"{name}: expected {noun}, got {got}")
 
 
+def real_array(values: Any, name: str, *, subclasses: bool = False) -> NDArray[Any]:
+    """Real numbers as an array of any type and shape. Complex numbers and whatever else is not real are a TypeError."""
+    array = array_of(values, name, subclasses=subclasses)
+    check_real(array, values, name)
+    return array
+
+
 def points(values: ArrayLike, name: str, *, dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
-    """Rows of float32 or float64 coordinates that the library can read in place.
+    """Rows of float32 or float64 coordinates that the library can read in place, shape (n, dim).
 
-    Parameters
-    ----------
-    values : array_like, shape (n, dim)
-        Anything numeric and real. Arrays of float32 or float64 whose rows are without gaps go through without a copy,
-        others are converted once: float16 to float32, the rest to float64.
-    name : str
-        The argument's name, for messages.
-    dtype : numpy.dtype, optional
-        The type that is needed; by default the array's own.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n, dim)
+    Arrays of the needed type whose rows are without gaps go through without a copy, others are converted once. Without
+    a ``dtype``, float16 becomes float32, and all other types but float32 become float64.
     """
     if type(values) is np.ndarray and values.ndim == 2 and values.dtype is dtype and values.flags.carray:
         return values  # as it nearly always is
-    array = array_of(values, name)
-    check_real(array, values, name)
+    array = real_array(values, name)
     if array.ndim != 2:
         got = f"shape {array.shape}" if array.ndim else described(values)
         raise ValueError(f"{name}: expected two dimensions (n, dim), got {got}")
@@ -72,8 +67,13 @@ def queries(values: ArrayLike, name: str, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the default type of stored coordinates for coordinates of a type."""
+    """The default type in which coordinates of a type are stored."""
     return np.dtype(np.float32 if dtype in (np.float16, np.float32) else np.float64)
+
+
+def seed(value: Any) -> int:
+    """A seed of the library."""
+    return integer(value, "seed", minimum=0, maximum=2**64 - 1)
 
 
 def element_type(wanted: Any, name: str, kinds: tuple[np.dtype[Any], ...]) -> np.dtype[Any]:
@@ -97,8 +97,7 @@ def _rows_without_gaps(array: NDArray[Any]) -> bool:
 
 def rows(values: ArrayLike, name: str) -> NDArray[Any]:
     """Rows of real coordinates that are read some at a time, as they are: memory-mapped ones stay so."""
-    array = array_of(values, name, subclasses=True)
-    check_real(array, values, name)
+    array = real_array(values, name, subclasses=True)
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"{name}: expected two dimensions (n, dim) above 0, got shape {array.shape}")
     return array
@@ -131,7 +130,7 @@ def indices(values: ArrayLike, name: str, *, one: bool = False) -> NDArray[np.in
 
 
 def copied_indices(values: ArrayLike, name: str) -> NDArray[np.int64]:
-    """Indices in an array of the call's own. It stays as it was checked, if another thread writes to the caller's."""
+    """Indices that stay as they were checked, if another thread writes to the caller's array."""
     return np.array(indices(values, name))
 
 
@@ -154,7 +153,7 @@ def own_queries(queries: ArrayLike, dim: Callable[[], int]) -> NDArray[Any]:
 
 
 def are_indices(array: NDArray[Any]) -> bool:
-    """Whether an array of queries, as :func:`own_queries` gives it, has dataset indices and not coordinates."""
+    """Whether an array of :func:`own_queries` has dataset indices and not coordinates."""
     return array.ndim == 1
 
 
@@ -168,53 +167,25 @@ def upper_indices(before: ArrayLike | None, n_rows: int) -> NDArray[np.int64] | 
     return upper
 
 
-def numbers(values: ArrayLike | None, name: str, count: int) -> NDArray[np.float64]:
-    """A one-dimensional float64 array of `count` numbers."""
-    array = array_of(values, name)
-    check_real(array, values, name)
-    if array.shape != (count,):
-        raise ValueError(f"{name}: expected shape ({count},), got {array.shape}")
-    return np.ascontiguousarray(array, dtype=np.float64)
+def of_shape(values: Any, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Real numbers of a shape."""
+    array = real_array(values, name)
+    if array.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
+    return array
 
 
 def real(values: Any, name: str) -> NDArray[np.float64]:
-    """A float64 array of any shape. Complex numbers and whatever else is not real are a TypeError."""
-    array = array_of(values, name)
-    check_real(array, values, name)
-    return np.asarray(array, np.float64)
+    """Real numbers as a float64 array of any shape."""
+    return np.asarray(real_array(values, name), np.float64)
 
 
 def returned(values: Any, name: str, shape: tuple[int, ...], *, finite: bool = True) -> NDArray[np.float64]:
-    """Convert the result of a caller's function to float64 rows without gaps.
+    """The result of a caller's function as float64 in C order; ``finite`` refuses infinity, too, and not only NaN.
 
-    The result may be a new array. If a caller passes its address on, it must keep it alive until the address is read.
-
-    Parameters
-    ----------
-    values : array_like
-        Anything numeric and real, in any layout.
-    name : str
-        The name of the function, for messages.
-    shape : tuple of int
-        The shape that the values must have.
-    finite : bool
-        Whether to refuse infinity. NaN is always refused.
-
-    Returns
-    -------
-    numpy.ndarray of float64, in C order
-
-    Raises
-    ------
-    TypeError
-        For values that are not real numbers.
-    ValueError
-        For another shape, for masked elements, for NaN, and for infinity unless it is allowed.
+    It may be a new array. If a caller passes its address on, it must keep it alive until the address is read.
     """
-    array = array_of(values, name)
-    check_real(array, values, name)
-    if array.shape != shape:
-        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
+    array = of_shape(values, name, shape)
     with np.errstate(over="ignore"):  # overflow becomes infinite, and is refused as such
         converted = np.ascontiguousarray(array, np.float64)
     good = np.isfinite(converted) if finite else ~np.isnan(converted)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Any, TypeVar
+from collections.abc import Callable
+from dataclasses import fields
+from types import ModuleType
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,22 +22,30 @@ COORDINATES_WORTH_A_BUILD = 1 << 17
 
 ProgressReport = _capi.ProgressReport
 Self = TypeVar("Self", bound="Closeable")
+Result = TypeVar("Result")
 
 
 class Closeable:
     """Something that holds a handle of the library: a context manager that frees it when it is left."""
 
     _noun = "tree"  # in messages
+    #: The functions of the binding for it.
+    _functions: ClassVar[ModuleType]
 
     def __init__(self) -> None:
         self._handle: _capi.Handle | None = None
         self._owner: _capi.Owner | None = None
 
     @classmethod
-    def _holding(cls: type[Self], owner: _capi.Owner) -> Self:
-        """One around a handle that is there; the rest of it is the caller's to set."""
+    def _blank(cls: type[Self]) -> Self:
+        """One without a handle; the rest of it is the caller's to set."""
         made = object.__new__(cls)
         Closeable.__init__(made)
+        return made
+
+    @classmethod
+    def _holding(cls: type[Self], owner: _capi.Owner) -> Self:
+        made = cls._blank()
         made._adopt(owner)
         return made
 
@@ -51,6 +61,15 @@ class Closeable:
             raise ValueError(f"{self._noun}: is closed")
         return self._handle
 
+    def _call(
+        self, function: Callable[..., Result], *arguments: Any, n_threads: int | None = None, **how: Any
+    ) -> Result:
+        """Call a function of the binding, with the threads of the call or of the settings."""
+        return function(self._open(), *arguments, n_threads=threads(n_threads), **how)
+
+    def _info(self) -> Any:
+        return self._functions.get_info(self._open())
+
     def close(self) -> None:
         """Free the memory. Arrays that were exported stay valid."""
         if self._owner is not None:
@@ -60,10 +79,13 @@ class Closeable:
     def __enter__(self: Self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def numbers_of(kind: Any, info: Any) -> dict[str, Any]:
+    """The fields of a record of numbers that the library has in a struct."""
+    return {one.name: getattr(info, one.name) for one in fields(kind) if hasattr(info, one.name)}
 
 
 def query_rows(queries: ArrayLike | None, tree: Any, dtype: np.dtype[Any]) -> _capi.Rows:
@@ -87,6 +109,5 @@ def part(report: ProgressReport | None, start: float, end: float) -> ProgressRep
     """A report for one part of a call, whose shares are those from ``start`` to ``end`` of the whole."""
     if report is None:
         return None
-    _arguments.function(report, "progress")
-    whole = report
+    whole = _arguments.function(report, "progress")
     return lambda share: whole(start + (end - start) * share)

@@ -30,19 +30,18 @@ class File:
 
     @classmethod
     def open(cls, path: PathLike, *, mmap: bool, verify: bool, progress: ProgressReport | None) -> File:
-        """Open a file; it is mapped, or read."""
         text = _arguments.path(path)
         threads = _calls.threads(None)
         return cls(files.open(text, copy=not mmap, verify=verify, n_threads=threads, progress=progress))
 
     @classmethod
     def copy(cls, data: NDArray[np.uint8]) -> File:
-        """Open a copy of a file that is in memory."""
         return cls(files.copy(data, n_threads=_calls.threads(None)))
 
     def sections(self, *names: str) -> dict[str, NDArray[Any]]:
         """Arrays by name, those there are of the names; each is compared with its checksum first."""
-        return {name: files.get_section(self.owner, index) for index, name in enumerate(self._names()) if name in names}
+        there = (name.decode("ascii", "replace") for name in self._table()["name"].tolist())
+        return {name: files.get_section(self.owner, index) for index, name in enumerate(there) if name in names}
 
     def shape(self, name: str) -> tuple[int, int] | None:
         """Rows and columns of a section, if there is one of the name; the section is not read."""
@@ -56,18 +55,14 @@ class File:
         """The header and the table. They have the checksums of everything else, which is not read."""
         return self.bytes[: _HEADER_BYTES + _ENTRY.itemsize * self._n_sections]
 
-    def _names(self) -> list[str]:
-        return [bytes(name).decode("ascii", "replace") for name in self._table()["name"]]
-
     def _table(self) -> NDArray[Any]:
         return self.head[_HEADER_BYTES:].view(_ENTRY)
 
 
 def save(path: PathLike, sections: Arrays, progress: ProgressReport | None, *, input_hash: int) -> None:
     """Write a file of arrays, in one step."""
-    files.sections_save(
-        _arguments.path(path), input_hash, sections, n_threads=_calls.threads(None), progress=progress
-    )  # fmt: skip
+    path, threads = _arguments.path(path), _calls.threads(None)
+    files.sections_save(path, input_hash, sections, n_threads=threads, progress=progress)
 
 
 def check_points(file: File, points: ArrayLike | None) -> None:

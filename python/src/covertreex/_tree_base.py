@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,22 +17,20 @@ from ._scores import largest_reported
 
 
 class Tree(_calls.Closeable):
-    """Points that searches find: how many there are, the nearest of them, files of them, and copies."""
+    """Points that searches find, files of them, and copies."""
 
-    #: The functions of the binding for such trees.
-    _functions: ClassVar[ModuleType]
-
-    # Properties
+    #: The type in which it keeps points, and reports distances.
+    _dtype: np.dtype[Any]
 
     @property
-    @abstractmethod
     def n_points(self) -> int:
-        """Points of the dataset."""
+        """Points that searches find."""
+        return int(self._info().n_points)
 
     @property
-    @abstractmethod
     def dim(self) -> int:
         """Coordinates of a point."""
+        return int(self._info().dim)
 
     def __len__(self) -> int:
         return self.n_points
@@ -48,15 +45,7 @@ class Tree(_calls.Closeable):
     def _described(self) -> str:
         """Values of its repr after its size."""
 
-    def _info(self) -> Any:
-        return self._functions.get_info(self._open())
-
     # Searches
-
-    @property
-    @abstractmethod
-    def _dtype(self) -> np.dtype[Any]:
-        """The type in which it keeps points, and reports distances."""
 
     def _asked(
         self,
@@ -78,11 +67,24 @@ class Tree(_calls.Closeable):
             max_distance = _arguments.number(max_distance, "max_distance")
             if compared is not dtype:
                 max_distance = largest_reported(max_distance, dtype)
-        upper = None if before is None else _arrays.upper_indices(before, count(rows))
+        upper = _arrays.upper_indices(before, count(rows))
         options = search_options(_calls.threads(n_threads), predecessor_mode, exclude_self, max_distance, upper)
         return rows, compared, options
 
     # Files and copies
+
+    def save(self, path: _files.PathLike, *, progress: ProgressReport | None = None) -> None:
+        """Write the tree to a file in one step: an existing file is replaced when all is on the disk.
+
+        Work resumes where it was: the file of a residual tree has points, kernel, inducing points, V, residual
+        variances and the structures that the first search made. :func:`covertreex.load` opens it; a kernel that is not
+        of this package must be given again there. Trees can also be pickled, with such a kernel, and copied.
+
+        Symbolic links are followed. A file that is there has to be a regular one that this process may write to; the
+        new one has its mode, owner and group. Other hard links to it keep the old contents. Where nothing is, the umask
+        decides on the mode. OSError if the file cannot be written; an existing one stays as it was.
+        """
+        self._save(path, {}, progress)
 
     def _settings(self) -> dict[str, NDArray[Any]]:
         """Settings of this package, as sections of a file."""
@@ -90,15 +92,12 @@ class Tree(_calls.Closeable):
 
     def _save(self, path: _files.PathLike, sections: _files.Arrays, progress: ProgressReport | None = None) -> None:
         """Write a file with sections of the caller."""
-        handle, sections = self._open(), {**self._settings(), **sections}
-        threads = _calls.threads(None)
-        self._functions.save(handle, _arguments.path(path), sections, n_threads=threads, progress=progress)
+        sections = {**self._settings(), **sections}
+        self._call(self._functions.save, _arguments.path(path), sections, progress=progress)
 
     def _file(self) -> _files.File:
         """The file in memory."""
-        return _files.File(
-            self._functions.encode(self._open(), self._settings(), n_threads=_calls.threads(None))
-        )  # fmt: skip
+        return _files.File(self._call(self._functions.encode, self._settings()))
 
     @abstractmethod
     def _opening(self) -> tuple[Any, ...]:

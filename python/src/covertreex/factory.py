@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import Any, cast, overload
+from typing import TYPE_CHECKING, Any, TypedDict, cast, overload
 
 from numpy.typing import ArrayLike, DTypeLike
 
@@ -13,66 +13,50 @@ from ._calls import ProgressReport
 from ._settings import METRICS, active_config
 from .indexes import VectorIndex
 from .kernels import RBF
-from .outofcore import DEFAULT_PARTITION, MappedTree
+from .outofcore import MappedTree
 from .residual import ResidualTree
 from .residual._inputs import KernelLike
 from .tree import CoverTree
 from .tree._options import checked_leaf_size, kept_dtype
 from .vecchia import ConditioningSets
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+class _Options(TypedDict, total=False):
+    metric: str | None
+    order: str | None
+    leaf_size: int | None
+    seed: int | None
+    dtype: DTypeLike | None
+    n_threads: int | None
+    progress: ProgressReport | None
+
+
+class _ResidualOptions(_Options, total=False):
+    kernel: KernelLike | None
+    v_matrix: ArrayLike | None
+    p_diag: ArrayLike | None
+    kernel_diag: ArrayLike | None
+    inducing_count: int | None
+    inducing_points: ArrayLike | str | None
+    jitter: float | None
+    cover_tree_metric: str | None
+
+
+@overload
+def cover_tree(points: ArrayLike, *, engine: str | None = ..., **options: Unpack[_Options]) -> CoverTree: ...
+
 
 @overload
 def cover_tree(
-    points: ArrayLike,
-    *,
-    metric: str | None = ...,
-    engine: str | None = ...,
-    order: str | None = ...,
-    leaf_size: int | None = ...,
-    seed: int | None = ...,
-    dtype: DTypeLike | None = ...,
-    n_threads: int | None = ...,
-    progress: ProgressReport | None = ...,
-) -> CoverTree: ...
-
-
-@overload
-def cover_tree(
-    points: ArrayLike,
-    *,
-    folder: _files.PathLike,
-    partition_size: int | None = ...,
-    metric: str | None = ...,
-    order: str | None = ...,
-    leaf_size: int | None = ...,
-    seed: int | None = ...,
-    dtype: DTypeLike | None = ...,
-    n_threads: int | None = ...,
-    progress: ProgressReport | None = ...,
+    points: ArrayLike, *, folder: _files.PathLike, partition_size: int | None = ..., **options: Unpack[_Options]
 ) -> MappedTree: ...
 
 
 @overload
-def cover_tree(
-    points: ArrayLike,
-    *,
-    kernel: KernelLike | None = ...,
-    v_matrix: ArrayLike | None = ...,
-    p_diag: ArrayLike | None = ...,
-    kernel_diag: ArrayLike | None = ...,
-    inducing_count: int | None = ...,
-    inducing_points: ArrayLike | str | None = ...,
-    jitter: float | None = ...,
-    cover_tree_metric: str | None = ...,
-    metric: str | None = ...,
-    engine: str | None = ...,
-    order: str | None = ...,
-    leaf_size: int | None = ...,
-    seed: int | None = ...,
-    dtype: DTypeLike | None = ...,
-    n_threads: int | None = ...,
-    progress: ProgressReport | None = ...,
-) -> ResidualTree: ...
+def cover_tree(points: ArrayLike, *, engine: str | None = ..., **options: Unpack[_ResidualOptions]) -> ResidualTree: ...
 
 
 def cover_tree(
@@ -106,19 +90,14 @@ def cover_tree(
     Parameters
     ----------
     points : array_like, shape (n, dim)
-        Finite coordinates. float32 and float64 rows without gaps are read in place; other types and layouts are
-        converted once.
-    kernel : Kernel or callable, optional
-        With a kernel the metric is residual correlation.
-    inducing_count : int, optional
-        ``n_inducing`` of :func:`residual_tree`.
-    inducing_points, jitter, cover_tree_metric : optional
-        As in :func:`residual_tree`.
+        Finite. Rows of float32 and float64 without gaps are read in place, others are converted once.
+    kernel, inducing_count, inducing_points, jitter, cover_tree_metric : optional
+        As in :func:`residual_tree`, where ``inducing_count`` is ``n_inducing``.
     v_matrix, p_diag, kernel_diag : array_like, optional
         As in :meth:`covertreex.ResidualTree.from_features`; without a kernel ``RBF()`` is assumed, with a warning.
     metric : {"auto", "euclidean", "residual_correlation"}, optional
-        "auto" (default) is residual correlation where there is a kernel or ``v_matrix``. The others
-        raise an error if the inputs are for the other metric.
+        "auto" (default) is residual correlation where there is a kernel or ``v_matrix``. The others raise an error if
+        the inputs are for the other metric.
     engine : {"auto", "native", "hybrid"}, optional
         The library searches ("auto", "native"), or kernels for Numba that walk its arrays do ("hybrid"; see
         :mod:`covertreex.numba`). Answers are the same.
@@ -132,7 +111,7 @@ def cover_tree(
     dtype : {"auto", "float32", "float64"}, optional
         Euclidean: the type of the stored points; by default their own if it is one of these, or float64.
     n_threads : int, optional
-        Threads; by default :func:`get_num_threads`. The tree is the same for any number.
+        Threads; by default :func:`get_num_threads`. Results are the same for any number.
     progress : callable, optional
         Called with the share that is done, 0 to 1, at least every 0.2 s of a long call. An exception in it ends the
         call.
@@ -173,27 +152,23 @@ def cover_tree(
     if points is None:
         raise TypeError("points: expected rows of coordinates, got None")
     _check_metric(metric, residual)
+    common: dict[str, Any] = {"order": order, "seed": seed, "n_threads": n_threads, "progress": progress}
     if folder is not None:
         if residual:
             raise ValueError("folder: partitions on disk are for the Euclidean metric only")
-        size = DEFAULT_PARTITION if partition_size is None else partition_size
-        return MappedTree.build(
-            _arrays.rows(points, "points"), folder, _arrays.integer(size, "partition_size", minimum=1), dtype=dtype,
-            progress=progress, order=order, leaf_size=leaf_size, seed=seed, n_threads=n_threads,
-        )  # fmt: skip
+        rows = _arrays.rows(points, "points")
+        return MappedTree.build(rows, folder, partition_size, dtype=dtype, leaf_size=leaf_size, **common)
     if partition_size is not None:
         raise ValueError("partition_size: expected only with a folder")
-    common: dict[str, Any] = {
-        "engine": engine, "order": order, "seed": seed, "n_threads": n_threads, "progress": progress,
-    }  # fmt: skip
-    inducing: dict[str, Any] = {
-        "inducing_count": inducing_count, "inducing_points": inducing_points, "jitter": jitter,
-    }  # fmt: skip
+    common["engine"] = engine
     if not residual:
-        _refuse(
-            {"kernel_diag": kernel_diag, **inducing, "cover_tree_metric": cover_tree_metric}, "a kernel or v_matrix"
-        )
+        of_kernels = {
+            "kernel_diag": kernel_diag, "inducing_count": inducing_count, "inducing_points": inducing_points,
+            "jitter": jitter, "cover_tree_metric": cover_tree_metric,
+        }  # fmt: skip
+        _refuse(of_kernels, "a kernel or v_matrix")
         return CoverTree(points, leaf_size=leaf_size, dtype=dtype, **common)
+    common["cover_tree_metric"] = cover_tree_metric
     # Both are of Euclidean trees, and without effect on others: but a wrong one is an error all the same.
     if dtype is not None:
         kept_dtype(dtype)
@@ -204,7 +179,7 @@ def cover_tree(
         with _arguments.renamed(n_inducing="inducing_count"):
             return ResidualTree(
                 points, kernel=cast(KernelLike, kernel), n_inducing=inducing_count, inducing_points=inducing_points,
-                jitter=jitter, cover_tree_metric=cover_tree_metric, **common,
+                jitter=jitter, **common,
             )  # fmt: skip
     if v_matrix is None or p_diag is None:
         raise ValueError("v_matrix, p_diag: expected both, or neither")
@@ -213,9 +188,7 @@ def cover_tree(
     if kernel is None:
         warnings.warn("kernel: none was given with v_matrix; RBF(lengthscale=1, variance=1) is assumed", stacklevel=2)
         kernel = RBF()
-    return ResidualTree.from_features(
-        points, v_matrix, p_diag, kernel=kernel, kernel_diag=kernel_diag, cover_tree_metric=cover_tree_metric, **common
-    )
+    return ResidualTree.from_features(points, v_matrix, p_diag, kernel=kernel, kernel_diag=kernel_diag, **common)
 
 
 def _refuse(options: dict[str, Any], needed: str) -> None:
@@ -266,10 +239,6 @@ def residual_tree(
     seed : int, optional
         For the sample of inducing points; by default 42.
 
-    Returns
-    -------
-    ResidualTree
-
     Raises
     ------
     ValueError, TypeError, MemoryError
@@ -286,17 +255,9 @@ def residual_tree(
     """
     _check_metric(None, True)
     return ResidualTree(
-        points,
-        kernel=kernel,
-        n_inducing=n_inducing,
-        inducing_points=inducing_points,
-        jitter=jitter,
-        cover_tree_metric=cover_tree_metric,
-        engine=engine,
-        seed=seed,
-        n_threads=n_threads,
-        progress=progress,
-    )
+        points, kernel=kernel, n_inducing=n_inducing, inducing_points=inducing_points, jitter=jitter,
+        cover_tree_metric=cover_tree_metric, engine=engine, seed=seed, n_threads=n_threads, progress=progress,
+    )  # fmt: skip
 
 
 def _check_metric(metric: str | None, residual: bool) -> None:
@@ -322,8 +283,8 @@ def load(
 ) -> Any:
     """Open a file that ``save`` wrote: a tree, conditioning sets, or a vector index.
 
-    A tree of any size opens at once: its file is mapped, and read as searches need it. Reading is safe for any content
-    of the file. Sections are compared with their checksums before they are used.
+    A tree of any size opens at once: its file is mapped, and read as searches need it. Any content of the file is safe
+    to read. Sections are compared with their checksums before they are used.
 
     Parameters
     ----------
@@ -339,9 +300,7 @@ def load(
         The points that the tree must have been saved from.
     kernel : callable, optional
         The kernel of a residual tree that was saved with one that is not of :mod:`covertreex.kernels`.
-    engine : str
-        As in :func:`cover_tree`.
-    progress : callable, optional
+    engine, progress
         As in :func:`cover_tree`.
 
     Returns

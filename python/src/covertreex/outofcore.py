@@ -32,8 +32,8 @@ __all__ = ["MappedTree"]
 # Points that are read at a time, and queries that are searched together.
 _CHUNK = 1 << 20
 _BLOCK = 1 << 16
-# Points of a partition: building its tree needs about 100 bytes for each.
-DEFAULT_PARTITION = 4_000_000
+# Points of a partition, by default.
+_PARTITION = 4_000_000
 # Partitions that are mapped at the same time.
 _OPEN = 8
 
@@ -41,9 +41,9 @@ _OPEN = 8
 class MappedTree:
     """A cover tree in partitions on disk, in the Euclidean metric.
 
-    Made by :func:`covertreex.cover_tree` with a ``folder``, opened by :func:`covertreex.load` of that folder. Answers
-    are the same as for a tree in memory. Partitions follow the Hilbert curve; a query is searched in the partition that
-    it lies in, and in those whose bounds do not exclude them. A few of them are mapped at a time.
+    Made by :func:`covertreex.cover_tree` with a ``folder``, opened by :func:`covertreex.load`. Calls and answers are
+    the same as for a tree in memory. Partitions follow the Hilbert curve; a query is searched in the partition that it
+    lies in, and in those whose bounds do not exclude them. A few of them are mapped at a time.
     """
 
     def __init__(self, folder: _files.PathLike) -> None:
@@ -86,34 +86,31 @@ class MappedTree:
         cls,
         points: NDArray[Any],
         folder: _files.PathLike,
-        partition_size: int = DEFAULT_PARTITION,
+        partition_size: int | None = None,
         *,
         dtype: DTypeLike | None = None,
         progress: ProgressReport | None = None,
         **options: Any,
     ) -> MappedTree:
         """Build one in a folder, which is made; see :func:`covertreex.cover_tree`."""
-        if progress is not None:
-            _arguments.function(progress, "progress")
+        report = _report(progress)
         _arguments.path(folder, "folder")
         n, dim = points.shape
-        partition_size = _arrays.integer(partition_size, "partition_size", minimum=1)
+        size = _PARTITION if partition_size is None else _arrays.integer(partition_size, "partition_size", minimum=1)
         wanted = kept_dtype(active_config().dtype if dtype is None else dtype)
         kept = wanted or _arrays.float_dtype(points.dtype)
         # Wrong options are refused before the points are read, which may take hours.
         CoverTree(np.zeros((1, dim), kept), dtype=kept, **options).close()
-        report = progress or (lambda share: None)
-        n_partitions = -(-n // partition_size)
+        n_partitions = -(-n // size)
         with filling(folder) as (target, tag):
             paths = [partition_path(target, tag, number) for number in range(n_partitions)]
             curve = _cut(points, n_partitions, kept, lambda share: report(0.2 * share))
             _split(points, curve, paths, kept, lambda share: report(0.2 + 0.2 * share))
-            extents, seals = [], []
+            built = []
             for number, path in enumerate(paths):
-                extent, seal = _build(path, dim, kept, options)
-                extents.append(extent)
-                seals.append(seal)
+                built.append(_build(path, dim, kept, options))
                 report(0.4 + 0.6 * (number + 1) / n_partitions)
+            extents, seals = map(list, zip(*built))
             # The manifest makes it a tree, so it is written last.
             Manifest(tag, _files.TREE, kept, Layout.of(curve, extents), seals).save(target)
         return cls(target)
@@ -136,27 +133,16 @@ class MappedTree:
 
         Parameters
         ----------
-        k : int
-            At least 1.
         queries : array_like, shape (q, dim), optional
             New points; by default all points, in the order of their indices.
-        return_distances, predecessor_mode, exclude_self, n_threads, progress
-            As in :meth:`CoverTree.knn`.
         out : path, optional
             A folder for ``indices.npy`` and ``distances.npy``; results are then mapped from there.
-
-        Returns
-        -------
-        indices, distances
-            As of :meth:`CoverTree.knn`; mapped files with ``out``.
         """
         k = _arrays.integer(k, "k", minimum=1)
-        if progress is not None:
-            _arguments.function(progress, "progress")
+        report = _report(progress)
         if out is not None:
             _arguments.path(out, "out")
         n_rows, blocks = self._blocks(queries, predecessor_mode, exclude_self)
-        report = progress or (lambda share: None)
         done = 0
         with _Results(n_rows, k, self.dtype, return_distances, out) as results:
             for asked, home in blocks:
@@ -171,12 +157,7 @@ class MappedTree:
             return results.arrays()
 
     def radius(
-        self,
-        r: float,
-        *,
-        queries: ArrayLike,
-        return_distances: bool = False,
-        n_threads: int | None = None,
+        self, r: float, *, queries: ArrayLike, return_distances: bool = False, n_threads: int | None = None
     ) -> Neighbors:
         """Find all points within a radius of new points, as :meth:`CoverTree.radius`."""
         r = _arguments.number(r, "r", minimum=0)
@@ -247,8 +228,8 @@ class MappedTree:
 class _Results:
     """Neighbours of all queries, in memory or in files.
 
-    Queries come along the curve, and rows of files in any order would be written page by page. So results go to
-    the ends of files for ranges of rows first, and each of these is put in order once.
+    Queries come along the curve, and rows of a file in that order would be written page by page. So results are
+    appended to files for ranges of rows, and each of these is put in order once.
     """
 
     def __init__(
@@ -259,8 +240,8 @@ class _Results:
         self._held: dict[str, NDArray[Any]] = {}
         self._drafts: tempfile.TemporaryDirectory[str] | None = None
         if self._folder is None:
-            self._held = {name: _arrays.results(*self._shape, kind) for name, kind in self._dtypes.items()}
             for name, kind in self._dtypes.items():
+                self._held[name] = _arrays.results(*self._shape, kind)
                 self._held[name].fill(_nothing(kind))
         else:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -274,7 +255,6 @@ class _Results:
             self._drafts.cleanup()
 
     def write(self, rows: NDArray[np.int64], found: Nearest) -> None:
-        """Write the neighbours of some rows."""
         if self._folder is None:
             for name, target in self._held.items():
                 target[rows] = getattr(found, name)
@@ -314,8 +294,12 @@ class _Results:
                 self._piece(name, number).unlink()
 
 
+def _report(progress: ProgressReport | None) -> ProgressReport:
+    return (lambda share: None) if progress is None else _arguments.function(progress, "progress")
+
+
 def _nothing(kind: np.dtype[Any]) -> float:
-    """Return the value for a missing neighbour."""
+    """The value for a missing neighbour."""
     return -1 if kind.kind == "i" else np.inf
 
 
@@ -351,7 +335,6 @@ def _split(points: NDArray[Any], curve: Curve, paths: list[Path], dtype: np.dtyp
 
 
 def _append(path: Path, array: NDArray[Any]) -> None:
-    """Append to a file, or make it."""
     with path.open("ab") as file:
         array.tofile(file)
 

@@ -46,10 +46,11 @@ Weights = Union[str, Callable[[NDArray[Any]], NDArray[Any]], None]
 
 _MODES = ("connectivity", "distance")
 _MOST_JOBS = 1024
+_TYPES = [np.float64, np.float32]
 
 
 class _Neighbors(BaseEstimator):
-    """Common code of all estimators here."""
+    """All estimators here."""
 
     #: Valid parameters: `fit` checks them, as scikit-learn's own estimators do.
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -92,24 +93,23 @@ class _Neighbors(BaseEstimator):
             raise ValueError("n_jobs: expected a number other than 0, got 0")
         return n_jobs if n_jobs > 0 else min(_MOST_JOBS, max(1, (os.cpu_count() or 1) + 1 + n_jobs))
 
-    def _queries(self, X: ArrayLike | None) -> NDArray[Any] | None:
+    def _asked(self, X: ArrayLike | None) -> dict[str, Any]:
+        """Options of a search in the tree."""
         check_is_fitted(self)
-        if X is None:
-            return None
-        return validate_data(self, X, reset=False, dtype=[np.float64, np.float32], order="C")
+        queries = None if X is None else validate_data(self, X, reset=False, dtype=_TYPES, order="C")
+        is_own, threads = queries is None, self._threads()
+        return {"queries": queries, "return_distances": True, "exclude_self": is_own, "n_threads": threads}
 
     def _nearest(self, X: ArrayLike | None, n_neighbors: int | None) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        queries = self._queries(X)
+        asked = self._asked(X)
         k = _arrays.integer(self.n_neighbors if n_neighbors is None else n_neighbors, "n_neighbors", minimum=1)
-        most = self.n_samples_fit_ - (queries is None)
+        most = self.n_samples_fit_ - asked["exclude_self"]
         if k > most:
             raise ValueError(
                 f"Expected n_neighbors <= n_samples_fit, but n_neighbors = {k}, n_samples_fit = {most}"
-                + (", without the sample itself" if queries is None else "")
+                + (", without the sample itself" if asked["exclude_self"] else "")
             )
-        indices, distances = self.tree_.knn(
-            k, queries=queries, return_distances=True, exclude_self=queries is None, n_threads=self._threads()
-        )
+        indices, distances = self.tree_.knn(k, **asked)
         return distances, indices
 
     def kneighbors(
@@ -123,8 +123,6 @@ class _Neighbors(BaseEstimator):
             By default the samples, each of which is not its own neighbour.
         n_neighbors : int, optional
             By default the estimator's.
-        return_distance : bool
-            Whether to return distances, too.
 
         Returns
         -------
@@ -137,11 +135,9 @@ class _Neighbors(BaseEstimator):
         return (distances, indices) if return_distance else indices
 
     def _within(self, X: ArrayLike | None, radius: float | None) -> Any:
-        queries = self._queries(X)
+        asked = self._asked(X)
         reach = _arguments.number(self.radius if radius is None else radius, "radius", minimum=0)
-        return self.tree_.radius(
-            reach, queries=queries, return_distances=True, exclude_self=queries is None, n_threads=self._threads()
-        )
+        return self.tree_.radius(reach, **asked)
 
     def radius_neighbors(
         self,
@@ -154,12 +150,10 @@ class _Neighbors(BaseEstimator):
 
         Parameters
         ----------
-        X : array_like, shape (n_queries, n_features), optional
-            By default the samples, each of which is not its own neighbour.
+        X, return_distance
+            As in :meth:`kneighbors`.
         radius : float, optional
             By default the estimator's.
-        return_distance : bool
-            Whether to return distances, too.
         sort_results : bool
             They are always sorted, the nearest first.
 
@@ -176,20 +170,14 @@ class _Neighbors(BaseEstimator):
     def kneighbors_graph(
         self, X: ArrayLike | None = None, n_neighbors: int | None = None, mode: str = "connectivity"
     ) -> csr_matrix:
-        """Find the nearest samples of each point, as a sparse matrix of shape (n_queries, n_samples_fit).
+        """Find what :meth:`kneighbors` finds, as a sparse matrix of shape (n_queries, n_samples_fit).
 
-        Parameters
-        ----------
-        X, n_neighbors
-            As in :meth:`kneighbors`.
-        mode : {"connectivity", "distance"}
-            Whether its elements are 1, or the distances.
+        With the mode "connectivity" its elements are 1, with "distance" they are the distances.
         """
         _arguments.choice(mode, "mode", _MODES)
         distances, indices = self._nearest(X, n_neighbors)
-        values = distances.ravel() if mode == "distance" else np.ones(indices.size)
-        ends = np.arange(0, indices.size + 1, indices.shape[1])
-        return csr_matrix((values, indices.ravel(), ends), shape=(len(indices), self.n_samples_fit_))
+        offsets = np.arange(0, indices.size + 1, indices.shape[1])
+        return self._graph(mode, distances.ravel(), indices.ravel(), offsets)
 
     def radius_neighbors_graph(
         self,
@@ -198,20 +186,15 @@ class _Neighbors(BaseEstimator):
         mode: str = "connectivity",
         sort_results: bool = False,
     ) -> csr_matrix:
-        """Find all samples within a radius of each point, as a sparse matrix of shape (n_queries, n_samples_fit).
-
-        Parameters
-        ----------
-        X, radius, sort_results
-            As in :meth:`radius_neighbors`.
-        mode : {"connectivity", "distance"}
-            Whether its elements are 1, or the distances.
-        """
+        """Find what :meth:`radius_neighbors` finds, as a matrix like the one of :meth:`kneighbors_graph`."""
         _arguments.choice(mode, "mode", _MODES)
         del sort_results
         offsets, indices, distances = self._within(X, radius)
-        values = np.array(distances) if mode == "distance" else np.ones(len(indices))
-        return csr_matrix((values, np.array(indices), offsets), shape=(len(offsets) - 1, self.n_samples_fit_))
+        return self._graph(mode, np.array(distances), np.array(indices), offsets)
+
+    def _graph(self, mode: str, distances: Any, indices: Any, offsets: Any) -> csr_matrix:
+        values = distances if mode == "distance" else np.ones(len(indices))
+        return csr_matrix((values, indices, offsets), shape=(len(offsets) - 1, self.n_samples_fit_))
 
 
 class CoverTreeNeighbors(_Neighbors):
@@ -220,12 +203,9 @@ class CoverTreeNeighbors(_Neighbors):
     Parameters
     ----------
     n_neighbors : int
-        Neighbours that are found where a call does not say.
     radius : float
-        Likewise.
-    order : {"hilbert", "natural", "random"}, optional
-        As in :func:`covertreex.cover_tree`.
-    leaf_size : int, optional
+        For calls that do not say them.
+    order, leaf_size
         As in :func:`covertreex.cover_tree`.
     n_jobs : int, optional
         Threads; by default :func:`covertreex.get_num_threads`; all for -1, all but one for -2, and so on. Results do
@@ -246,7 +226,7 @@ class CoverTreeNeighbors(_Neighbors):
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: Any = None) -> CoverTreeNeighbors:
         """Build the tree of some points, shape (n_samples, n_features). ``y`` is ignored."""
-        self._grow(validate_data(self, X, dtype=[np.float64, np.float32], order="C"))
+        self._grow(validate_data(self, X, dtype=_TYPES, order="C"))
         return self
 
 
@@ -283,14 +263,13 @@ class CoverTreeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
         del self.radius
         self.mode = mode
 
-    def fit(self, X: ArrayLike, y: Any = None) -> CoverTreeTransformer:
-        """Build the tree of some points, shape (n_samples, n_features). ``y`` is ignored."""
+    def fit(self, X: ArrayLike, y: Any = None) -> CoverTreeTransformer:  # noqa: D102
         super().fit(X)
         self._n_features_out = self.n_samples_fit_
         return self
 
     def transform(self, X: ArrayLike) -> csr_matrix:
-        """Find the graph of points to samples: a sparse matrix of shape (n_queries, n_samples_fit)."""
+        """Find the graph of points, as :meth:`kneighbors_graph`."""
         check_is_fitted(self)
         n_neighbors = _arrays.integer(self.n_neighbors, "n_neighbors", minimum=1)
         return self.kneighbors_graph(X, n_neighbors + (self.mode == "distance"), mode=self.mode)
@@ -301,8 +280,6 @@ class CoverTreeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
 
 
 class _Supervised(_Neighbors):
-    """The base of estimators that learn from neighbours."""
-
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **_Neighbors._parameter_constraints,
         "weights": [StrOptions({"uniform", "distance"}), callable, None],
@@ -363,7 +340,7 @@ class CoverTreeClassifier(ClassifierMixin, _Supervised):
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: ArrayLike) -> CoverTreeClassifier:
         """Learn from points of shape (n_samples, n_features) and their classes, shape (n_samples,)."""
-        points, classes = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
+        points, classes = validate_data(self, X, y, dtype=_TYPES, order="C")
         check_classification_targets(classes)
         self.classes_, self._classes = np.unique(classes, return_inverse=True)
         self._grow(points)
@@ -394,12 +371,8 @@ class CoverTreeRegressor(RegressorMixin, _Supervised):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: ArrayLike) -> CoverTreeRegressor:
-        """Learn from points, shape (n_samples, n_features), and their targets.
-
-        These are of shape (n_samples,) or (n_samples, n_outputs).
-        """
-        types = [np.float64, np.float32]
-        points, targets = validate_data(self, X, y, dtype=types, order="C", multi_output=True, y_numeric=True)
+        """Learn from points, shape (n_samples, n_features), and targets, (n_samples,) or (n_samples, n_outputs)."""
+        points, targets = validate_data(self, X, y, dtype=_TYPES, order="C", multi_output=True, y_numeric=True)
         self._targets = np.asarray(targets, float)
         self._grow(points)
         return self

@@ -49,7 +49,7 @@ def ordering(
     Parameters
     ----------
     points : array_like, shape (n, dim)
-        Coordinates; distances are Euclidean.
+        Distances are Euclidean.
     method : {"maxmin", "random", "natural"}
         Max-min distance: the point nearest to the centroid, then always the one farthest from all before it
         (Guinness, 2018); shuffled; or as they come.
@@ -65,7 +65,7 @@ def ordering(
         without structure in many dimensions (uniform in 20 or more) it is quadratic in n.
     """
     points = _arrays.points(points, "points", dtype=np.dtype(np.float64))
-    seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
+    seed = _arrays.seed(seed)
     _arguments.choice(method, "method", ORDERINGS)
     if not points.shape[1]:
         raise ValueError("points: expected at least 1 column, got 0")
@@ -100,15 +100,7 @@ class ConditioningSets:
         return np.concatenate([[0], np.cumsum(used.sum(axis=1))]).astype(np.int64), self.neighbors[used]
 
     def save(self, path: PathLike, *, progress: ProgressReport | None = None) -> None:
-        """Write everything to a file, in one step, as :meth:`covertreex.CoverTree.save` does.
-
-        Parameters
-        ----------
-        path : path
-            The file.
-        progress : callable, optional
-            As in :func:`covertreex.cover_tree`.
-        """
+        """Write everything to a file, in one step, as :meth:`covertreex.CoverTree.save` does."""
         sections: dict[str, NDArray[Any]] = {
             _HASH: np.frombuffer(self.input_hash.encode(), np.uint8),
             "order": self.order,
@@ -125,17 +117,10 @@ class ConditioningSets:
 
         Parameters
         ----------
-        path : path
-            The file.
         input_hash : str, optional
-            What the file must have been computed from.
-        mmap : bool
-            Whether to map the file, so that processes share its pages, or to read it.
-
-        Raises
-        ------
-        CoverTreeError
-            For a file of another kind, that is damaged, or was computed from other inputs.
+            What the file must have been computed from: CoverTreeError for others.
+        path, mmap
+            As for :func:`covertreex.load`.
         """
         path = _arguments.path(path)
         if input_hash is not None:
@@ -144,22 +129,20 @@ class ConditioningSets:
 
     @classmethod
     def _of_file(cls, file: File, path: PathLike, input_hash: str | None = None) -> ConditioningSets:
-        found = file.sections(_HASH, "order", "neighbors", "distances")
+        found, name = file.sections(_HASH, "order", "neighbors", "distances"), repr(os.fspath(path))
         if file.kind != _files.ARRAYS or not found.keys() >= {_HASH, "order", "neighbors"}:
-            raise CoverTreeError(f"path: {os.fspath(path)!r} has no conditioning sets")
+            raise CoverTreeError(f"path: {name} has no conditioning sets")
         order, n = found["order"], len(found["order"])
         neighbors = found["neighbors"].reshape(n, -1)
         if not np.array_equal(np.sort(order), np.arange(n)):
-            raise CoverTreeError(f"path: the order in {os.fspath(path)!r} is not a permutation")
+            raise CoverTreeError(f"path: the order in {name} is not a permutation")
         if (neighbors >= np.arange(n)[:, None]).any() or (neighbors < -1).any():
-            raise CoverTreeError(f"path: a neighbour in {os.fspath(path)!r} does not come before its point")
-        distances = found.get("distances")
+            raise CoverTreeError(f"path: a neighbour in {name} does not come before its point")
         known = found[_HASH].tobytes().decode()
         if input_hash is not None and input_hash != known:
-            raise CoverTreeError(f"input_hash: {os.fspath(path)!r} was computed from other inputs")
-        return cls(
-            order, _inverse(order), neighbors, None if distances is None else distances.reshape(neighbors.shape), known
-        )
+            raise CoverTreeError(f"input_hash: {name} was computed from other inputs")
+        distances = found["distances"].reshape(neighbors.shape) if "distances" in found else None
+        return cls(order, _inverse(order), neighbors, distances, known)
 
 
 def neighbors(
@@ -182,78 +165,48 @@ def neighbors(
     Parameters
     ----------
     points : array_like, shape (n, dim)
-        Coordinates.
-    kernel : Kernel or callable
-        The covariance function.
+    kernel, n_inducing, inducing_points, jitter
+        As in :func:`covertreex.residual_tree`.
     m : int
         Neighbours of each point.
-    n_inducing : int, optional
-        Inducing points; by default 512, or n if there are fewer points. 0 for the correlation of the kernel
-        itself.
-    inducing_points : {"random", "kmeans++", "cover-tree"} or array_like, shape (n_inducing, dim), optional
-        How they are chosen, by default at random, or which they are.
     ordering : {"maxmin", "random", "natural"} or array_like of int, shape (n,)
         The order of the points, in coordinates over the lengthscale; or the order itself.
     seed : int, optional
         For the random ordering and the sample of inducing points; by default 42.
-    jitter : float, optional
-        Added to k(U, U), relative to the variance; by default 1e-6.
     dtype : {int64, int32}
         Of the neighbours.
     return_distances : bool
         Whether to keep the distances.
     n_threads, progress
         As in :func:`covertreex.cover_tree`.
-
-    Returns
-    -------
-    ConditioningSets
     """
     points = _arrays.points(points, "points", dtype=np.dtype(np.float64))
     kernel = checked(kernel)
     m = _arrays.integer(m, "m", minimum=1)
     integers = _arrays.element_type(dtype, "dtype", (np.dtype(np.int32), np.dtype(np.int64)))
-    seed = _arrays.integer(chosen_seed(seed), "seed", minimum=0, maximum=2**64 - 1)
+    seed = _arrays.seed(chosen_seed(seed))
     jitter = active_config().residual.jitter if jitter is None else jitter
     with _arguments.renamed(k="m", method="ordering"):
         if n_inducing is not None:
             _arrays.integer(n_inducing, "n_inducing", minimum=0, maximum=len(points))
         order = _order(points, kernel, ordering, seed, n_threads, _calls.part(progress, 0, 0.1))
+        build, search = _calls.part(progress, 0.1, 0.4), _calls.part(progress, 0.4, 1)
         with ResidualTree(
-            points[order],
-            kernel=kernel,
-            n_inducing=n_inducing,
-            inducing_points=inducing_points,
-            jitter=jitter,
-            seed=seed,
-            n_threads=n_threads,
-            progress=_calls.part(progress, 0.1, 0.4),
-        ) as tree:
+            points[order], kernel=kernel, n_inducing=n_inducing, inducing_points=inducing_points, jitter=jitter,
+            seed=seed, n_threads=n_threads, progress=build,
+        ) as tree:  # fmt: skip
             found, distances = tree.knn(
-                m,
-                predecessor_mode=True,
-                return_distances=True,
-                n_threads=n_threads,
-                progress=_calls.part(progress, 0.4, 1),
+                m, predecessor_mode=True, return_distances=True, n_threads=n_threads, progress=search
             )
             inducing = tree.inducing_points
     # int32 can represent every rank: there are fewer than 2**31 points.
-    return ConditioningSets(
-        order,
-        _inverse(order),
-        found.astype(integers, copy=False),
-        distances if return_distances else None,
-        _input_hash(kernel, (np.array([m, jitter]), points, order, inducing), (found, distances)),
-    )
+    digest = _input_hash(kernel, (np.array([m, jitter]), points, order, inducing), (found, distances))
+    kept = distances if return_distances else None
+    return ConditioningSets(order, _inverse(order), found.astype(integers, copy=False), kept, digest)
 
 
 def _input_hash(kernel: KernelLike, inputs: tuple[NDArray[Any] | None, ...], results: tuple[NDArray[Any], ...]) -> str:
-    """A digest of the inputs that conditioning sets were computed from; see :class:`ConditioningSets`.
-
-    A kernel of this package is its class and its numbers. Nothing can be read off any other callable: two may have one
-    ``repr``, and the ``repr`` of a function is another one in each process. Such a kernel is known by its values, and
-    so by the results: neighbours and distances follow from the values and the rest, and from nothing else.
-    """
+    """The ``input_hash``. The values of a kernel that is not of this package are known by the results."""
     digest = hashlib.sha256()
     of_kernel: tuple[NDArray[Any], ...]
     if isinstance(kernel, Stationary):

@@ -11,7 +11,9 @@
 array([0, 1, 2])
 """
 
-from ._kinds import HNSW, LSH, BruteForce, KDTree, load
+from ._kinds import HNSW, LSH, BruteForce, KDTree
 from ._vector_index import IndexStats, VectorIndex
+
+load = VectorIndex.load  # an index of any class
 
 __all__ = ["HNSW", "LSH", "BruteForce", "IndexStats", "KDTree", "VectorIndex", "load"]

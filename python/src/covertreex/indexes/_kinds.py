@@ -1,18 +1,15 @@
-"""The indexes of each kind, and the opening of their files."""
+"""The indexes of each kind."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _calls, _files
-from .._calls import ProgressReport
+from .. import _calls
 from .._capi import indexes
 from ..store import VectorStore
 from ._options import choice
-from ._vector_index import IndexStats, VectorIndex
-
-__all__ = ["HNSW", "LSH", "BruteForce", "IndexStats", "KDTree", "VectorIndex", "load"]
+from ._vector_index import VectorIndex
 
 _SPLITS = ("median", "sliding_midpoint", "median_extent")
 _LSH_MODES = ("codes", "tables")
@@ -51,8 +48,8 @@ class KDTree(VectorIndex):
 
     Parameters
     ----------
-    dim : int or VectorStore
-        Number of coordinates of a vector; or a store, whose vectors the index reads in place.
+    dim
+        As in :class:`BruteForce`.
     metric : {"l2", "sqeuclidean", "cosine"}
         How distances are measured; over a store not ``"cosine"``.
     leaf_size : int
@@ -76,22 +73,16 @@ class LSH(VectorIndex):
 
     Parameters
     ----------
-    dim : int or VectorStore
-        Number of coordinates of a vector; or a store, whose vectors the index reads in place.
-    metric : {"l2", "sqeuclidean", "ip", "cosine"}
-        How distances are measured.
+    dim, metric, storage, rerank
+        As in :class:`BruteForce`.
     mode : {"codes", "tables"}
         Codes of many bits, which are compared with all others; or tables of buckets, of which some are searched.
     n_bits : int
         Bits of a code (by default 256), or of the number of a bucket (12).
     n_candidates : int
         Vectors with codes like the query's that are compared with it.
-    n_tables : int
-        Tables.
-    n_probes : int
-        Buckets that a search reads in each table.
-    storage, rerank
-        As in :class:`BruteForce`.
+    n_tables, n_probes : int
+        Tables, and the buckets that a search reads in each.
     seed : int
         Of the hyperplanes.
     """
@@ -125,23 +116,19 @@ class LSH(VectorIndex):
 class HNSW(VectorIndex):
     """A hierarchical navigable small world graph: most of the neighbours, in little time.
 
-    The graph is the same for any number of threads.
+    The graph is the same for any number of threads. If float32 is stored, so are bytes, by which candidates are found,
+    unless rounding would hide too much.
 
     Parameters
     ----------
-    dim : int or VectorStore
-        Number of coordinates of a vector; or a store, whose vectors the index reads in place.
-    metric : {"l2", "sqeuclidean", "ip", "cosine"}
-        How distances are measured.
+    dim, metric, storage, rerank
+        As in :class:`BruteForce`.
     m : int
         Links of a vector on each level, twice as many on the lowest.
     ef_construction : int
         Vectors that a search for links keeps.
     ef_search : int
         Vectors that a search keeps, at least ``k``; the larger, the more of the neighbours it finds.
-    storage, rerank
-        As in :class:`BruteForce`. If float32 is stored, so are bytes, by which candidates are found, unless rounding
-        would hide too much.
     seed : int
         Of the levels.
     """
@@ -162,33 +149,9 @@ class HNSW(VectorIndex):
         rerank: bool = False,
         seed: int = 0,
     ) -> None:
-        super().__init__(
-            dim, metric, storage, rerank, seed, m=m, ef_construction=ef_construction, ef_search=ef_search
-        )  # fmt: skip
+        own = {"m": m, "ef_construction": ef_construction, "ef_search": ef_search}
+        super().__init__(dim, metric, storage, rerank, seed, **own)
 
     def optimize(self) -> None:
         """Store vectors that are near in the graph near in memory. Answers stay the same."""
-        indexes.optimize(self._open(), n_threads=_calls.threads(None))
-
-
-def load(
-    path: _files.PathLike,
-    *,
-    store: VectorStore | None = None,
-    mmap: bool = True,
-    verify: bool = False,
-    progress: ProgressReport | None = None,
-) -> VectorIndex:
-    """Open an index that was saved.
-
-    Parameters
-    ----------
-    path : path-like
-        A file that ``save`` wrote.
-    store : VectorStore, optional
-        For an index over a store: that store or a snapshot of it, with the same vectors in the same slots. ValueError
-        if a slot is free, or has another vector now.
-    mmap, verify, progress
-        As for :func:`covertreex.load`.
-    """
-    return VectorIndex._of_file(_files.File.open(path, mmap=mmap, verify=verify, progress=progress), store)
+        self._call(indexes.optimize)

@@ -25,7 +25,7 @@ def index_options(
 ) -> IndexOptions:
     """Return the options of an index; `own` are options of its kind."""
     numbers = {"metric": choice(metric, METRICS, "metric"), "storage": choice(storage, STORAGES, "storage")}
-    options = {"seed": _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)}
+    options = {"seed": _arrays.seed(seed)}
     for name, value in own.items():
         minimum = 0 if name in ("split", "lsh_mode") else 1
         options[name] = _arrays.integer(value, name, minimum=minimum, maximum=2**31 - 1)
@@ -33,7 +33,6 @@ def index_options(
 
 
 def search_options(filter: Any, n_threads: int | None, tuning: dict[str, int], ids: _ids.Ids) -> IndexSearchOptions:
-    """Return the options of a search."""
     threads = _calls.threads(n_threads)
     chosen = {name: _arrays.integer(value, name, minimum=1, maximum=2**24) for name, value in tuning.items()}
     if filter is None:

@@ -40,11 +40,10 @@ class IndexStats:
 class VectorIndex(_calls.Closeable):
     """The base class of all indexes.
 
-    Vectors are float32 of one dimension and have an *id* each: an integer, text, or anything else that is hashable and
-    no number (``uuid.UUID``, ``bytes``, a tuple in a list). NumPy's integers and strings become Python's. Booleans,
-    floats and None are not ids. While all ids are int64, results are arrays of int64; otherwise they are arrays of
-    objects. If a call accepts several ids, they may come in any iterable: an array, a pandas Series or Index, a view
-    of a dictionary, a generator. Text is always one id. A set is refused where order matters.
+    Vectors are float32 of one dimension and have an *id* each, or several in any iterable, as in a
+    :class:`covertreex.VectorStore`. Here an id may be any object that is hashable and no number, such as ``bytes``, or
+    a tuple in a list. Text is always one id. While all ids are int64, results are arrays of int64; otherwise they are
+    arrays of objects.
 
     Searches run in several threads at once, and with the GIL free; a change waits for them to end, and they for it. A
     change that fails leaves the index as it was.
@@ -54,6 +53,7 @@ class VectorIndex(_calls.Closeable):
     """
 
     _noun = "index"
+    _functions: ClassVar = indexes
     _kind: ClassVar[int]
     _kinds: ClassVar[dict[int, type[VectorIndex]]] = {}
     #: Options of the library that are the kind's own, and those that a search may change.
@@ -122,15 +122,7 @@ class VectorIndex(_calls.Closeable):
         return self._has(self._ids.found(given))
 
     def get(self, ids: Any) -> NDArray[np.float32]:
-        """Return the stored vector of an id, shape (dim,), or the vectors of several ids, shape (m, dim).
-
-        Raises
-        ------
-        KeyError
-            For an id that is not there.
-        TypeError
-            For a value that cannot be an id.
-        """
+        """Return the vector of an id, shape (dim,), or of several, shape (m, dim); KeyError for an unknown id."""
         is_one = _ids.is_one(ids)
         keys = self._ids.known(_ids.gathered(ids))
         with _ids.missing():
@@ -140,17 +132,10 @@ class VectorIndex(_calls.Closeable):
     def stats(self) -> IndexStats:
         """Return its kind and options, its memory, and the number of comparisons so far."""
         info = self._info()
-        return IndexStats(
-            kind=type(self).__name__,
-            n_vectors=int(info.n_vectors),
-            n_removed=int(info.n_removed),
-            dim=self.dim,
-            metric=self.metric,
-            storage=STORAGES[info.options.storage],
-            memory_bytes=int(info.memory_bytes),
-            comparisons=int(info.comparisons),
-            options={name: getattr(info.options, name) for name in (*self._own, "seed")},
-        )
+        numbers = _calls.numbers_of(IndexStats, info)
+        numbers["options"] = {name: getattr(info.options, name) for name in (*self._own, "seed")}
+        storage = STORAGES[info.options.storage]
+        return IndexStats(kind=type(self).__name__, metric=self.metric, storage=storage, **numbers)
 
     def __repr__(self) -> str:
         if self._handle is None:
@@ -181,10 +166,8 @@ class VectorIndex(_calls.Closeable):
             Converted to float32. Not over a store.
         slots : array_like of int, shape (m,), optional
             Slots of the index's store that have the vectors; the ids are the index's own.
-        n_threads : int, optional
-            By default those of :func:`covertreex.set_num_threads`. The result does not depend on it.
-        progress : callable, optional
-            Called with the share done, 0 to 1, during long calls; an exception that it raises ends the call.
+        n_threads, progress
+            As in :func:`covertreex.cover_tree`.
 
         Returns
         -------
@@ -200,7 +183,6 @@ class VectorIndex(_calls.Closeable):
         KeyError, IndexError
             Over a store: for an id that it does not have; for a slot that is free, or has never been.
         """
-        threads = _calls.threads(n_threads)
         with self._changing:
             given, arriving = self._arriving(ids, vectors, slots)
             count, before = len(arriving), self._ids
@@ -208,10 +190,10 @@ class VectorIndex(_calls.Closeable):
             # Searches that see the new vectors find their ids.
             self._ids = after
             try:
-                first = indexes.add(self._open(), keys, arriving, n_threads=threads, progress=progress)
+                first = self._call(indexes.add, keys, arriving, n_threads=n_threads, progress=progress)
             except BaseException:
                 # An interrupt may come when all is done.
-                if keys is not None and not self._has(keys[:1]):
+                if keys is not None and not self._has(keys):
                     after.remove(keys)
                     self._ids = before
                 raise
@@ -237,19 +219,17 @@ class VectorIndex(_calls.Closeable):
         n_threads: int | None = None,
         progress: ProgressReport | None = None,
     ) -> None:
-        """Replace vectors; they count as added last.
+        """Replace vectors, as :meth:`add`; they count as added last, and an unknown id raises KeyError.
 
-        Parameters and errors are the same as for :meth:`add`; an unknown id raises KeyError. Over a store, and without
-        `slots`, the new vectors are the current vectors of the ids in the store.
+        Over a store, and without `slots`, the new vectors are the current vectors of the ids in the store.
         """
-        threads = _calls.threads(n_threads)
         with self._changing:
             given = _ids.gathered(ids)
             keys = self._ids.known(given, distinct=True)
             _, arriving = self._arriving(given, vectors, slots)
             _same_length(keys, len(arriving))
             with _ids.missing():
-                indexes.update(self._open(), keys, arriving, n_threads=threads, progress=progress)
+                self._call(indexes.update, keys, arriving, n_threads=n_threads, progress=progress)
 
     def _arriving(
         self, ids: Any, vectors: ArrayLike | None, slots: ArrayLike | None
@@ -273,27 +253,17 @@ class VectorIndex(_calls.Closeable):
     def remove(self, ids: Any) -> None:
         """Remove the vector of an id, or the vectors of several ids.
 
-        Raises
-        ------
-        KeyError
-            For an unknown id; nothing is removed then.
-        ValueError
-            For an id that is given twice.
-        TypeError
-            For a value that cannot be an id.
+        KeyError for an unknown id, ValueError for one that is given twice; nothing is removed then.
         """
-        threads = _calls.threads(None)
         with self._changing:
             keys = self._ids.known(_ids.gathered(ids, in_order=False), distinct=True)
             try:
                 with _ids.missing():
-                    indexes.remove(self._open(), keys, n_threads=threads)
-            except BaseException:
+                    self._call(indexes.remove, keys)
+            finally:
                 # An interrupt may come when all is done.
-                if len(keys) and not self._has(keys[:1]):
+                if not self._has(keys):
                     self._ids.remove(keys)
-                raise
-            self._ids.remove(keys)
 
     def clear(self) -> None:
         """Remove everything."""
@@ -303,7 +273,7 @@ class VectorIndex(_calls.Closeable):
 
     def rebuild(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> None:
         """Build the structure again from the current vectors."""
-        indexes.rebuild(self._open(), n_threads=_calls.threads(n_threads), progress=progress)
+        self._call(indexes.rebuild, n_threads=n_threads, progress=progress)
 
     # Searches
 
@@ -329,8 +299,6 @@ class VectorIndex(_calls.Closeable):
         filter : optional
             Which vectors may be found: an id, or several in any iterable (unknown ids are ignored); or, if ids are
             int64, a boolean array whose element ``id`` says so (ids beyond its end are left out).
-        n_threads, progress
-            As in :meth:`add`.
         **tuning : int
             ``ef_search`` of an HNSW, ``n_probes`` or ``n_candidates`` of an LSH, for this search.
 
@@ -342,9 +310,8 @@ class VectorIndex(_calls.Closeable):
         distances : numpy.ndarray of float32, shape (q, k)
             Infinity for missing vectors, so a vector whose id is -1 can be distinguished.
         """
-        rows = self._rows(queries, "queries", one=False)
         k = _arrays.integer(k, "k", minimum=1)
-        options, brief = self._asked(filter, n_threads, tuning), self._is_brief(rows)
+        rows, options, brief = self._asked(queries, filter, n_threads, tuning)
         keys, distances = indexes.search(self._open(), rows, k, options, progress=progress, brief=brief)
         return self._ids.names(keys), distances
 
@@ -352,8 +319,7 @@ class VectorIndex(_calls.Closeable):
         self, k: int, *, query: ArrayLike, filter: Any = None, n_threads: int | None = None, **tuning: Any
     ) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Find the nearest vectors of one query, shape (dim,): as many as there are, at most ``k``."""
-        row = _arrays.array_of(query, "query")
-        _arrays.check_real(row, query, "query")
+        row = _arrays.real_array(query, "query")
         if row.ndim != 1:
             raise ValueError(f"query: expected one dimension ({self.dim},), got shape {row.shape}")
         with _arguments.renamed(queries="query[]"):
@@ -372,18 +338,12 @@ class VectorIndex(_calls.Closeable):
         progress: ProgressReport | None = None,
         **tuning: int,
     ) -> Neighbors:
-        """Find vectors within a distance (inclusive) of each query.
+        """Find vectors within a distance (inclusive) of each query; ``indices`` of the results are ids.
 
         All of them for :class:`BruteForce` and :class:`KDTree`; for the others, the vectors that a search reaches.
-
-        Returns
-        -------
-        Neighbors
-            Lists of their own lengths; ``indices`` are ids.
         """
-        rows = self._rows(queries, "queries", one=False)
         r = _arguments.number(r, "r")
-        options, brief = self._asked(filter, n_threads, tuning), self._is_brief(rows)
+        rows, options, brief = self._asked(queries, filter, n_threads, tuning)
         found = indexes.radius(self._open(), rows, r, options, progress=progress, brief=brief)
         return Neighbors(found.offsets, self._ids.names(found.indices), found.distances)
 
@@ -392,12 +352,11 @@ class VectorIndex(_calls.Closeable):
     def save(self, path: _files.PathLike, *, progress: ProgressReport | None = None) -> None:
         """Write the index to a file, in one step, as :meth:`covertreex.CoverTree.save` does.
 
-        Ids may be int, str, bytes or :class:`uuid.UUID`. Indexes can also be pickled and copied, but for those over
-        a store; of these the file has slots, and hashes by which it is known that the store has the same vectors still.
+        Ids may be int, str, bytes or :class:`uuid.UUID`. Indexes can also be pickled and copied, except those over a
+        store. Their files have slots, and hashes of the vectors there.
         """
         with self._changing:
-            handle, sections, threads = self._open(), self._ids.encoded(), _calls.threads(None)
-            indexes.save(handle, _arguments.path(path), sections, n_threads=threads, progress=progress)
+            self._call(indexes.save, _arguments.path(path), self._ids.encoded(), progress=progress)
 
     @classmethod
     def load(
@@ -409,7 +368,16 @@ class VectorIndex(_calls.Closeable):
         verify: bool = False,
         progress: ProgressReport | None = None,
     ) -> Self:
-        """Open a file that :meth:`save` wrote; parameters are the same as for :func:`covertreex.indexes.load`."""
+        """Open an index of this class that :meth:`save` wrote; of any class by ``covertreex.indexes.load``.
+
+        Parameters
+        ----------
+        store : VectorStore, optional
+            For an index over a store: that store or a snapshot of it, with the same vectors in the same slots.
+            ValueError if a slot is free, or has another vector now.
+        path, mmap, verify, progress
+            As for :func:`covertreex.load`.
+        """
         path = _arguments.path(path)
         index = VectorIndex._of_file(_files.File.open(path, mmap=mmap, verify=verify, progress=progress), store)
         if not isinstance(index, cls):
@@ -445,12 +413,9 @@ class VectorIndex(_calls.Closeable):
 
     def _file(self) -> _files.File:
         """The file in memory, without ids."""
-        return _files.File(indexes.encode(self._open(), {}, n_threads=_calls.threads(None)))
+        return _files.File(self._call(indexes.encode, {}))
 
     # Calls of the library
-
-    def _info(self) -> Any:
-        return indexes.get_info(self._open())
 
     def _keys(self) -> NDArray[np.int64]:
         """Numbers of all ids, in the order in which their vectors were added."""
@@ -460,14 +425,17 @@ class VectorIndex(_calls.Closeable):
         """Whether there are numbers, and the library has the first."""
         return bool(len(keys) and indexes.contains(self._open(), keys[:1])[0])
 
-    def _asked(self, filter: Any, n_threads: int | None, tuning: dict[str, Any]) -> IndexSearchOptions:
-        """Return the options of a search."""
+    def _asked(
+        self, queries: ArrayLike, filter: Any, n_threads: int | None, tuning: dict[str, Any]
+    ) -> tuple[NDArray[np.float32], IndexSearchOptions, bool]:
+        """Queries and options of a search, and whether it ends too soon to be interrupted."""
+        rows = self._rows(queries, "queries", one=False)
         for name in tuning:
             if name not in self._tuning:
                 raise TypeError(
                     f"{name}: {type(self).__name__} has no such parameter; expected {', '.join(self._tuning) or 'none'}"
                 )
-        return search_options(filter, n_threads, tuning, self._ids)
+        return rows, search_options(filter, n_threads, tuning, self._ids), self._is_brief(rows)
 
     def _rows(self, values: ArrayLike, name: str, *, one: bool = True) -> NDArray[np.float32]:
         """Rows of float32; a single vector is one where `one`."""
@@ -482,7 +450,6 @@ class VectorIndex(_calls.Closeable):
         return rows
 
     def _is_brief(self, rows: NDArray[np.float32]) -> bool:
-        """Whether a search for these rows ends too soon to be interrupted."""
         return len(rows) < _calls.ROWS_WORTH_A_THREAD
 
 

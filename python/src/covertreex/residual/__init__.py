@@ -1,5 +1,6 @@
 """Exact neighbours in the residual-correlation metric of a Gaussian process."""
 
-from ._residual_tree import ResidualStats, ResidualTree
+from ._residual_tree import ResidualTree
+from ._stats import ResidualStats
 
 __all__ = ["ResidualStats", "ResidualTree"]

@@ -12,8 +12,6 @@ from .._calls import ProgressReport
 from .._capi.points import spread_sample
 from ..tree import CoverTree
 
-METHODS = ("random", "kmeans++", "cover-tree")
-
 
 def sample(n: int, count: int, seed: int | np.random.Generator) -> NDArray[np.int64]:
     """A sample of equal chances of the first ``n`` numbers, ascending: the same as in covertreex 0.4.x."""
@@ -29,26 +27,10 @@ def choose(
     n_threads: int | None,
     progress: ProgressReport | None = None,
 ) -> NDArray[Any]:
-    """Return rows of points that represent all of them.
+    """Return rows of ``count`` points, 1 to n, that represent all of them, in ascending order.
 
-    Parameters
-    ----------
-    points : numpy.ndarray of float64, shape (n, dim)
-        Scaled coordinates.
-    count : int
-        How many, 1 to n.
-    method : {"random", "kmeans++", "cover-tree"}
-        A sample of equal chances, in ascending order, the same as in covertreex 0.4.x; one that is spread like the
-        data (k-means++); or the nodes of the highest levels of a cover tree, which are far apart.
-    seed : int
-        For the sample.
-    n_threads, progress
-        As in :func:`covertreex.cover_tree`.
-
-    Returns
-    -------
-    numpy.ndarray of int64, shape (count,)
-        Ascending.
+    ``points`` are scaled coordinates. The methods are a sample of equal chances; one that is spread like the data
+    (k-means++); and the nodes of the highest levels of a cover tree, which are far apart.
     """
     n = len(points)
     if method == "random":
@@ -61,4 +43,4 @@ def choose(
             arrays = tree.export_arrays(n_threads=n_threads, progress=export)
         highest = np.argsort(-arrays.levels.astype(np.int64), kind="stable")[:count]
         return np.sort(arrays.order[highest].astype(np.int64))
-    raise ValueError(f"inducing_points: expected one of {', '.join(METHODS)}, or an array, got {method!r}")
+    raise ValueError(f"inducing_points: expected one of random, kmeans++, cover-tree, or an array, got {method!r}")

@@ -7,12 +7,15 @@ import itertools
 import json
 import numbers
 import operator
+import traceback
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Union
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .._capi import check
 
 # Ids in files: a type's name, to text and from it.
 _WRITTEN: dict[str, tuple[type, Any, Any]] = {
@@ -35,6 +38,9 @@ def missing() -> Iterator[None]:
     try:
         yield
     except IndexError as error:
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        if frame.f_code is not check.__code__:
+            raise  # the caller's own, out of a report of progress or a handler of a signal
         raise KeyError(str(error)) from None
 
 
@@ -50,25 +56,10 @@ def is_one(ids: Any) -> bool:
 def gathered(
     ids: Any, plain: Callable[[Any, str], Any] | None = None, *, name: str = "ids", in_order: bool = True
 ) -> Given:
-    """One id or several, as an array of int64 where all are such integers, or else as a list of plain objects.
+    """One id or several in any iterable, as an array of int64 where all are such integers, or else as plain objects.
 
-    Parameters
-    ----------
-    ids : an id, or an iterable of ids
-        An array, a pandas Series or Index, a list, tuple, range, dictionary or view of one, a generator ...
-    plain : callable, optional
-        Makes a plain object of an id, or raises; by default :func:`hashable`.
-    name : str
-        The argument's name, for messages.
-    in_order : bool
-        Whether ids go with vectors in the same order. A set has no order, and is refused then.
-
-    Raises
-    ------
-    TypeError
-        For a value that cannot be an id.
-    ValueError
-        For an array of more than one dimension.
+    ``plain`` makes a plain object of an id, or raises; by default it is :func:`hashable`. With ``in_order`` a set is
+    refused, which has no order.
     """
     listed = _listed(ids, name, in_order)
     if isinstance(listed, np.ndarray):
@@ -130,15 +121,6 @@ def hashable(one: Any, name: str) -> Any:
     return one
 
 
-def _distinct(keys: NDArray[np.int64], ids: Given) -> NDArray[np.int64]:
-    """Keys, of which no two are the same."""
-    order = np.argsort(keys, kind="stable")
-    again = np.flatnonzero(np.diff(keys[order]) == 0)
-    if len(again):
-        raise ValueError(f"ids: expected distinct ids, got {ids[order[again[0] + 1]]!r} twice")
-    return keys
-
-
 class Integers:
     """Ids that are int64 already."""
 
@@ -149,7 +131,7 @@ class Integers:
         return ids if isinstance(ids, np.ndarray) else np.array([one for one in ids if _fits(one)], np.int64)
 
     def known(self, ids: Given, *, distinct: bool = False) -> NDArray[np.int64]:
-        """Numbers of ids that the library is to have; it says itself which it has not, or are there twice."""
+        """Numbers of ids; the library says itself which it has not, or are there twice."""
         if isinstance(ids, np.ndarray):
             return ids
         one = next(one for one in ids if not _fits(one))
@@ -159,7 +141,7 @@ class Integers:
         return keys
 
     def accepting(self, ids: Given, present: Callable[[], NDArray[np.int64]]) -> Integers | Names:
-        """These, or others that accept new ids, too; `present` gives the ids that there are."""
+        """These, or others that accept new ids, too; `present` gives those there are."""
         if isinstance(ids, np.ndarray):
             return self
         keys = present().tolist()
@@ -200,7 +182,11 @@ class Names:
             if one not in self._keys:
                 raise KeyError(f"ids: the index has no vector {one!r}")
         keys = np.array([self._keys[one] for one in listed], np.int64)
-        return _distinct(keys, listed) if distinct else keys
+        order = np.argsort(keys, kind="stable")
+        again = np.flatnonzero(np.diff(keys[order]) == 0)
+        if distinct and len(again):
+            raise ValueError(f"ids: expected distinct ids, got {listed[order[again[0] + 1]]!r} twice")
+        return keys
 
     def names(self, keys: NDArray[np.int64]) -> NDArray[Any]:
         """Ids of numbers; None for others, as -1 is."""
@@ -240,7 +226,7 @@ class Names:
 
     @classmethod
     def decoded(cls, sections: dict[str, NDArray[Any]]) -> Names:
-        """Read what :meth:`encoded` wrote, and compare it with the library's numbers of the vectors that are there."""
+        """Read what :meth:`encoded` wrote, and compare it with the library's numbers of the vectors."""
         try:
             names = [_read(entry) for entry in json.loads(sections[SECTIONS[0]].tobytes())]
             keys = sections[SECTIONS[1]].ravel().tolist()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,8 +16,6 @@ from .._capi import Owner, check, stores
 from .._capi.stores import add_one, find_one
 from . import _ids
 from ._keys import LOW, NUMBERS, UUIDS, Id, decoded, keys_of, listed, names_of, packed
-
-__all__ = ["Id", "StoreStats", "VectorStore"]
 
 _SYNCS = ("full", "normal", "off")
 _LISTED = 4096
@@ -42,14 +40,14 @@ class StoreStats:
 class VectorStore(_calls.Closeable):
     """Vectors of float32, each kept once, by ids of int, ``str`` or ``uuid.UUID``.
 
-    An int fits 64 bits; a ``str`` is any text that UTF-8 can hold. NumPy's integers and strings become Python's.
-    Booleans, floats, bytes, tuples and None are not ids: TypeError. Several ids may be in any iterable: an array, a
-    pandas Series or Index, a view of a dictionary, a generator; a set is an error if order matters. An unknown id is a
-    KeyError, a slot that is free or does not exist an IndexError.
+    An int fits 64 bits; a ``str`` is any text that UTF-8 can hold. NumPy's integers and strings become Python's. Other
+    objects are not ids, nor are booleans: TypeError. Several ids may be in any iterable: an array, a pandas Series, a
+    generator; a set is an error if order matters. An unknown id is a KeyError, a slot that is free or does not exist an
+    IndexError.
 
     Equal vectors (bit for bit, but for the sign of zeros) share a *slot*, a row that does not move while an id has it;
     it is used again when no id has it. Reads run in several threads at once, a change waits for them, and they for it.
-    A change that fails has no effect.
+    A change that fails has no effect. ``progress`` of all calls is as in :func:`covertreex.cover_tree`.
 
     Parameters
     ----------
@@ -62,6 +60,7 @@ class VectorStore(_calls.Closeable):
     """
 
     _noun = "store"
+    _functions: ClassVar = stores
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -92,26 +91,19 @@ class VectorStore(_calls.Closeable):
         read_only : bool
             Whether to read only, so that another process may write. The next call sees its commits. Slots that it
             frees are not used again while there are readers.
-        progress : callable, optional
-            Called with the share done; an exception that it raises ends the call.
 
         Raises
         ------
         OSError
             If files cannot be read or written.
         CoverTreeError
-            If another process has the store open for writing; if files are damaged, of another version or of another
-            kind.
+            If another process has the store open for writing, or files are damaged, or of another version or kind.
         """
         size = 0 if dim is None else _arrays.integer(dim, "dim", minimum=1)
-        _arguments.choice(sync, "sync", _SYNCS)
-        store = cls.__new__(cls)
-        _calls.Closeable.__init__(store)
+        number = _SYNCS.index(_arguments.choice(sync, "sync", _SYNCS))
+        store = cls._blank()
         path, threads = _arguments.path(path), _calls.threads(None)
-        owner = stores.open(
-            path, size, _SYNCS.index(sync), read_only=read_only, n_threads=threads, progress=progress
-        )  # fmt: skip
-        store._begin(owner)
+        store._begin(stores.open(path, size, number, read_only=read_only, n_threads=threads, progress=progress))
         return store
 
     @classmethod
@@ -140,20 +132,7 @@ class VectorStore(_calls.Closeable):
     # Changes
 
     def add(self, id: Id, vector: ArrayLike) -> int:
-        """Add a vector under a new id.
-
-        Parameters
-        ----------
-        id : int, str or uuid.UUID
-            A new id.
-        vector : array_like, shape (dim,)
-            Finite; converted to float32.
-
-        Returns
-        -------
-        int
-            The slot of the vector.
-        """
+        """Add a vector of shape (dim,), finite and converted to float32, under a new id, and return its slot."""
         # As they nearly always are: these lines take a microsecond, and calls would take another.
         if type(id) is _Uuid:
             key = (id.int | UUIDS).to_bytes(24, "little")
@@ -173,39 +152,22 @@ class VectorStore(_calls.Closeable):
         return slot
 
     def _one(self, vector: ArrayLike) -> NDArray[np.float32]:
-        given = _arrays.array_of(vector, "vector")
-        _arrays.check_real(given, vector, "vector")
-        if given.shape != self._shape:
-            raise ValueError(f"vector: expected shape {self._shape}, got {given.shape}")
+        given = _arrays.of_shape(vector, "vector", self._shape)
         with np.errstate(over="ignore"):  # overflow becomes infinite, and is refused as such
             return np.ascontiguousarray(given, np.float32)
 
     def add_batch(
         self, ids: Iterable[Id], vectors: ArrayLike, *, progress: ProgressReport | None = None
     ) -> NDArray[np.int64]:
-        """Add vectors under new ids, all or none.
-
-        Parameters
-        ----------
-        ids : m ids in order
-            None of which the store has, and none twice.
-        vectors : array_like, shape (m, dim)
-        progress : callable, optional
-            Called with the share done; an exception that it raises ends the call.
-
-        Returns
-        -------
-        numpy.ndarray of int64, shape (m,)
-            The slots.
-        """
+        """Add vectors, shape (m, dim), under m new ids, all or none. Returns their slots, int64 of shape (m,)."""
         given = listed(ids)
         rows = _arrays.points(vectors, "vectors", dtype=_FLOAT)
         if len(given) != len(rows):
             raise ValueError(f"ids: expected one for each of {len(rows)} vectors, got {len(given)}")
         keys = keys_of(given)
         names, ends = names_of(given, keys)
-        threads, brief = _calls.threads(None), len(rows) * max(self.dim, _LOOKED_UP) < _QUICK
-        return stores.add(self._open(), keys, names, ends, rows, n_threads=threads, progress=progress, brief=brief)
+        brief = len(rows) * max(self.dim, _LOOKED_UP) < _QUICK
+        return self._call(stores.add, keys, names, ends, rows, progress=progress, brief=brief)
 
     def remove(self, id: Id) -> None:
         """Remove an id; the vector is removed with its last id. KeyError for an unknown id."""
@@ -214,9 +176,8 @@ class VectorStore(_calls.Closeable):
     def remove_batch(self, ids: Iterable[Id]) -> None:
         """Remove ids, all or none. KeyError for an id that is unknown, or is given twice."""
         keys = keys_of(listed(ids, in_order=False))
-        threads, brief = _calls.threads(None), len(keys) * _LOOKED_UP < _QUICK
         with _ids.missing():
-            stores.remove(self._open(), keys, n_threads=threads, brief=brief)
+            self._call(stores.remove, keys, brief=len(keys) * _LOOKED_UP < _QUICK)
 
     # Contents
 
@@ -260,8 +221,7 @@ class VectorStore(_calls.Closeable):
     def get(self, id: Id) -> NDArray[np.float32]:
         """Return the vector of an id, shape (dim,): a read-only view of its slot. KeyError for an unknown id.
 
-        The view stays valid when the store is closed. Its values change when no id has the vector any more and the slot
-        is used again; make a copy if you need them longer.
+        The view stays valid when the store is closed. Its values change when the slot is used for another vector.
         """
         row: NDArray[np.float32] = self._rows[self.slot(id)]
         return row
@@ -331,12 +291,9 @@ class VectorStore(_calls.Closeable):
     def stats(self) -> StoreStats:
         """Return counts, memory and the size of files."""
         info = self._info()
-        numbers = ("n_ids", "n_unique", "n_slots", "n_free", "dim", "memory_bytes", "file_bytes", "generation")
-        return StoreStats(
-            **{name: int(getattr(info, name)) for name in numbers},
-            sync=_SYNCS[info.sync],
-            read_only=bool(info.flags & stores.READ_ONLY),
-        )
+        numbers = _calls.numbers_of(StoreStats, info)
+        numbers["sync"], numbers["read_only"] = _SYNCS[info.sync], bool(info.flags & stores.READ_ONLY)
+        return StoreStats(**numbers)
 
     def __repr__(self) -> str:
         if self._handle is None:
@@ -350,24 +307,18 @@ class VectorStore(_calls.Closeable):
 
         Readers and the writer continue during the copy. The copy has the permissions of the store.
         """
-        self._maintain(stores.snapshot, progress, _arguments.path(path))
+        self._call(stores.snapshot, _arguments.path(path), progress=progress)
 
     def check(self, *, progress: ProgressReport | None = None) -> None:
         """Compare rows with their hashes and the catalogue with its checksums; CoverTreeError names a difference."""
-        self._maintain(stores.verify, progress)
+        self._call(stores.verify, progress=progress)
 
     def compact(self, *, progress: ProgressReport | None = None) -> None:
         """Return the memory, or the disk space, of free rows to the system. Slots do not change.
 
         On disk, all changes survive a power failure afterwards, whatever ``sync`` is.
         """
-        self._maintain(stores.compact, progress)
-
-    def _maintain(self, function: Any, progress: ProgressReport | None, *arguments: Any) -> None:
-        function(self._open(), *arguments, n_threads=_calls.threads(None), progress=progress)
-
-    def _info(self) -> Any:
-        return stores.get_info(self._open())
+        self._call(stores.compact, progress=progress)
 
     @staticmethod
     def _check(status: int, **names: str) -> None:

@@ -28,9 +28,9 @@ class CoverTree(Tree):
     Points are known by their *dataset index*: their row in ``points``, and onwards for batches inserted later. Every
     answer is that of a brute force in float64, ties going to the lower index, for any number of threads.
 
-    Searches may run in several threads at once, and during a change, which they do not see. Calls
-    free the GIL, and Ctrl-C stops a long one. A tree is a context manager: leaving it, like :meth:`close`, frees the
-    memory at once.
+    Searches may run in several threads at once, and during a change, which they do not see. Calls free the GIL, and
+    Ctrl-C stops a long one. ``n_threads`` and ``progress`` of all calls are those of :func:`covertreex.cover_tree`. A
+    tree is a context manager: leaving it, like :meth:`close`, frees the memory.
     """
 
     _functions: ClassVar = trees
@@ -59,21 +59,11 @@ class CoverTree(Tree):
         options = tree_options(
             self.order, (settings.seed or 0) if seed is None else seed, n_threads, leaf_size=checked_leaf_size(size)
         )
-        self.dtype = points.dtype
+        self.dtype = self._dtype = points.dtype
         brief = points.size < _calls.COORDINATES_WORTH_A_BUILD
         self._adopt(trees.build(points, options, progress=progress, brief=brief))
 
     # Description
-
-    @property
-    def n_points(self) -> int:
-        """Points that searches find."""
-        return int(self._info().n_points)
-
-    @property
-    def dim(self) -> int:
-        """Coordinates of a point."""
-        return int(self._info().dim)
 
     @property
     def build_time(self) -> float:
@@ -90,13 +80,14 @@ class CoverTree(Tree):
 
     def stats(self) -> TreeStats:
         """Return memory, counts of searches, and the levels of the cover tree."""
-        return TreeStats(**_known(TreeStats, self._info()), _cover=self._cover_stats)
+        return TreeStats(**_calls.numbers_of(TreeStats, self._info()), _cover=self._cover_stats)
 
     def _cover_stats(self) -> CoverStats:
         levels, counts = np.unique(self.export_arrays().levels, return_counts=True)
         histogram = {int(level): int(count) for level, count in zip(levels[::-1], counts[::-1])}
         duplicates = histogram.pop(int(np.iinfo(np.int32).min), 0)
-        return CoverStats(n_duplicates=duplicates, levels=histogram, **_known(CoverStats, self._info()))
+        numbers = _calls.numbers_of(CoverStats, self._info())
+        return CoverStats(n_duplicates=duplicates, levels=histogram, **numbers)
 
     def export_arrays(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> TreeArrays:
         """Show the arrays of the compressed cover tree, without a copy.
@@ -104,31 +95,16 @@ class CoverTree(Tree):
         The cover tree is built if there is none yet. Points that were inserted since it was built are inserted into
         it, as one batch. The arrays are read-only, later changes of the tree do not touch them, and they stay valid
         when it is closed.
-
-        Parameters
-        ----------
-        n_threads, progress
-            As in :func:`cover_tree`.
         """
-        handle, threads = self._open(), _calls.threads(n_threads)
-        return show_arrays(trees.export(handle, n_threads=threads, progress=progress))
+        return show_arrays(self._call(trees.export, n_threads=n_threads, progress=progress))
 
     def validate(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> bool:
         """Check every rule of the search structure and of the cover tree, which is built if there is none yet.
 
-        Of the cover tree: one root, covering, separation over the whole tree, duplicates, radii, order.
-
-        Returns
-        -------
-        bool
-            True.
-
-        Raises
-        ------
-        CoverTreeError
-            Where a rule is broken; the message names the first pair of points that breaks it.
+        Of the cover tree: one root, covering, separation over the whole tree, duplicates, radii, order. Returns True.
+        CoverTreeError where a rule is broken; the message names the first pair of points that breaks it.
         """
-        trees.validate(self._open(), n_threads=_calls.threads(n_threads), progress=progress)
+        self._call(trees.validate, n_threads=n_threads, progress=progress)
         return True
 
     # Changes
@@ -137,46 +113,26 @@ class CoverTree(Tree):
     def insert(
         self, points: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
     ) -> NDArray[np.int64]:
-        """Add a batch of points.
+        """Add a batch of points, shape (m, dim), which are converted to the tree's dtype.
 
-        Parameters
-        ----------
-        points : array_like, shape (m, dim)
-            Converted to the tree's dtype.
-        n_threads, progress
-            As in :func:`cover_tree`.
-
-        Returns
-        -------
-        numpy.ndarray of int64, shape (m,)
-            Their dataset indices, which follow all that were given before.
+        Returns their dataset indices, int64 of shape (m,), which follow all that were given before.
         """
         array = _arrays.points(points, "points", dtype=self.dtype)
-        threads, brief = _calls.threads(n_threads), self._is_changed_briefly(len(array))
-        first = trees.insert(self._open(), array, n_threads=threads, progress=progress, brief=brief)
+        brief = self._is_changed_briefly(len(array))
+        first = self._call(trees.insert, array, n_threads=n_threads, progress=progress, brief=brief)
         return np.arange(first, first + len(array))
 
     @recorded("remove")
     def remove(
         self, indices: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
     ) -> None:
-        """Remove points. The others keep their dataset indices.
+        """Remove points by their dataset indices: one, or m of them, no two the same. The others keep theirs.
 
-        Parameters
-        ----------
-        indices : int or array_like of int, shape (m,)
-            Dataset indices, no two the same. An empty array removes nothing.
-        n_threads, progress
-            As in :func:`cover_tree`.
-
-        Raises
-        ------
-        IndexError
-            For an index that the tree does not have; nothing is removed then.
+        IndexError for an index that the tree does not have; nothing is removed then.
         """
         gone = _arrays.indices(indices, "indices", one=True)
-        threads, brief = _calls.threads(n_threads), self._is_changed_briefly(len(gone))
-        trees.remove(self._open(), gone, n_threads=threads, progress=progress, brief=brief)
+        brief = self._is_changed_briefly(len(gone))
+        self._call(trees.remove, gone, n_threads=n_threads, progress=progress, brief=brief)
 
     # Searches
 
@@ -216,8 +172,6 @@ class CoverTree(Tree):
         max_distance : float, optional
             Nothing farther than this (inclusive): a neighbour counts if its distance is at most this, before or after
             it is rounded to the tree's dtype.
-        n_threads, progress
-            As in :func:`cover_tree`.
 
         Returns
         -------
@@ -227,17 +181,15 @@ class CoverTree(Tree):
             In the tree's dtype; infinity for missing neighbours. Only with ``return_distances``.
         """
         k = _arrays.integer(k, "k", minimum=1)
+        asked: dict[str, Any] = {
+            "queries": queries, "n_threads": n_threads, "predecessor_mode": predecessor_mode, "before": before,
+            "exclude_self": exclude_self, "max_distance": max_distance,
+        }  # fmt: skip
         if self.engine == "hybrid":
             kernels = kernels_for_numba()
-            return kernels.euclidean_knn(
-                kernels.show_tree(self.export_arrays()), k, queries=queries, return_distances=return_distances,
-                predecessor_mode=predecessor_mode, before=before, exclude_self=exclude_self,
-                max_distance=max_distance, n_threads=n_threads, progress=progress,
-            )  # fmt: skip
-        rows, dtype, options = self._asked(
-            queries, n_threads, predecessor_mode=predecessor_mode, exclude_self=exclude_self, before=before,
-            max_distance=max_distance,
-        )  # fmt: skip
+            shown = kernels.show_tree(self.export_arrays())
+            return kernels.euclidean_knn(shown, k, return_distances=return_distances, progress=progress, **asked)
+        rows, dtype, options = self._asked(**asked)
         indices, distances, _ = trees.knn(
             self._open(), rows, k, options, dtype=dtype if return_distances else None, progress=progress,
             brief=self._is_searched_briefly(rows),
@@ -257,14 +209,12 @@ class CoverTree(Tree):
         n_threads: int | None = None,
         progress: ProgressReport | None = None,
     ) -> Any:
-        """Find all points within a radius of each query.
+        """Find all points within a radius of each query; options are as in :meth:`knn`.
 
         Parameters
         ----------
         r : float
             The radius, at least 0; inclusive, as ``max_distance`` of :meth:`knn` is.
-        queries, return_distances, predecessor_mode, exclude_self, n_threads, progress
-            As in :meth:`knn`.
         count_only : bool
             Only count them.
 
@@ -273,17 +223,16 @@ class CoverTree(Tree):
         Neighbors or numpy.ndarray of int64, shape (q,)
             The counts with ``count_only``.
         """
+        asked: dict[str, Any] = {
+            "queries": queries, "n_threads": n_threads, "predecessor_mode": predecessor_mode,
+            "exclude_self": exclude_self,
+        }  # fmt: skip
         if self.engine == "hybrid":
             kernels = kernels_for_numba()
-            return kernels.euclidean_radius(
-                kernels.show_tree(self.export_arrays()), r, queries=queries, return_distances=return_distances,
-                predecessor_mode=predecessor_mode, exclude_self=exclude_self, count_only=count_only,
-                n_threads=n_threads, progress=progress,
-            )  # fmt: skip
+            shown, wanted = kernels.show_tree(self.export_arrays()), {"count_only": count_only, "progress": progress}
+            return kernels.euclidean_radius(shown, r, return_distances=return_distances, **wanted, **asked)
         r = _arguments.number(r, "r")
-        rows, dtype, options = self._asked(
-            queries, n_threads, predecessor_mode=predecessor_mode, exclude_self=exclude_self
-        )  # fmt: skip
+        rows, dtype, options = self._asked(**asked)
         if dtype is not self.dtype:
             r = largest_reported(r, self.dtype)
         handle, brief = self._open(), self._is_searched_briefly(rows)
@@ -295,35 +244,13 @@ class CoverTree(Tree):
 
     # Files
 
-    def save(self, path: _files.PathLike, *, progress: ProgressReport | None = None) -> None:
-        """Write the tree to a file in one step: an existing file is replaced when all is on the disk.
-
-        :func:`covertreex.load` opens it. Trees can also be pickled and copied.
-
-        Parameters
-        ----------
-        path : path
-            The file. Symbolic links are followed. A file that is there has to be a regular one that this process may
-            write to; the new one has its mode, owner and group. Other hard links to it keep the old contents. Where
-            nothing is, the umask decides on the mode.
-        progress : callable, optional
-            As in :func:`cover_tree`.
-
-        Raises
-        ------
-        OSError
-            If it cannot be written; an existing file stays as it was.
-        """
-        self._save(path, {}, progress)
-
     @classmethod
     def _of_file(cls, file: _files.File, engine: str | None = None) -> CoverTree:
-        searcher, _ = resolve_engine(engine, None)
         tree = cls._holding(trees.load(file.owner))
-        tree.engine = searcher
+        tree.engine, _ = resolve_engine(engine, None)
         settings = file.sections("settings")["settings"]  # which the library has checked
         tree.order, tree.metric = _engines.ORDERS[settings[2]], "euclidean"
-        tree.dtype = DTYPES[int(settings[5])]
+        tree.dtype = tree._dtype = DTYPES[int(settings[5])]
         return tree
 
     def _opening(self) -> tuple[Any, ...]:
@@ -337,12 +264,7 @@ class CoverTree(Tree):
 
     def _points(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         """Coordinates of points by their dataset indices."""
-        rows = np.ascontiguousarray(indices, np.int64)
-        return trees.points(self._open(), rows, self.dim, self.dtype, n_threads=_calls.threads(None))
-
-    @property
-    def _dtype(self) -> np.dtype[Any]:
-        return self.dtype
+        return self._call(trees.points, np.ascontiguousarray(indices, np.int64), self.dim, self.dtype)
 
     def _is_searched_briefly(self, rows: Rows) -> bool:
         n_rows = count(rows)
@@ -357,8 +279,3 @@ class CoverTree(Tree):
             return False
         info = self._info()
         return bool(info.n_points * info.dim < _calls.COORDINATES_WORTH_A_THREAD)
-
-
-def _known(numbers: Any, info: Any) -> dict[str, Any]:
-    """The fields of a record of numbers that the library knows."""
-    return {name: getattr(info, name) for name in numbers.__dataclass_fields__ if hasattr(info, name)}

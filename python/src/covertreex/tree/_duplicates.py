@@ -20,10 +20,9 @@ _PAIRS_AT_ONCE = 1 << 20
 
 @dataclass(frozen=True, eq=False)
 class DuplicateGroups:
-    """Groups of points that are near each other, as dataset indices. Points that are near no other are in no group.
+    """Groups of points that are near each other: a sequence of arrays of ascending dataset indices.
 
-    A sequence of arrays: ``len(groups)``, ``groups[i]`` and iteration give the members of each group, in ascending
-    order. Groups come in the order of their first members.
+    Groups come in the order of their first members. Points that are near no other are in no group.
     """
 
     labels: Indices  #: (n,) the first member of each point's group; a point in no group has its own index
@@ -122,7 +121,7 @@ def _join(firsts: Indices, some: Indices, others: Indices) -> None:
 
 
 def _roots(firsts: Indices, points: Indices) -> Indices:
-    """Find the point that leads no farther, from each of some points on."""
+    """Find the point that leads no farther, from each point on."""
     found = firsts[points]
     while True:
         farther = firsts[found]

@@ -23,18 +23,17 @@ def kept_dtype(wanted: DTypeLike) -> np.dtype[Any] | None:
 
 
 def checked_leaf_size(size: int) -> int:
-    """Check the number of points of a leaf."""
     return _arrays.integer(size, "leaf_size", minimum=1, maximum=65536)
 
 
 def tree_options(order: str, seed: int, n_threads: int | None, *, leaf_size: int = 0) -> TreeOptions:
     """Options of a build; 0 means the usual size of leaves."""
-    threads, seed = _calls.threads(n_threads), _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
+    threads, seed = _calls.threads(n_threads), _arrays.seed(seed)
     return options_of(order=_engines.ORDERS.index(order), seed=seed, n_threads=threads, leaf_size=leaf_size)
 
 
 def resolve_engine(engine: str | None, order: str | None) -> tuple[str, str]:
-    """Return the engine and the order of a call; defaults come from the active settings."""
+    """The engine and the order of a call; defaults come from the active settings."""
     settings = active_config()
     searcher, order = _engines.resolve(
         settings.engine if engine is None else engine, settings.order if order is None else order

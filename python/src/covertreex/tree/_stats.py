@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar, cast
+
+Number = TypeVar("Number")
 
 
 @dataclass(frozen=True)
 class CoverStats:
-    """A compressed cover tree in numbers."""
+    """A compressed cover tree in numbers, which :class:`TreeStats` describes."""
 
-    n_nodes: int  #: with those removed since the cover tree was last rebuilt
-    n_duplicates: int  #: nodes at distance 0 from their parent
+    n_nodes: int
+    n_duplicates: int
     root_level: int
-    levels: dict[int, int]  #: nodes of each level, the highest first, without duplicates
-    distance_evaluations: int  #: of the last building of the cover tree, or insertion into it, as the next six
+    levels: dict[int, int]
+    distance_evaluations: int
     conflict_edges: int
     conflict_rounds: int
     levels_entered: int
     order_seconds: float
     insert_seconds: float
     layout_seconds: float
+
+
+def _of_cover(kind: type[Number], name: str, text: str) -> Number:
+    """A number of the cover tree as an attribute of its tree's numbers. It has no annotation, so it is no field."""
+    return cast(Number, property(operator.attrgetter(f"cover.{name}"), doc=text))
 
 
 @dataclass(frozen=True)
@@ -49,60 +57,19 @@ class TreeStats:
             raise ValueError("cover: these numbers were copied without their tree")
         return self._cover()
 
-    @property
-    def n_nodes(self) -> int:
-        """Nodes of the cover tree, with points removed since it was last rebuilt."""
-        return self.cover.n_nodes
-
-    @property
-    def n_duplicates(self) -> int:
-        """Nodes of the cover tree at distance 0 from their parent."""
-        return self.cover.n_duplicates
-
-    @property
-    def root_level(self) -> int:
-        """The highest level of the cover tree."""
-        return self.cover.root_level
-
-    @property
-    def levels(self) -> dict[int, int]:
-        """Nodes of each level of the cover tree, the highest first, without duplicates."""
-        return self.cover.levels
-
-    @property
-    def distance_evaluations(self) -> int:
-        """Distances computed by the last build of the cover tree, or insertion into it."""
-        return self.cover.distance_evaluations
-
-    @property
-    def conflict_edges(self) -> int:
-        """Pairs of points that could not enter a level of the cover tree together."""
-        return self.cover.conflict_edges
-
-    @property
-    def conflict_rounds(self) -> int:
-        """Independent sets that were computed for the cover tree."""
-        return self.cover.conflict_rounds
-
-    @property
-    def levels_entered(self) -> int:
-        """Levels of the cover tree that points entered."""
-        return self.cover.levels_entered
-
-    @property
-    def order_seconds(self) -> float:
-        """Seconds of sorting along the curve for the cover tree."""
-        return self.cover.order_seconds
-
-    @property
-    def insert_seconds(self) -> float:
-        """Seconds of building the levels of the cover tree."""
-        return self.cover.insert_seconds
-
-    @property
-    def layout_seconds(self) -> float:
-        """Seconds of computing arrays and radii of the cover tree."""
-        return self.cover.layout_seconds
+    n_nodes = _of_cover(int, "n_nodes", "Nodes, with points removed since the cover tree was last rebuilt.")
+    n_duplicates = _of_cover(int, "n_duplicates", "Nodes at distance 0 from their parent.")
+    root_level = _of_cover(int, "root_level", "The highest level.")
+    levels = _of_cover(dict[int, int], "levels", "Nodes of each level, the highest first, without duplicates.")
+    distance_evaluations = _of_cover(
+        int, "distance_evaluations", "Distances computed by the last build of the cover tree, or insertion into it."
+    )
+    conflict_edges = _of_cover(int, "conflict_edges", "Pairs of points that could not enter a level together.")
+    conflict_rounds = _of_cover(int, "conflict_rounds", "Independent sets that were computed.")
+    levels_entered = _of_cover(int, "levels_entered", "Levels that points entered.")
+    order_seconds = _of_cover(float, "order_seconds", "Seconds of sorting along the curve.")
+    insert_seconds = _of_cover(float, "insert_seconds", "Seconds of building the levels.")
+    layout_seconds = _of_cover(float, "layout_seconds", "Seconds of computing arrays and radii.")
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_cover": None}

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ... import _arrays, _files
 from ...store import VectorStore
-from ...store._vector_store import Id
+from ...store._keys import Id
 
 
 class VectorArena:

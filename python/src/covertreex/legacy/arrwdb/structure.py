@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...indexes._kinds import VectorIndex
+from ...indexes import VectorIndex
 
 _LANES = 16  # children of a node of boxes, and the unit in which leaves are filled up
 
