@@ -24,6 +24,8 @@ final class CandidateList {
   private(set) var threshold: Float = 0
   private var k = 0
   private var pruneAt = 0
+  /// The number of candidates that the last pruning has left.
+  private var keptCount = 0
   private var endsWhenFull = false
   /// Whether there were more candidates than `most`. The list is then empty and accepts no more.
   private(set) var isFull = false
@@ -50,6 +52,7 @@ final class CandidateList {
       (k, threshold, pruneAt) = (most, Self.least(squared: squared), most)
       endsWhenFull = true
     }
+    keptCount = 0
     try resize(to: 0)
   }
 
@@ -77,6 +80,11 @@ final class CandidateList {
     if count > pruneAt { try prune() }
   }
 
+  /// Does so early, for searches in which a threshold saves whole blocks.
+  func tighten() throws(CoverTreeError) {
+    if !endsWhenFull && count > max(k, keptCount + keptCount / 4) { try prune() }
+  }
+
   func prune() throws(CoverTreeError) {
     guard count > k else { return }
     if endsWhenFull {
@@ -93,6 +101,7 @@ final class CandidateList {
       kept &+= 1
     }
     try resize(to: kept)
+    keptCount = kept
     pruneAt = max(Self.room(k), 2 * kept)
   }
 
@@ -103,15 +112,16 @@ final class CandidateList {
     try covariances?.resize(to: count)
   }
 
-  /// Halves the interval of the k-th largest lower bound until it is narrow; its lower end is a threshold.
+  /// Halves the interval of the k-th largest lower bound, in steps of floating-point numbers, until it is narrow. Its lower end, less the
+  /// differences that vanish in `1 - |rho|`, is a threshold.
   private func raiseThreshold() {
-    var (low, high): (Float, Float) = (threshold, 1)
-    guard atLeast(low) >= k else { return }
-    for _ in 0..<14 {
-      let middle = (low + high) / 2
-      if atLeast(middle) >= k { low = middle } else { high = middle }
+    var (low, high) = (threshold.bitPattern, Float(1).bitPattern)
+    guard atLeast(threshold) >= k else { return }
+    while high - low > 1 << 11 {
+      let middle = low + (high - low) / 2
+      if atLeast(Float(bitPattern: middle)) >= k { low = middle } else { high = middle }
     }
-    threshold = low
+    threshold = max(threshold, Float(bitPattern: low) - 0x1p-50)
   }
 
   /// The upper bound of a candidate.

@@ -11,10 +11,22 @@ final class DirectComparison {
   private let estimates: Buffer<Float>
   private let noErrors: Buffer<Float>
   private let eligible: Buffer<Int>
+  /// `|v_i| / sqrt(p_i)` of each query.
+  private let lengths: Buffer<Double>
+  /// The largest relative error of a covariance of the kernel above 2^-100: rounding of the squared distance changes it at most by its
+  /// logarithm.
+  private let kernelError: Double
   private var group: QueryGroup!
+
+  /// Float32 is used up to this error of a correlation, and a quarter of the query's threshold; up to the second one before there is a
+  /// threshold.
+  private static let largestError = 0.01
+  private static let largestFirstError = 1e-4
 
   init(_ model: ResidualModel, groupSize: Int) throws(CoverTreeError) {
     self.model = model
+    kernelError = Double(model.dim + 8) * 0x1p-46
+    lengths = try Buffer(count: groupSize)
     single = try FeatureProducts(model, groupSize: groupSize)
     double = try FeatureProducts(model, groupSize: groupSize)
     covariances = try Buffer(count: model.blockSize * (model.covariance.isCallback ? groupSize : 1))
@@ -25,6 +37,12 @@ final class DirectComparison {
 
   func begin(_ group: QueryGroup) {
     self.group = group
+    for i in 0..<group.count {
+      let squared = dot(group.features[i], group.features[i], count: model.rank) / model.variance
+      let scale = ResidualModel.errorScale(group.residualVariance[i] / model.variance)
+      // The caller's features may be longer than the variance allows, by less than this factor.
+      lengths[i] = scale == .infinity ? scale : 1.001 * squared.squareRoot() * scale
+    }
     single.begin(group)
     double.begin(group)
   }
@@ -42,13 +60,15 @@ final class DirectComparison {
     guard most > 0 else { return }
     if case .callback(let callback) = model.covariance { try fillByCallback(callback, positions, most) }
     // Float32 is used if its error in a correlation is small for most points of the block.
-    let limit = 0.01 / (single.error * model.typicalScale[block])
-    let precise = limit * limit / (model.variance * model.variance)
-    let rows = (0..<group.count).filter { eligible[$0] > 0 }
-    try compare(
-      single, rows.filter { 1 < precise * group.residualVariance[$0] }, positions, indices, lists, &statistics)
-    try compare(
-      double, rows.filter { 1 >= precise * group.residualVariance[$0] }, positions, indices, lists, &statistics)
+    let typical = single.error * model.typicalScale[block] * model.variance.squareRoot()
+    var (precise, others): ([Int], [Int]) = ([], [])
+    for i in 0..<group.count where eligible[i] > 0 {
+      let threshold = Double(lists[i].threshold)
+      let largest = threshold > 0 ? min(Self.largestError, threshold / 4) : Self.largestFirstError
+      if typical * lengths[i] < largest { precise.append(i) } else { others.append(i) }
+    }
+    try compare(single, precise, positions, indices, lists, &statistics)
+    try compare(double, others, positions, indices, lists, &statistics)
   }
 
   /// Compares some queries, each with the first points of the block that count for it.
@@ -74,9 +94,7 @@ final class DirectComparison {
         estimates.base, count: count, indices: indices, firstPosition: positions.lowerBound, own: group.indices[i],
         excludesOwn: group.excludesSelf, among: group.copies,
         within: EstimateErrors(
-          fixed: 0x1p-22,
-          factor: Float.roundedUp(
-            products.error * ResidualModel.errorScale(group.residualVariance[i] / model.variance))),
+          fixed: 0x1p-80, factor: max(0x1p-80, Float.roundedUp((products.error + kernelError) * lengths[i]))),
         errors: noErrors.base, scales: model.scaleAbove.base + positions.lowerBound,
         covariances: model.covariance.isCallback ? UnsafePointer(row) : nil)
     }

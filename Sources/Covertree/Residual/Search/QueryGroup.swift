@@ -23,6 +23,11 @@ struct QueryGroup {
   /// The block of all queries, if they are points of the model.
   let block: Int?
 
+  func exactQuery(_ i: Int) -> ExactQuery {
+    ExactQuery(
+      coordinates: coordinates[i], features: features[i], residualVariance: residualVariance[i], index: indices[i])
+  }
+
   /// Whether some blocks have no point that counts for any query.
   func leavesOut(_ blocks: Range<Int>) -> Bool {
     guard let copies else { return false }

@@ -9,7 +9,8 @@ extension ResidualSearch {
     guard let late else { return }
     let set = try prepareQueries(late, request)
     let task = GroupTask(
-      goal: .nearest(min(request.k, model.count)), groupSize: groupSize(request.k), context: request.context
+      goal: .nearest(min(request.k, model.count)), groupSize: groupSize(request.k),
+      decayBounds: try worthwhileDecayBounds(request.context), context: request.context
     ) { (search, _) throws(CoverTreeError) in try search.rankExactly(into: request) }
     let fallback = try searchBlocks(for: set, task)
     try searchFallback(fallback, of: set, task)
@@ -28,7 +29,8 @@ extension ResidualSearch {
     for _ in 0..<context.threads { results.append(try NeighborGraph.ThreadResults()) }
     let found = results
     let task = GroupTask(
-      goal: .within(squared: squared, most: mostListed), groupSize: Self.mostGroupSize, context: context
+      goal: .within(squared: squared, most: mostListed), groupSize: Self.mostGroupSize,
+      decayBounds: try worthwhileDecayBounds(context), context: context
     ) { (search, slot) throws(CoverTreeError) in try search.list(into: found[slot]) }
     let fallback = try searchBlocks(for: set, task)
     try searchFallback(fallback, of: set, task)
@@ -42,6 +44,13 @@ extension ResidualSearch {
 
   /// The size of a group: its candidate lists need only some megabytes.
   private func groupSize(_ k: Int) -> Int { max(tileRows, min(Self.mostGroupSize, (1 << 18) / k)) }
+
+  /// Bounds by the decay of the kernel, made by the first search; nil if the domain is too narrow for them.
+  private func worthwhileDecayBounds(_ context: CallContext) throws(CoverTreeError) -> DecayBounds? {
+    guard DecayBounds.applies(to: model) else { return nil }
+    let bounds = try decayBounds.get { () throws(CoverTreeError) in try DecayBounds(model, context: context) }
+    return bounds.areWorthwhile ? bounds : nil
+  }
 
   /// Separates queries for which only early points count: these are few, and spread over the whole space.
   private func splitEarly(
@@ -150,6 +159,8 @@ enum ResidualQueryRows {
 struct GroupTask {
   let goal: SearchGoal
   let groupSize: Int
+  /// nil if they exclude too little.
+  let decayBounds: DecayBounds?
   let context: CallContext
   /// Handles the result of a group.
   let finish: (GroupSearch, _ slot: Int) throws(CoverTreeError) -> Void

@@ -58,6 +58,8 @@ public final class ResidualSearch: @unchecked Sendable {
   private let spatial = Lazy<SpatialSearch>()
   /// Made by the first search for neighbours.
   let equalPoints = Lazy<EqualPoints>()
+  /// Made by the first search, if the model allows them.
+  let decayBounds = Lazy<DecayBounds>()
   /// The basis of the span of all points, made for the first projection onto it.
   let spanned = Lazy<Basis>()
   /// The work of all searches so far. Guarded by `processLock`.
@@ -207,7 +209,8 @@ public final class ResidualSearch: @unchecked Sendable {
       variance: model.unit.unscaled(model.variance),
       jitter: model.inducingFeatures?.jitter ?? 0, blockCount: model.blockCount, pivotCount: lowRankBlocks?.rank ?? 0,
       memoryBytes: model.byteCount + (lowRankBlocks?.byteCount ?? 0) + (early?.memoryBytes ?? 0)
-        + (spatial.known?.byteCount ?? 0) + (equalPoints.known?.byteCount ?? 0),
+        + (spatial.known?.byteCount ?? 0) + (equalPoints.known?.byteCount ?? 0)
+        + (decayBounds.known?.byteCount ?? 0),
       buildSeconds: buildSeconds, orderSeconds: model.orderSeconds + (early?.orderSeconds ?? 0),
       featureSeconds: model.featureSeconds + (early?.featureSeconds ?? 0),
       lowRankSeconds: (lowRankBlocks?.seconds ?? 0) + (early?.lowRankSeconds ?? 0),
