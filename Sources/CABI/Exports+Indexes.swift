@@ -228,7 +228,7 @@ public func covertree_index_radius(
     let output = try Arguments.output(neighbors, named: "neighbors")
     let queries: PointsView<Float> = try copies.points(Arguments.view(queries, "queries", minimum: 0))
     let lists = try index.within(radius, of: queries, options: search, context: context)
-    output.pointee = HandleTable.shared.add(NeighborsHandle(.float32(lists)))
+    output.pointee = HandleTable.shared.add(NeighborsHandle(AnyNeighborLists(lists)))
   }
 }
 

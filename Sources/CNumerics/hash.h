@@ -36,7 +36,6 @@ static inline int cn_hash_floats(const float *values, int64_t count, const uint6
 
 // Whether some floats are equal. Finite equal floats have the same bits, except zeros.
 static inline int cn_equal_floats(const float *a, const float *b, int64_t count) {
-  typedef float cn_f32x16_unaligned __attribute__((ext_vector_type(16), aligned(4)));
   cn_i32x16 differing = {};
   int64_t i = 0;
   for (; i + 16 <= count; i += 16) {
@@ -50,7 +49,6 @@ static inline int cn_equal_floats(const float *a, const float *b, int64_t count)
 // Copies floats, with both zeros as one, and pads them with zeros to whole vectors of 16; the target is aligned to these. `past` the
 // caches, for more data than these have room for. Then a fence has to follow the last copy.
 static inline void cn_copy_floats(float *target, const float *source, int64_t count, int past) {
-  typedef float cn_f32x16_unaligned __attribute__((ext_vector_type(16), aligned(4)));
   int64_t i = 0;
   if (past) {
     for (; i + 16 <= count; i += 16) {

@@ -27,48 +27,40 @@ typedef int64_t cn_i64x8 __attribute__((ext_vector_type(8)));
 typedef int32_t cn_i32x8 __attribute__((ext_vector_type(8)));
 typedef int32_t cn_i32x16 __attribute__((ext_vector_type(16)));
 typedef uint8_t cn_u8x16 __attribute__((ext_vector_type(16)));
+// A vector anywhere in an array.
+typedef float cn_f32x16_unaligned __attribute__((ext_vector_type(16), aligned(4)));
 typedef _Bool cn_mask16 __attribute__((ext_vector_type(16)));
 typedef _Bool cn_mask8 __attribute__((ext_vector_type(8)));
 
-// Bit i of the result is set if a[i] <= b[i]; a NaN on either side clears it.
-CN_INLINE uint32_t cn_f32x16_mask_le(cn_f32x16 a, cn_f32x16 b) {
-  cn_mask16 mask = __builtin_convertvector(a <= b, cn_mask16);
+// The lanes of a mask as bits, the first one lowest.
+CN_INLINE uint32_t cn_bits_of_16(cn_mask16 mask) {
   uint16_t bits;
   __builtin_memcpy(&bits, &mask, sizeof bits);
   return bits;
 }
-
-CN_INLINE uint32_t cn_f64x8_mask_le(cn_f64x8 a, cn_f64x8 b) {
-  cn_mask8 mask = __builtin_convertvector(a <= b, cn_mask8);
+CN_INLINE uint32_t cn_bits_of_8(cn_mask8 mask) {
   uint8_t bits;
   __builtin_memcpy(&bits, &mask, sizeof bits);
   return bits;
 }
 
+// Bit i of the result is set if a[i] <= b[i]; a NaN on either side clears it.
+CN_INLINE uint32_t cn_f32x16_mask_le(cn_f32x16 a, cn_f32x16 b) {
+  return cn_bits_of_16(__builtin_convertvector(a <= b, cn_mask16));
+}
+CN_INLINE uint32_t cn_f64x8_mask_le(cn_f64x8 a, cn_f64x8 b) {
+  return cn_bits_of_8(__builtin_convertvector(a <= b, cn_mask8));
+}
+
 // a * b + c, fused if the machine can: without FMA hardware a fused operation would be a libm call per lane.
-CN_INLINE cn_f32x16 cn_f32x16_fma(cn_f32x16 a, cn_f32x16 b, cn_f32x16 c) {
 #ifdef CN_FMA
-  return __builtin_elementwise_fma(a, b, c);
+#define CN_MULTIPLY_ADD(a, b, c) __builtin_elementwise_fma(a, b, c)
 #else
-  return a * b + c;
+#define CN_MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
 #endif
-}
-
-CN_INLINE cn_f64x8 cn_f64x8_fma(cn_f64x8 a, cn_f64x8 b, cn_f64x8 c) {
-#ifdef CN_FMA
-  return __builtin_elementwise_fma(a, b, c);
-#else
-  return a * b + c;
-#endif
-}
-
-CN_INLINE double cn_f64_fma(double a, double b, double c) {
-#ifdef CN_FMA
-  return __builtin_fma(a, b, c);
-#else
-  return a * b + c;
-#endif
-}
+CN_INLINE cn_f32x16 cn_f32x16_fma(cn_f32x16 a, cn_f32x16 b, cn_f32x16 c) { return CN_MULTIPLY_ADD(a, b, c); }
+CN_INLINE cn_f64x8 cn_f64x8_fma(cn_f64x8 a, cn_f64x8 b, cn_f64x8 c) { return CN_MULTIPLY_ADD(a, b, c); }
+CN_INLINE double cn_f64_fma(double a, double b, double c) { return CN_MULTIPLY_ADD(a, b, c); }
 
 // One instruction each, because NaN is not handled.
 CN_INLINE cn_f32x16 cn_f32x16_max(cn_f32x16 a, cn_f32x16 b) { return a > b ? a : b; }
@@ -102,17 +94,10 @@ CN_INLINE _Bool cn_has_wide_registers(void) {
 
 // Bit i of the result is set if a[i] < below and a[i] is not `except`.
 CN_INLINE uint32_t cn_i32x16_mask_admitted(cn_i32x16 a, int32_t below, int32_t except) {
-  cn_mask16 mask = __builtin_convertvector((a < below) & (a != except), cn_mask16);
-  uint16_t bits;
-  __builtin_memcpy(&bits, &mask, sizeof bits);
-  return bits;
+  return cn_bits_of_16(__builtin_convertvector((a < below) & (a != except), cn_mask16));
 }
-
 CN_INLINE uint32_t cn_i32x8_mask_admitted(cn_i32x8 a, int32_t below, int32_t except) {
-  cn_mask8 mask = __builtin_convertvector((a < below) & (a != except), cn_mask8);
-  uint8_t bits;
-  __builtin_memcpy(&bits, &mask, sizeof bits);
-  return bits;
+  return cn_bits_of_8(__builtin_convertvector((a < below) & (a != except), cn_mask8));
 }
 
 // The distance of each lane if the index is below `below[i]` and not `except[i]`; otherwise infinity.
@@ -143,23 +128,20 @@ CN_INLINE cn_i32x8 cn_f64x8_number_where_less(cn_f64x8 a, cn_f64x8 b, int32_t nu
 }
 
 // By lane: the number of smaller numbers.
-CN_INLINE cn_i32x16 cn_f32x16_ranks(cn_f32x16 a, const float *numbers, int64_t count) {
+CN_INLINE cn_i32x16 cn_f32x16_ranks(cn_f32x16 a, const float *numbers, ptrdiff_t count) {
   cn_i32x16 ranks = {};
-  for (int64_t i = 0; i < count; i++) ranks -= (cn_f32x16)numbers[i] < a;
+  for (ptrdiff_t i = 0; i < count; i++) ranks -= (cn_f32x16)numbers[i] < a;
   return ranks;
 }
-CN_INLINE cn_i32x8 cn_f64x8_ranks(cn_f64x8 a, const double *numbers, int64_t count) {
+CN_INLINE cn_i32x8 cn_f64x8_ranks(cn_f64x8 a, const double *numbers, ptrdiff_t count) {
   cn_i64x8 ranks = {};
-  for (int64_t i = 0; i < count; i++) ranks -= (cn_f64x8)numbers[i] < a;
+  for (ptrdiff_t i = 0; i < count; i++) ranks -= (cn_f64x8)numbers[i] < a;
   return __builtin_convertvector(ranks, cn_i32x8);
 }
 
 // Bit i is set unless a[i] < b[i].
 CN_INLINE uint32_t cn_f64x8_mask_not_less(cn_f64x8 a, cn_f64x8 b) {
-  cn_mask8 mask = __builtin_convertvector(~(a < b), cn_mask8);
-  uint8_t bits;
-  __builtin_memcpy(&bits, &mask, sizeof bits);
-  return bits;
+  return cn_bits_of_8(__builtin_convertvector(~(a < b), cn_mask8));
 }
 
 CN_INLINE void cn_prefetch(const void *start, int64_t bytes) {
@@ -220,10 +202,7 @@ static inline void cn_byte_products(const uint8_t *columns, const int8_t *rows, 
 
 // Bit i of the result is set if 2 a[i] - b[i] >= c.
 CN_INLINE uint32_t cn_i32x16_mask_twice_minus(cn_i32x16 a, cn_i32x16 b, int32_t c) {
-  cn_mask16 mask = __builtin_convertvector(a + a - b >= c, cn_mask16);
-  uint16_t bits;
-  __builtin_memcpy(&bits, &mask, sizeof bits);
-  return bits;
+  return cn_bits_of_16(__builtin_convertvector(a + a - b >= c, cn_mask16));
 }
 
 // Declared under another name: Swift's Glibc module hides the GNU extensions.

@@ -115,13 +115,17 @@ CN_INLINE double cn_decided_score_of(const cn_rows *rows, int kind, const float 
   return cn_f64x8_sum(low + high);
 }
 
-static inline double cn_decided_score(const cn_rows *rows, const float *query, int64_t row) {
-  switch (rows->kind) {
-    case CN_ROWS_F32: return cn_decided_score_of(rows, CN_ROWS_F32, query, row);
-    case CN_ROWS_F16: return cn_decided_score_of(rows, CN_ROWS_F16, query, row);
-    case CN_ROWS_LEASED: return cn_decided_score_of(rows, CN_ROWS_LEASED, query, row);
-    default: return cn_decided_score_of(rows, CN_ROWS_BYTES, query, row);
+// Calls a function with the kind of the rows as a constant.
+#define CN_BY_KIND(function, rows, ...)                                                                                        \
+  switch ((rows)->kind) {                                                                                                      \
+    case CN_ROWS_F32: return function(rows, CN_ROWS_F32, __VA_ARGS__);                                                         \
+    case CN_ROWS_F16: return function(rows, CN_ROWS_F16, __VA_ARGS__);                                                         \
+    case CN_ROWS_LEASED: return function(rows, CN_ROWS_LEASED, __VA_ARGS__);                                                   \
+    default: return function(rows, CN_ROWS_BYTES, __VA_ARGS__);                                                                \
   }
+
+static inline double cn_decided_score(const cn_rows *rows, const float *query, int64_t row) {
+  CN_BY_KIND(cn_decided_score_of, rows, query, row)
 }
 
 // Writes the coordinates of a row with its padding.
@@ -182,12 +186,7 @@ CN_INLINE float cn_quick_score_of(const cn_rows *rows, int kind, const float *qu
 }
 
 static inline float cn_quick_score(const cn_rows *rows, const float *query, int64_t row) {
-  switch (rows->kind) {
-    case CN_ROWS_F32: return cn_quick_score_of(rows, CN_ROWS_F32, query, row);
-    case CN_ROWS_F16: return cn_quick_score_of(rows, CN_ROWS_F16, query, row);
-    case CN_ROWS_LEASED: return cn_quick_score_of(rows, CN_ROWS_LEASED, query, row);
-    default: return cn_quick_score_of(rows, CN_ROWS_BYTES, query, row);
-  }
+  CN_BY_KIND(cn_quick_score_of, rows, query, row)
 }
 
 CN_INLINE float cn_byte_score(const cn_rows *rows, const cn_query *query, int64_t row, int32_t dot) {
@@ -283,7 +282,6 @@ typedef struct cn_rounded {
 // 128.
 static inline cn_rounded cn_round_to_bytes(const float *row, int64_t dim, const float *center, int64_t coordinates,
                                            uint8_t flip, uint8_t *codes) {
-  typedef float cn_f32x16_unaligned __attribute__((ext_vector_type(16), aligned(4)));
   typedef int8_t cn_i8x16 __attribute__((ext_vector_type(16)));
   cn_f32x16 most = {};
   int64_t whole = dim / 16 * 16;
@@ -405,10 +403,8 @@ static inline void cn_signs(const float *values, int64_t count, uint32_t *words)
   for (int64_t first = 0; first < count; first += 32) {
     uint32_t word = 0;
     for (int64_t part = 0; part < 2 && first + 16 * part < count; part++) {
-      cn_mask16 mask = __builtin_convertvector(*(const cn_f32x16 *)(values + first + 16 * part) > 0.0f, cn_mask16);
-      uint16_t bits;
-      __builtin_memcpy(&bits, &mask, sizeof bits);
-      word |= (uint32_t)bits << (16 * part);
+      cn_f32x16 x = *(const cn_f32x16 *)(values + first + 16 * part);
+      word |= cn_bits_of_16(__builtin_convertvector(x > 0.0f, cn_mask16)) << (16 * part);
     }
     int64_t left = count - first;
     words[first / 32] = left < 32 ? word & ((1u << left) - 1) : word;

@@ -37,8 +37,7 @@ final class ConflictGraph {
     rivals = try Buffer(count: count)
     listed = try Buffer(count: count)
     let priorities = try Buffer<UInt64>(count: count)
-    var edges: [GrowableBuffer<Int32>] = []
-    for _ in 0..<(count + chunk - 1) / chunk { edges.append(try GrowableBuffer()) }
+    edges = try (0..<(count + chunk - 1) / chunk).map { (_) throws(CoverTreeError) in try GrowableBuffer() }
     let sources = try metric.sources(vertices, context: context)
     let numbering = try metric.finder(sources)
     let evaluations = Counter()
@@ -75,7 +74,6 @@ final class ConflictGraph {
       }
       evaluations.add(finder.distanceEvaluations)
     }
-    self.edges = edges
     distanceEvaluations = evaluations.value
   }
 

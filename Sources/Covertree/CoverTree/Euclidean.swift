@@ -30,7 +30,7 @@ struct Euclidean<S: Scalar, D: Dimension>: Metric, @unchecked Sendable {
     }
     defer { withExtendedLifetime(rows) {} }
     return try KDTree(
-      PointsView(base: UnsafePointer(rows.base), count: list.count, dim: dim), leafSize: 4 * S.width, context: context)
+      PointsView(rows, count: list.count, dim: dim), leafSize: 4 * S.width, context: context)
   }
 
   func finder(_ sources: KDTree<S>) throws(CoverTreeError) -> EuclideanFinder<S, D> {

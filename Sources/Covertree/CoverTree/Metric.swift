@@ -48,9 +48,7 @@ protocol SourceFinder {
     found: (_ point: Int32, _ listed: Int32, _ score: Double) -> Void
   ) throws(CoverTreeError)
 
-  /// Finds the other sources within a radius (inclusive) of each of those at some positions, in any order.
-  ///
-  /// - Parameter positions: from a multiple of 16 on.
+  /// Finds the other sources within a radius (inclusive) of each of those at `positions`, from a multiple of 16 on, in any order.
   mutating func neighbors(
     of positions: Range<Int>, in list: GrowableBuffer<Int32>, within radius: Double,
     found: (_ position: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void

@@ -32,9 +32,8 @@ struct SourceSearch<S: Scalar, D: Dimension> {
     packet.add(row, limit: rounding.upperBound(of: most))
   }
 
-  /// Loads the sources of a group of the tree as points, with rows from `row`. Each wants sources within `most`.
-  ///
-  /// - Parameter positions: the positions of the sources, from the first of the group on.
+  /// Loads the sources of a group of the tree, from the first position of the group on, as points with rows from `row`. Each wants sources
+  /// within `most`.
   @inline(__always)
   mutating func load(group positions: Range<Int>, within most: Double, row: (Int) -> UnsafePointer<S>) {
     packet.load(
@@ -43,9 +42,7 @@ struct SourceSearch<S: Scalar, D: Dimension> {
     ) { row(positions.lowerBound &+ $0) }
   }
 
-  /// Gives the handler every source that a lane could want.
-  ///
-  /// - Parameter guesses: positions of sources that may be near; they come first.
+  /// Gives the handler every source that a lane could want: first those at the positions `guesses`, which may be near.
   @inline(__always)
   mutating func run<C: SourceHandler>(
     guesses: UnsafeBufferPointer<Int32>, into handler: inout C
@@ -76,19 +73,12 @@ struct SourceSearch<S: Scalar, D: Dimension> {
     let first = leaf &* arrays.leafSize
     let groups = arrays.coordinates + first / S.width &* packet.dimension.count
     pointsCompared &+= wanting.nonzeroBitCount &* arrays.leafSize
-    var wanting = wanting
-    while wanting != 0 {
-      let lane = wanting.trailingZeroBitCount
-      wanting &= wanting &- 1
+    for lane in SetBits(wanting) {
       var group = groups
       for position in stride(from: first, to: first &+ arrays.leafSize, by: S.width) {
         let squares = packet.squaredDistances(from: lane, to: group)
-        var hits = S.maskLessOrEqual(squares, S.Lanes(repeating: packet.limit(lane)))
-        while hits != 0 {
-          let hit = hits.trailingZeroBitCount
-          hits &= hits &- 1
-          try insert(position &+ hit, to: lane, of: &handler)
-        }
+        let hits = S.maskLessOrEqual(squares, S.Lanes(repeating: packet.limit(lane)))
+        for hit in SetBits(hits) { try insert(position &+ hit, to: lane, of: &handler) }
         group += packet.dimension.count
       }
     }
@@ -100,12 +90,8 @@ struct SourceSearch<S: Scalar, D: Dimension> {
     throws(CoverTreeError)
   {
     let squares = packet.squaredDistances(to: arrays.point(position, packet.dimension.count))
-    var hits = S.maskLessOrEqual(squares, packet.limits)
-    while hits != 0 {
-      let lane = hits.trailingZeroBitCount
-      hits &= hits &- 1
-      try insert(position, to: lane, of: &handler)
-    }
+    let hits = S.maskLessOrEqual(squares, packet.limits)
+    for lane in SetBits(hits) { try insert(position, to: lane, of: &handler) }
   }
 
   @inline(__always)
@@ -117,8 +103,7 @@ struct SourceSearch<S: Scalar, D: Dimension> {
 
 /// Handles the sources that a search finds.
 protocol SourceHandler {
-  /// A source within the limit of a lane, in the filter, and its score. Some may be of no use, or come twice.
-  ///
-  /// - Returns: the new largest score of use to the lane; nil if it has not changed.
+  /// A source within the limit of a lane, in the filter, and its score. Some may be of no use, or come twice. Returns the new largest score
+  /// of use to the lane; nil if it has not changed.
   mutating func collect(_ score: Double, _ lane: Int, _ position: Int) throws(CoverTreeError) -> Double?
 }

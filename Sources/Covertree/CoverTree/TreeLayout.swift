@@ -113,17 +113,13 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
   /// Nodes of a thread's chunk, in tree order.
   private static var grain: Int { 1 << 14 }
 
-  /// Fills the index ranges of subtrees.
-  ///
-  /// - Returns: the number of children of each chunk of nodes.
+  /// Fills the index ranges of subtrees. Returns the number of children of each chunk of nodes.
   private func fillIndexRanges(_ context: CallContext) throws(CoverTreeError) -> Buffer<Int32> {
     let (parents, order, smallest, largest) = (parents, order, subtreeMin, subtreeMax)
     let chunks = (count + Self.grain - 1) / Self.grain
     let childCounts = try Buffer<Int32>(count: chunks, filledWith: 0)
     // Nodes with a parent in an earlier chunk are added to it when all chunks are done.
-    var crossing: [GrowableBuffer<Int32>] = []
-    for _ in 0..<chunks { crossing.append(try GrowableBuffer()) }
-    let lists = crossing
+    let crossing = try (0..<chunks).map { (_) throws(CoverTreeError) in try GrowableBuffer<Int32>() }
     try context.forEach(count, grain: Self.grain) { (range, _) throws(CoverTreeError) in
       let chunk = range.lowerBound / Self.grain
       for t in range { (smallest[t], largest[t]) = (order[t], order[t]) }
@@ -131,7 +127,7 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
       for t in range.reversed() where t > 0 {
         let parent = parents[t]
         guard parent >= range.lowerBound else {
-          try lists[chunk].append(Int32(t))
+          try crossing[chunk].append(Int32(t))
           continue
         }
         inside += 1

@@ -17,8 +17,9 @@ struct HilbertCurve<S: Scalar> {
 
   /// The curve through the bounding box of `points`.
   init(through points: PointsView<S>, keyBits: Int = 64, context: CallContext) throws(CoverTreeError) {
-    let (low, high) = try boundingBox(of: points, context: context)
-    self.init(from: low, to: high, keyBits: keyBits)
+    let (low, high) = try extents(of: points.count, dim: points.dim, context) { (index, _) in points.row(index) }
+    let dimensions = 0..<points.dim
+    self.init(from: dimensions.map { Double(low[$0]) }, to: dimensions.map { Double(high[$0]) }, keyBits: keyBits)
   }
 
   /// The curve through a box. Points outside get the position of the nearest point of the box.
@@ -140,35 +141,4 @@ public func fillHilbertKeys(
   }
   let found = try HilbertCurve<Double>(from: low, to: high).keys(of: points, context: context)
   keys.update(from: found.base, count: points.count)
-}
-
-private func boundingBox<S: Scalar>(
-  of points: PointsView<S>, context: CallContext
-) throws(CoverTreeError) -> (low: [Double], high: [Double]) {
-  let dim = points.dim
-  let grain = 1 << 14
-  let chunks = (points.count + grain - 1) / grain
-  let boxes = try Buffer<S>(count: chunks * 2 * dim)
-  try context.forEach(points.count, grain: grain) { (range, _) throws(CoverTreeError) in
-    let low = boxes.base + range.lowerBound / grain * 2 * dim
-    let high = low + dim
-    low.update(from: points.row(range.lowerBound), count: dim)
-    high.update(from: points.row(range.lowerBound), count: dim)
-    for index in range {
-      let row = points.row(index)
-      for d in 0..<dim {
-        if row[d] < low[d] { low[d] = row[d] }
-        if row[d] > high[d] { high[d] = row[d] }
-      }
-    }
-  }
-  var low = Array(repeating: Double.infinity, count: dim)
-  var high = Array(repeating: -Double.infinity, count: dim)
-  for chunk in 0..<chunks {
-    for d in 0..<dim {
-      low[d] = min(low[d], Double(boxes[chunk * 2 * dim + d]))
-      high[d] = max(high[d], Double(boxes[chunk * 2 * dim + dim + d]))
-    }
-  }
-  return (low, high)
 }

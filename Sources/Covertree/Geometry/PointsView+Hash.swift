@@ -6,18 +6,24 @@ extension PointsView {
   ///
   /// - Parameter index: the dataset index of a row; nil for one that is left out.
   public func hash(context: CallContext, index: (Int) -> Int? = { $0 }) throws(CoverTreeError) -> UInt64 {
-    let grain = 1 << 14
-    let sums = try Buffer<UInt64>(count: (count + grain - 1) / grain)
-    try context.forEach(count, grain: grain) { (range, _) throws(CoverTreeError) in
-      var sum: UInt64 = 0
-      for row in range {
-        guard let index = index(row) else { continue }
-        sum &+= hashOfPoint(index, self.row(row), dim: dim)
-      }
-      sums[range.lowerBound / grain] = sum
+    try sumOfHashes(count, context) { (row, _) in
+      guard let index = index(row) else { return 0 }
+      return hashOfPoint(index, self.row(row), dim: dim)
     }
-    return sums.elements.reduce(0, &+)
   }
+}
+
+/// The sum of the hashes of points; `hash` gets the number of a point, and the slot of its thread.
+@inline(__always)
+func sumOfHashes(
+  _ count: Int, _ context: CallContext, _ hash: (_ point: Int, _ slot: Int) -> UInt64
+) throws(CoverTreeError) -> UInt64 {
+  let grain = 1 << 14
+  let sums = try Buffer<UInt64>(count: (count + grain - 1) / grain)
+  try context.forEach(count, grain: grain) { (range, slot) throws(CoverTreeError) in
+    sums[range.lowerBound / grain] = range.reduce(0) { $0 &+ hash($1, slot) }
+  }
+  return sums.elements.reduce(0, &+)
 }
 
 /// A point's contribution to the fingerprint.

@@ -14,6 +14,9 @@ public struct PointsView<S: Scalar>: @unchecked Sendable {
     self.stride = stride ?? dim
   }
 
+  /// Rows without gaps, in memory that the caller keeps alive.
+  init(_ rows: Buffer<S>, count: Int, dim: Int) { self.init(base: UnsafePointer(rows.base), count: count, dim: dim) }
+
   @inlinable @inline(__always)
   package func row(_ index: Int) -> UnsafePointer<S> { base + index &* stride }
 

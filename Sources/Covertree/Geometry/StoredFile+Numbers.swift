@@ -7,7 +7,7 @@ extension StoredFile {
     _ name: String, rows: Int? = nil, columns: Int = 1, within limit: S = .greatestFiniteMagnitude, context: CallContext
   ) throws(CoverTreeError) -> Buffer<S> {
     let numbers: Buffer<S> = try buffer(name, rows: rows, columns: columns)
-    let view = PointsView(base: UnsafePointer(numbers.base), count: numbers.count / max(1, columns), dim: columns)
+    let view = PointsView(numbers, count: numbers.count / max(1, columns), dim: columns)
     do throws(CoverTreeError) {
       try view.checkCoordinates(named: name, within: limit, context: context)
     } catch  where error.kind == .invalidArgument {

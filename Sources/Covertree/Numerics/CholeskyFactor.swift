@@ -8,7 +8,7 @@ import CovertreeBase
 final class CholeskyFactor: @unchecked Sendable {
   let count: Int
   /// `count` rounded up to whole strips.
-  let paddedCount: Int
+  var paddedCount: Int { (count + tileRows - 1) / tileRows * tileRows }
   let strips: Buffer<Double>
 
   private static let panel = PanelView<Double>.panelRows
@@ -21,8 +21,7 @@ final class CholeskyFactor: @unchecked Sendable {
     _ matrix: UnsafePointer<Double>, count: Int, stride: Int, added: Double, context: CallContext
   ) throws(CoverTreeError) {
     self.count = count
-    paddedCount = (count + tileRows - 1) / tileRows * tileRows
-    strips = try Buffer(count: Self.offset(ofStrip: paddedCount / tileRows), filledWith: 0)
+    strips = try Buffer(count: Self.stripElements(count), filledWith: 0)
     let width = Self.panel
     let columns = try Panels<Double>(rows: width, columns: paddedCount + width)
     let square = try Buffer<Double>(count: width * width)
@@ -37,8 +36,7 @@ final class CholeskyFactor: @unchecked Sendable {
       solve(x, rows: first)
       for half in 0..<width / tileRows {
         multiplyTile(
-          UnsafePointer(x) + half * tileRows, columnStride: width,
-          UnsafeRawPointer(x).assumingMemoryBound(to: SIMD8<Double>.self), depth: first,
+          UnsafePointer(x) + half * tileRows, columnStride: width, x.vectors, depth: first,
           into: square.base + half * tileRows * width, stride: width)
       }
       for row in 0..<inUse {
@@ -62,8 +60,7 @@ final class CholeskyFactor: @unchecked Sendable {
   /// A known factor: `lower[row, column]` for `column <= row < count`.
   init(count: Int, lower: (_ row: Int, _ column: Int) -> Double) throws(CoverTreeError) {
     self.count = count
-    paddedCount = (count + tileRows - 1) / tileRows * tileRows
-    strips = try Buffer(count: Self.offset(ofStrip: paddedCount / tileRows), filledWith: 0)
+    strips = try Buffer(count: Self.stripElements(count), filledWith: 0)
     for row in 0..<count {
       for column in 0...row { self[row, column] = lower(row, column) }
     }
@@ -73,7 +70,6 @@ final class CholeskyFactor: @unchecked Sendable {
   /// A factor in known strips.
   init(count: Int, strips: Buffer<Double>) {
     self.count = count
-    paddedCount = (count + tileRows - 1) / tileRows * tileRows
     self.strips = strips
   }
 
@@ -96,9 +92,9 @@ final class CholeskyFactor: @unchecked Sendable {
 
   private func solve(_ x: UnsafeMutablePointer<Double>, rows: Int) {
     let width = Self.panel
-    let vectors = UnsafeMutableRawPointer(x).assumingMemoryBound(to: SIMD8<Double>.self)
+    let vectors = x.vectors
     withUnsafeTemporaryAllocation(of: SIMD8<Double>.self, capacity: 2 * tileRows) { sums in
-      let product = UnsafeMutableRawPointer(sums.baseAddress!).assumingMemoryBound(to: Double.self)
+      let product = sums.baseAddress!.scalars
       for strip in 0..<rows / tileRows {
         let first = strip &* tileRows
         let factor = strips.base + Self.offset(ofStrip: strip)

@@ -2,12 +2,9 @@
 /// summation is the same everywhere.
 @inline(__always)
 func dot(_ a: UnsafePointer<Double>, _ b: UnsafePointer<Double>, count: Int) -> Double {
-  let x = UnsafeRawPointer(a).assumingMemoryBound(to: SIMD8<Double>.self)
-  let y = UnsafeRawPointer(b).assumingMemoryBound(to: SIMD8<Double>.self)
-  let vectors = count / 8
-  var (s0, s1, s2, s3) = (
-    SIMD8<Double>(repeating: 0), SIMD8<Double>(repeating: 0), SIMD8<Double>(repeating: 0), SIMD8<Double>(repeating: 0)
-  )
+  let (x, y, vectors) = (a.vectors, b.vectors, count / 8)
+  let zero = SIMD8<Double>(repeating: 0)
+  var (s0, s1, s2, s3) = (zero, zero, zero, zero)
   var i = 0
   while i &+ 4 <= vectors {
     s0 = Double.multiplyAdd(x[i], y[i], s0)

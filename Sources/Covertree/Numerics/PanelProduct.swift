@@ -33,8 +33,7 @@ func multiply<S: Scalar>(
     let length = min(depthOfTile, depth &- from)
     for panel in 0..<(wanted &+ width &- 1) / width {
       let column = panel &* width
-      let here: UnsafeMutablePointer<S> = right.row(column) + from &* width
-      let vectors = UnsafeRawPointer(here).assumingMemoryBound(to: S.Lanes.self)
+      let vectors = (right.row(column) + from &* width).vectors
       var row = first
       while row < rows.upperBound {
         if column < columns(row) {
@@ -72,9 +71,7 @@ func multiplyTile<S: Scalar>(
     into: result, stride: stride, adding: adding)
 }
 
-/// As above, if the two vectors of a column are not side by side.
-///
-/// - Parameter vectorStride: from one column of the right side to the next.
+/// As above, if the two vectors of a column are not side by side; `vectorStride` is from one column of the right side to the next.
 @inline(__always)
 func multiplyTile<S: Scalar>(
   _ left: UnsafePointer<S>, rowStride: Int = 1, columnStride: Int, _ low: UnsafePointer<S.Lanes>,
@@ -109,7 +106,7 @@ func multiplyTile<S: Scalar>(
     nextHigh += vectorStride
   }
   for r in 0..<tileRows {
-    let row = UnsafeMutableRawPointer(result + r &* stride).assumingMemoryBound(to: S.Lanes.self)
+    let row = (result + r &* stride).vectors
     row[0] = adding ? row[0] + sums[2 &* r] : sums[2 &* r]
     row[1] = adding ? row[1] + sums[2 &* r &+ 1] : sums[2 &* r &+ 1]
   }
@@ -142,9 +139,7 @@ private func zerosOfPart<S: Scalar>(_: S.Type) -> InlineArray<4, S.Lanes> {
   InlineArray(repeating: S.Lanes(repeating: 0))
 }
 
-/// A part of a tile: some rows by one vector.
-///
-/// - Parameter zeros: one for each row.
+/// A part of a tile: some rows by one vector. `zeros` has one vector for each row.
 @inline(__always)
 private func multiplyPart<S: Scalar, let rows: Int>(
   _ zeros: InlineArray<rows, S.Lanes>, _ left: UnsafePointer<S>, rowStride: Int, columnStride: Int,
@@ -162,7 +157,7 @@ private func multiplyPart<S: Scalar, let rows: Int>(
     right += vectorStride
   }
   for r in 0..<rows {
-    let row = UnsafeMutableRawPointer(result + r &* stride).assumingMemoryBound(to: S.Lanes.self)
+    let row = (result + r &* stride).vectors
     row[0] = adding ? row[0] + sums[r] : sums[r]
   }
 }

@@ -61,7 +61,5 @@ func sortedOrder(ofKeys keys: Buffer<UInt64>, context: CallContext) throws(Cover
     (from, to) = (target, from)
   }
   if let from { return from.order }
-  let order = try Buffer<Int32>(count: count)
-  for index in 0..<count { order[index] = Int32(index) }
-  return order
+  return try Buffer(counting: count)
 }

@@ -4,7 +4,7 @@ import CovertreeBase
 /// A coordinate type, with the kernels' 512-bit vector of it.
 ///
 /// On narrower machines the compiler divides such a vector into halves or quarters; the source is the same.
-public protocol Scalar: BinaryFloatingPoint, SIMDScalar, RecordScalar, Codable, Sendable, BitwiseCopyable {
+public protocol Scalar: BinaryFloatingPoint, SIMDScalar, Codable, Sendable, BitwiseCopyable {
   associatedtype Lanes: SIMD, BitwiseCopyable where Lanes.Scalar == Self
   /// A number of a point for each lane.
   associatedtype Positions: SIMD, BitwiseCopyable where Positions.Scalar == Int32
@@ -79,7 +79,7 @@ extension Float: Scalar {
   }
   @inline(__always)
   public static func ranks(_ lanes: Lanes, among numbers: UnsafePointer<Self>, _ count: Int) -> Positions {
-    cn_f32x16_ranks(lanes, numbers, Int64(count))
+    cn_f32x16_ranks(lanes, numbers, count)
   }
   @inline(__always)
   public static func admitted(_ distances: Lanes, _ index: Int32, below: Positions, except: Positions) -> Lanes {
@@ -140,7 +140,7 @@ extension Double: Scalar {
   }
   @inline(__always)
   public static func ranks(_ lanes: Lanes, among numbers: UnsafePointer<Self>, _ count: Int) -> Positions {
-    cn_f64x8_ranks(lanes, numbers, Int64(count))
+    cn_f64x8_ranks(lanes, numbers, count)
   }
   @inline(__always)
   public static func admitted(_ distances: Lanes, _ index: Int32, below: Positions, except: Positions) -> Lanes {
@@ -162,6 +162,32 @@ extension Double: Scalar {
   }
   @inline(__always)
   public static func roundedUp(_ value: Double) -> Double { value }
+}
+
+extension UnsafePointer where Pointee: Scalar {
+  /// The same memory, by vectors.
+  @inline(__always)
+  var vectors: UnsafePointer<Pointee.Lanes> { UnsafeRawPointer(self).assumingMemoryBound(to: Pointee.Lanes.self) }
+}
+
+extension UnsafeMutablePointer where Pointee: Scalar {
+  @inline(__always)
+  var vectors: UnsafeMutablePointer<Pointee.Lanes> {
+    UnsafeMutableRawPointer(self).assumingMemoryBound(to: Pointee.Lanes.self)
+  }
+}
+
+extension UnsafePointer where Pointee: SIMD {
+  /// The same memory, by scalars.
+  @inline(__always)
+  var scalars: UnsafePointer<Pointee.Scalar> { UnsafeRawPointer(self).assumingMemoryBound(to: Pointee.Scalar.self) }
+}
+
+extension UnsafeMutablePointer where Pointee: SIMD {
+  @inline(__always)
+  var scalars: UnsafeMutablePointer<Pointee.Scalar> {
+    UnsafeMutableRawPointer(self).assumingMemoryBound(to: Pointee.Scalar.self)
+  }
 }
 
 extension Buffer where Element: SIMD, Element.Scalar: BitwiseCopyable {

@@ -4,7 +4,6 @@
 /// negative number instead, whose bits encode the square of `2^600` times the distance, so that a smaller distance has a smaller score.
 /// Two different distances never have the same score, and a search compares nothing else. Only float64 coordinates can be so near to each
 /// other: between float32 points the score is always the square.
-/// be so near to each other: between float32 points the score is always the square.
 enum Score {
   /// Squared distances below this have lost digits to underflow.
   static let leastSquare = 0x1p-960
@@ -67,19 +66,19 @@ enum Score {
   /// The largest score whose distance is at most this.
   static func largest(withinDistance distance: Double) -> Double {
     guard distance < .infinity else { return .infinity }
-    if distance >= leastDistance {
-      var square = distance * distance
-      while square.squareRoot() > distance { square = square.nextDown }
-      while square < .infinity && square.nextUp.squareRoot() <= distance { square = square.nextUp }
-      return square
-    }
+    if distance >= leastDistance { return largestSquare(ofRoot: distance) }
     // Below the least normal number a distance is rounded when it is scaled back.
     var magnified = (distance * magnification + distance.nextUp * magnification) / 2
     while magnified / magnification > distance { magnified = magnified.nextDown }
-    var square = magnified * magnified
-    while square.squareRoot() > magnified { square = square.nextDown }
-    while square.nextUp.squareRoot() <= magnified { square = square.nextUp }
-    return ofMagnified(square: square)
+    return ofMagnified(square: largestSquare(ofRoot: magnified))
+  }
+
+  /// The largest number whose root is at most this.
+  private static func largestSquare(ofRoot root: Double) -> Double {
+    var square = root * root
+    while square.squareRoot() > root { square = square.nextDown }
+    while square < .infinity && square.nextUp.squareRoot() <= root { square = square.nextUp }
+    return square
   }
 }
 

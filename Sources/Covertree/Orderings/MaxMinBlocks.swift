@@ -25,7 +25,7 @@ final class MaxMinBlocks {
   private var panels: MaxMinPanels
   private var reach: MaxMinReach
   /// One for each slice of a block.
-  private var scans: [MaxMinScan] = []
+  private var scans: [BruteForceScan<NearerBatch>] = []
 
   /// The most points of a block: one batch per thread.
   static func size(_ context: CallContext) -> Int { context.threads * NearerBatch.size }
@@ -36,9 +36,7 @@ final class MaxMinBlocks {
     reach = try MaxMinReach(panels, context)
   }
 
-  /// Chooses some of the next points.
-  ///
-  /// - Parameter order: has room for all remaining points.
+  /// Chooses some of the next points; `order` has room for all that remain.
   func choose(_ size: Int, into order: UnsafeMutablePointer<Int64>) throws(CoverTreeError) -> Outcome {
     var block: [Int] = []
     while block.count < size, let next = queue.removeFarthest() { block.append(next) }
@@ -79,27 +77,18 @@ final class MaxMinBlocks {
   private func compare(_ block: [Int], each size: Int) throws(CoverTreeError) -> [NearerBatch] {
     let count = (block.count + size - 1) / size
     while scans.count < count {
-      let batch = try NearerBatch(panels, points, queue)
-      scans.append(MaxMinScan(batch, try BruteForceScan(reach.norms, batch)))
+      scans.append(try BruteForceScan(reach.norms, NearerBatch(panels, points, queue)))
     }
     let scans = scans
     try context.forEach(count, grain: 1) { (range, _) throws(CoverTreeError) in
       for chunk in range {
         scans[chunk].batch.begin(Array(block[chunk * size..<min(block.count, (chunk + 1) * size)]))
-        try scans[chunk].scan.run()
+        try scans[chunk].run()
         try scans[chunk].batch.decide()
       }
     }
     return scans[..<count].map(\.batch)
   }
-}
-
-/// A slice of a block, and its scan.
-private final class MaxMinScan: @unchecked Sendable {
-  let batch: NearerBatch
-  let scan: BruteForceScan<NearerBatch>
-
-  init(_ batch: NearerBatch, _ scan: BruteForceScan<NearerBatch>) { (self.batch, self.scan) = (batch, scan) }
 }
 
 /// The points that are not chosen yet, in float32: less their centroid, times a power of two that makes their length about 1.
@@ -148,9 +137,8 @@ private final class MaxMinPanels: ScannedPoints, @unchecked Sendable {
   }
 
   func copy(_ position: Int, into target: UnsafeMutablePointer<Float>) {
-    let scalars = UnsafeRawPointer(lanes.base).assumingMemoryBound(to: Float.self)
-    let first = position / Float.width * dim * Float.width + position % Float.width
-    for d in 0..<dim { target[d] = scalars[first + d * Float.width] }
+    let point = UnsafePointer(lanes.base).point(position, dim)
+    for d in 0..<dim { target[d] = point[d * Float.width] }
   }
 
   func lanes(ofGroup group: Int, _: UnsafeMutablePointer<Float.Lanes>) -> UnsafePointer<Float.Lanes> {
@@ -215,13 +203,8 @@ private final class NearerBatch: QueryBatch, @unchecked Sendable {
   init(_ panels: MaxMinPanels, _ exact: PointsView<Double>, _ queue: FarthestQueue) throws(CoverTreeError) {
     (points, self.exact, self.queue) = (panels, exact, queue)
     coordinates = try Buffer(count: Self.size * panels.dim)
-    var waiting: [GrowableBuffer<Int32>] = []
-    var nearer: [GrowableBuffer<Candidate>] = []
-    for _ in 0..<Self.size {
-      waiting.append(try GrowableBuffer())
-      nearer.append(try GrowableBuffer())
-    }
-    (self.waiting, self.nearer) = (waiting, nearer)
+    waiting = try (0..<Self.size).map { (_) throws(CoverTreeError) in try GrowableBuffer() }
+    nearer = try (0..<Self.size).map { (_) throws(CoverTreeError) in try GrowableBuffer() }
   }
 
   var rows: [UnsafePointer<Float>] { block.indices.map { UnsafePointer(coordinates.base + $0 * points.dim) } }

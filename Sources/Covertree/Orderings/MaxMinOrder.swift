@@ -12,7 +12,7 @@ public func maxMinOrder(
   _ points: PointsView<Double>, context: CallContext, order: UnsafeMutablePointer<Int64>
 ) throws(CoverTreeError) {
   let rows = try points.copied()
-  let view = PointsView(base: UnsafePointer(rows.base), count: points.count, dim: points.dim)
+  let view = PointsView(rows, count: points.count, dim: points.dim)
   try view.checkCoordinates(named: "points", context: context)
   try specialized(points.dim, MaxMinTask(points: view, context: context, order: order))
   withExtendedLifetime(rows) {}
@@ -140,8 +140,7 @@ final class FarthestQueue: @unchecked Sendable {
     (self.count, left) = (count, count)
     distance = try Buffer(count: count, filledWith: .infinity)
     key = try Buffer(count: count, filledWith: .infinity)
-    heap = try Buffer(count: count)
-    for index in 0..<count { heap[index] = Int32(index) }
+    heap = try Buffer(counting: count)
   }
 
   /// Whether all remaining points are set aside.

@@ -74,11 +74,11 @@ public enum AnyCoverTree: Sendable {
     switch self {
     case .float32(let tree):
       if case .points(.float64(let view)) = queries {
-        return .float64(try tree.within(radius, of: view, options: options, context: context))
+        return AnyNeighborLists(try tree.within(radius, of: view, options: options, context: context))
       }
-      return .float32(try tree.within(radius, of: typed(queries), options: options, context: context))
+      return AnyNeighborLists(try tree.within(radius, of: typed(queries), options: options, context: context))
     case .float64(let tree):
-      return .float64(try tree.within(radius, of: typed(queries), options: options, context: context))
+      return AnyNeighborLists(try tree.within(radius, of: typed(queries), options: options, context: context))
     }
   }
 
@@ -160,35 +160,18 @@ public enum AnyCoverTree: Sendable {
   }
 }
 
-public enum AnyNeighborLists: Sendable {
-  case float32(NeighborLists<Float>)
-  case float64(NeighborLists<Double>)
+/// Lists of neighbours with distances of either type.
+public struct AnyNeighborLists: @unchecked Sendable {
+  public let isFloat32: Bool
+  public let offsets: Buffer<Int64>
+  public let indices: Buffer<Int64>
+  public let distances: UnsafeRawPointer
+  public let scores: Buffer<Double>?
+  private let owner: AnyObject
 
-  public var isFloat32: Bool {
-    if case .float32 = self { true } else { false }
-  }
-  public var offsets: Buffer<Int64> {
-    switch self {
-    case .float32(let lists): lists.offsets
-    case .float64(let lists): lists.offsets
-    }
-  }
-  public var indices: Buffer<Int64> {
-    switch self {
-    case .float32(let lists): lists.indices
-    case .float64(let lists): lists.indices
-    }
-  }
-  public var scores: Buffer<Double>? {
-    switch self {
-    case .float32(let lists): lists.scores
-    case .float64(let lists): lists.scores
-    }
-  }
-  public var distances: UnsafeRawPointer {
-    switch self {
-    case .float32(let lists): UnsafeRawPointer(lists.distances.base)
-    case .float64(let lists): UnsafeRawPointer(lists.distances.base)
-    }
+  public init<S: Scalar>(_ lists: NeighborLists<S>) {
+    isFloat32 = S.self == Float.self
+    (offsets, indices, scores, owner) = (lists.offsets, lists.indices, lists.scores, lists)
+    distances = UnsafeRawPointer(lists.distances.base)
   }
 }

@@ -22,7 +22,7 @@ struct CoverBuild<S: Scalar> {
     // If all points are removed, the tree has those that its segments still have.
     let isEmpty = points.liveCount == 0
     let (rows, indices) = try gathered(points, from: 0, includingRemoved: isEmpty)
-    let view = PointsView(base: UnsafePointer(rows.base), count: indices.count, dim: points.dim)
+    let view = PointsView(rows, count: indices.count, dim: points.dim)
     defer { withExtendedLifetime(rows) {} }
     let (layout, statistics) = try assemble(view, indices, base: nil)
     return CoverArrays(
@@ -54,7 +54,7 @@ struct CoverBuild<S: Scalar> {
     guard indices.count > old.count else {
       return CoverArrays(old, removed: removed, indexCount: indexCount, statistics: earlier.statistics)
     }
-    let view = PointsView(base: UnsafePointer(rows.base), count: indices.count, dim: old.dim)
+    let view = PointsView(rows, count: indices.count, dim: old.dim)
     defer { withExtendedLifetime(rows) {} }
     let (layout, statistics) = try assemble(view, indices, base: old)
     guard let removed else { return CoverArrays(layout, removed: nil, indexCount: indexCount, statistics: statistics) }
@@ -194,11 +194,7 @@ struct CoverBuild<S: Scalar> {
     for position in 0..<rows.count where Int(rows[position]) >= old {
       batch[Int(rows[position]) - old] = Int32(position)
     }
-    if options.order == .random {
-      var generator = SeededGenerator(seed: options.seed)
-      var positions = UnsafeMutableBufferPointer(start: batch.base, count: batch.count)
-      positions.shuffle(using: &generator)
-    }
+    if options.order == .random { batch.shuffle(seed: options.seed) }
     return batch
   }
 }

@@ -99,20 +99,14 @@ extension Segment where S: StorableElement {
 extension SearchPoints {
   /// The hash of the points that searches find, by dataset index.
   fileprivate func inputHash(context: CallContext) throws(CoverTreeError) -> UInt64 {
-    let grain = 1 << 14
-    let sums = try Buffer<UInt64>(count: (positionCount + grain - 1) / grain, filledWith: 0)
     let rows = try Buffer<S>(count: context.threads * dim)
-    try context.forEach(positionCount, grain: grain) { (range, slot) throws(CoverTreeError) in
-      let row = rows.base + slot * dim
-      for position in range {
-        let view = view(at: position)
-        let index = view.index(position - view.firstPosition)
-        guard index != KDTree<S>.noIndex else { continue }
-        copy(position, into: row)
-        sums[range.lowerBound / grain] &+= hashOfPoint(Int(index), row, dim: dim)
-      }
+    return try sumOfHashes(positionCount, context) { (position, slot) in
+      let (view, row) = (view(at: position), rows.base + slot * dim)
+      let index = view.index(position - view.firstPosition)
+      guard index != KDTree<S>.noIndex else { return 0 }
+      copy(position, into: row)
+      return hashOfPoint(Int(index), row, dim: dim)
     }
-    return sums.elements.reduce(0, &+)
   }
 }
 
@@ -128,11 +122,6 @@ struct TreeSettings {
   let firstIndex: Int
   let options: TreeOptions
 
-  init(type: ElementType, dim: Int, indexCount: Int, firstIndex: Int, options: TreeOptions) {
-    (self.type, self.dim, self.indexCount, self.firstIndex) = (type, dim, indexCount, firstIndex)
-    self.options = options
-  }
-
   func write(to settings: Buffer<Int64>) {
     settings[0] = Int64(dim)
     settings[1] = Int64(indexCount)
@@ -142,7 +131,9 @@ struct TreeSettings {
     settings[5] = Int64(type.rawValue)
     settings[6] = Int64(firstIndex)
   }
+}
 
+extension TreeSettings {
   init(_ file: StoredFile) throws(CoverTreeError) {
     try file.verify("settings")
     let settings: Buffer<Int64> = try file.buffer("settings", rows: Self.count)

@@ -148,7 +148,7 @@ struct Invariants<S: Scalar> {
       let layout = invariants.layout
       // Removed points are nodes like the others. Indices are tree indices.
       let nodes = try KDTree(
-        PointsView(base: UnsafePointer(layout.points.base), count: layout.count, dim: layout.dim),
+        PointsView(layout.points, count: layout.count, dim: layout.dim),
         leafSize: KDTree<S>.defaultLeafSize, context: invariants.context)
       let grain = CallContext.grain(operationsPerItem: layout.count * layout.dim / S.width, most: 256)
       try invariants.context.forEach(layout.count, grain: grain) { (range, _) throws(CoverTreeError) in

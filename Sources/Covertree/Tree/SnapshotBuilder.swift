@@ -168,7 +168,7 @@ private struct GatheredPoints<S: Scalar> {
     let dim = new?.dim ?? views.first?.boxes.dim ?? 0
     rows = try Buffer(count: count * dim)
     indices = try Buffer(count: count)
-    view = PointsView(base: UnsafePointer(rows.base), count: count, dim: dim)
+    view = PointsView(rows, count: count, dim: dim)
     var next = 0
     for segment in views {
       try Self.copy(segment, to: rows.base + next * dim, indices.base + next, context)
@@ -178,7 +178,7 @@ private struct GatheredPoints<S: Scalar> {
     new.copy(to: rows.base + old * dim)
     for row in 0..<new.count { indices[old + row] = Int32(first + row) }
     // The copy is checked: the caller's array may change.
-    try PointsView(base: UnsafePointer(rows.base + old * dim), count: new.count, dim: dim)
+    try PointsView(base: rows.base + old * dim, count: new.count, dim: dim)
       .checkCoordinates(named: "points", context: context)
   }
 

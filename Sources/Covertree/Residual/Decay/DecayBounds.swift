@@ -49,16 +49,12 @@ final class DecayBounds: @unchecked Sendable {
   let reaches: Panels<Float>
   /// The slack of a pair over `|w_i| sigma_i` and the target's length.
   let slack: Double
-  /// Whether the domain is so wide that bounds exclude many pairs of blocks.
-  let areWorthwhile: Bool
-
-  /// Whether features are of inducing points, and the kernel is one of the library.
-  static func applies(to model: ResidualModel) -> Bool { model.inducingFeatures != nil && !model.covariance.isCallback }
-
-  init(_ model: ResidualModel, context: CallContext) throws(CoverTreeError) {
-    guard case .kernel(let kernel) = model.covariance, let inducing = model.inducingFeatures else {
-      preconditionFailure("a model that decay bounds do not apply to")
-    }
+  /// - Returns: nil if the domain is so narrow that bounds exclude few pairs of blocks, and without inducing points and a kernel of the
+  ///   library.
+  init?(_ model: ResidualModel, context: CallContext) throws(CoverTreeError) {
+    guard case .kernel(let kernel) = model.covariance, let inducing = model.inducingFeatures,
+      try Self.areWorthwhile(for: kernel, model)
+    else { return nil }
     (self.kernel, self.inducing, dim, blockCount) = (kernel, inducing, model.dim, model.blockCount)
     let outliersOfBlock = (0..<model.blockCount).map { Self.outliers(ofBlock: $0, in: model) }
     let outliers = outliersOfBlock.flatMap(\.self)
@@ -76,11 +72,11 @@ final class DecayBounds: @unchecked Sendable {
     try context.forEach(count, grain: 8) { (range, _) throws(CoverTreeError) in
       for t in range {
         let box = target.boxes.base + 2 * model.dim * t
-        let bounds =
-          t < model.blockCount
-          ? model.extent(ofPositions: model.positions(ofBlock: t), except: outliersOfBlock[t], box)
-          : model.extent(
-            ofPositions: Int(outliers[t - model.blockCount])..<Int(outliers[t - model.blockCount]) + 1, except: [], box)
+        let isBlock = t < model.blockCount
+        let single = isBlock ? 0 : Int(outliers[t - model.blockCount])
+        let positions = isBlock ? model.positions(ofBlock: t) : single..<single + 1
+        model.extend(box, by: positions)
+        let bounds = model.largest(of: positions, except: isBlock ? outliersOfBlock[t] : [])
         target.scales[t] = .roundedUp(bounds.scale)
         target.lengths[t] = .roundedUp(bounds.length)
         let row = target.reaches.view.row(t)
@@ -93,20 +89,23 @@ final class DecayBounds: @unchecked Sendable {
         }
       }
     }
-    let sampled = min(Self.sampledBlocks, blockCount)
-    var (near, pairs) = (0, 0)
-    for sample in 0..<sampled {
-      let q = sample * blockCount / sampled
-      for t in 0..<blockCount {
+  }
+
+  /// Whether few of a sample of pairs of blocks are near each other.
+  private static func areWorthwhile(for kernel: Kernel, _ model: ResidualModel) throws(CoverTreeError) -> Bool {
+    let (dim, count) = (model.dim, model.blockCount)
+    let boxes = try Buffer<Double>(count: 2 * dim * count)
+    for block in 0..<count { model.extend(boxes.base + 2 * dim * block, by: model.positions(ofBlock: block)) }
+    let sampled = min(sampledBlocks, count)
+    var nearPairs = 0
+    for q in (0..<sampled).map({ $0 * count / sampled }) {
+      for t in 0..<count {
         let squared = squaredDistance(ofBoxes: boxes.base + 2 * dim * q, boxes.base + 2 * dim * t, dim: dim)
-        let bound =
-          kernel.decay(atSquared: SIMD8(repeating: squared))[0] / kernel.variance * model.median(ofBlock: q)
-          * model.median(ofBlock: t)
-        if bound > Self.near { near += 1 }
-        pairs += 1
+        let correlation = kernel.decay(atSquared: SIMD8(repeating: squared))[0]
+        if correlation * model.typicalScale[q] * model.typicalScale[t] > near { nearPairs += 1 }
       }
     }
-    areWorthwhile = Double(near) <= Self.worthwhileShare * Double(pairs)
+    return Double(nearPairs) <= worthwhileShare * Double(sampled * count)
   }
 
   /// The points of a block with far larger sigma than most, in the order of positions.
@@ -123,24 +122,24 @@ final class DecayBounds: @unchecked Sendable {
 }
 
 extension ResidualModel {
-  /// The median of a block's sigma.
-  fileprivate func median(ofBlock block: Int) -> Double { typicalScale[block] * variance.squareRoot() }
-
-  /// Writes the least and the largest coordinates of points, and returns their largest sigma and `|v_j| sigma_j`.
-  ///
-  /// - Parameter except: sorted positions that do not count, though their coordinates do.
-  fileprivate func extent(
-    ofPositions positions: Range<Int>, except: [Int32], _ box: UnsafeMutablePointer<Double>
-  ) -> (scale: Double, length: Double) {
+  /// The least and the largest coordinates of points.
+  fileprivate func extend(_ box: UnsafeMutablePointer<Double>, by positions: Range<Int>) {
     for d in 0..<dim { (box[d], box[dim + d]) = (.infinity, -.infinity) }
-    var (scale, length) = (0.0, 0.0)
     for position in positions {
       let point = coordinates.base + position * dim
       for d in 0..<dim {
         box[d] = min(box[d], point[d])
         box[dim + d] = max(box[dim + d], point[d])
       }
-      if except.contains(Int32(position)) { continue }
+    }
+  }
+
+  /// The largest sigma and the largest `|v_j| sigma_j` of points.
+  ///
+  /// - Parameter except: positions that do not count.
+  fileprivate func largest(of positions: Range<Int>, except: [Int32]) -> (scale: Double, length: Double) {
+    var (scale, length) = (0.0, 0.0)
+    for position in positions where !except.contains(Int32(position)) {
       let row = features.base + position * rank
       scale = max(scale, self.scale[position])
       length = max(length, dot(row, row, count: rank).squareRoot() * self.scale[position])

@@ -56,8 +56,9 @@ final class DecayComparison {
     loadWeights()
     let root = model.variance.squareRoot()
     for i in 0..<group.count {
-      for d in 0..<model.dim { coordinates[d * width + i] = group.coordinates[i][d] }
-      scales[i] = .roundedUp(root / group.residualVariance[i].squareRoot())
+      let point = group.queries[i].point
+      for d in 0..<model.dim { coordinates[d * width + i] = point.coordinates[d] }
+      scales[i] = .roundedUp(root / point.residualVariance.squareRoot())
     }
     let median = (0..<group.count).map { scales[$0] }.sorted()[group.count / 2]
     let isOutlier = (0..<group.count).map { scales[$0] > Float(DecayBounds.outlierRatio) * median }
@@ -74,12 +75,12 @@ final class DecayComparison {
     for first in stride(from: 0, to: group.count, by: panel) {
       let inUse = min(panel, group.count - first)
       for lane in 0..<panel {
-        let row = group.features[first + min(lane, inUse - 1)]
+        let row = group.queries[first + min(lane, inUse - 1)].point.features
         for u in 0..<rank { solved[u &* panel &+ lane] = row[u] }
       }
       bounds.inducing.factor.solveTransposed(solved.base)
       for lane in 0..<inUse {
-        let scale = root / group.residualVariance[first + lane].squareRoot()
+        let scale = root / group.queries[first + lane].point.residualVariance.squareRoot()
         var squared = 0.0
         for u in 0..<rank {
           let weight = solved[u &* panel &+ lane]

@@ -10,12 +10,11 @@ struct BasisProduct {
   fileprivate let depth: Int
   let rank: Int
 
-  /// Projects a panel of points from one basis to the other: `result[t, :] = sum over s of B[s, t] points[s, :]`.
-  ///
-  /// - Parameter count: the number of points; results of later lanes may be anything.
+  /// Projects a panel of `count` points from one basis to the other: `result[t, :] = sum over s of B[s, t] points[s, :]`. Results of later
+  /// lanes may be anything.
   @inline(__always)
   func project(_ points: UnsafePointer<Float>, count: Int, into result: UnsafeMutablePointer<Float>) {
-    let vectors = UnsafeRawPointer(points).assumingMemoryBound(to: SIMD16<Float>.self)
+    let vectors = points.vectors
     let width = PanelView<Float>.panelRows
     for row in stride(from: 0, to: rank, by: tileRows) {
       if count <= width / 2 {
@@ -77,9 +76,7 @@ final class BasisProducts: @unchecked Sendable {
     }
   }
 
-  /// Products and bounds from a file.
-  ///
-  /// - Returns: nil if their number is wrong.
+  /// Products and bounds from a file. Returns nil if their number is wrong.
   init?(
     _ lowRankBlocks: [LowRankBlock], pointCount: Int, elements: Buffer<Float>?, bounds: Buffer<UInt8>
   ) throws(CoverTreeError) {
@@ -138,7 +135,7 @@ final class BasisProducts: @unchecked Sendable {
 
 /// The Frobenius norm of whole vectors of numbers, rounded up: no vector is made longer by more.
 private func norm(_ elements: UnsafePointer<Float>, count: Int) -> Float {
-  let vectors = UnsafeRawPointer(elements).assumingMemoryBound(to: SIMD16<Float>.self)
+  let vectors = elements.vectors
   var sum = SIMD16<Float>(repeating: 0)
   for i in 0..<count / 16 { sum = Float.multiplyAdd(vectors[i], vectors[i], sum) }
   return sum.sum().squareRoot() * LowRankComparison.rounding
@@ -184,7 +181,7 @@ final class BasisProductMaker {
     for column in Swift.stride(from: 0, to: t.paddedRank, by: width) {
       let right = t.inverse.view.row(column)
       for first in Swift.stride(from: 0, to: t.paddedRank, by: width) {
-        let vectors = UnsafeRawPointer(right + first * width).assumingMemoryBound(to: SIMD8<Double>.self)
+        let vectors = (right + first * width).vectors
         for row in Swift.stride(from: 0, to: q.paddedRank, by: tileRows) {
           multiplyTile(
             panels.base + (first * q.paddedRank + row * width), rowStride: width, columnStride: 1, vectors,
@@ -194,7 +191,7 @@ final class BasisProductMaker {
       }
     }
     for row in 0..<q.paddedRank {
-      let from = UnsafeRawPointer(products.base + row * stride).assumingMemoryBound(to: SIMD8<Double>.self)
+      let from = (products.base + row * stride).vectors
       for vector in 0..<t.paddedRank / 8 {
         Float.store(from[vector], result + (row * t.paddedRank + vector * 8))
       }
@@ -205,19 +202,20 @@ final class BasisProductMaker {
   private func fillCorrelations(_ q: Basis, _ t: Basis) throws(CoverTreeError) {
     let width = PanelView<Double>.panelRows
     let columns = (t.rank + width - 1) / width * width
-    multiply(q.features.view, rows: 0..<q.rank, t.features.view, into: products.base, stride: stride) { _ in
+    let (left, right) = (q.points, t.points)
+    multiply(left.features.view, rows: 0..<q.rank, right.features.view, into: products.base, stride: stride) { _ in
       columns
     }
-    let scales = UnsafeRawPointer(t.scales.base).assumingMemoryBound(to: SIMD8<Double>.self)
+    let scales = right.scales.base.vectors
     for i in 0..<q.paddedRank {
       if i < q.rank {
         try model.covariance.fill(
-          rows: q.rows.base + i * model.dim, rowCount: 1, columns: t.rows.base, panels: t.panels.view,
+          rows: left.rows.base + i * model.dim, rowCount: 1, columns: right.rows.base, panels: right.panels.view,
           columnCount: columns, into: covariances.base, stride: stride)
       }
-      let covariance = UnsafeRawPointer(covariances.base).assumingMemoryBound(to: SIMD8<Double>.self)
-      let product = UnsafeRawPointer(products.base + i * stride).assumingMemoryBound(to: SIMD8<Double>.self)
-      let scale = i < q.rank ? q.scales[i] : 0
+      let covariance = covariances.base.vectors
+      let product = (products.base + i * stride).vectors
+      let scale = i < q.rank ? left.scales[i] : 0
       for half in 0..<columns / 8 {
         let panel = half / 2 * q.paddedRank * width
         let correlation = i < q.rank ? (covariance[half] - product[half]) * (scales[half] * scale) : .zero

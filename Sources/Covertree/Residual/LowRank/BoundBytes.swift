@@ -12,8 +12,7 @@ func boundBytes(
   _ panel: UnsafePointer<Float>, rank: Int, errors: UnsafePointer<Float>, plus error: Float, count: Int,
   into bytes: UnsafeMutablePointer<UInt8>
 ) {
-  let vectors = UnsafeRawPointer(panel).assumingMemoryBound(to: SIMD16<Float>.self)
-  let errors = UnsafeRawPointer(errors).assumingMemoryBound(to: SIMD16<Float>.self)
+  let (vectors, errors) = (panel.vectors, errors.vectors)
   var (low, high) = (SIMD16<Float>(repeating: 0), SIMD16<Float>(repeating: 0))
   for k in 0..<rank {
     low = Float.multiplyAdd(vectors[2 &* k], vectors[2 &* k], low)
@@ -28,7 +27,7 @@ func boundBytes(
 func boundBytes(
   _ errors: UnsafePointer<Float>, plus error: Float, count: Int, into bytes: UnsafeMutablePointer<UInt8>
 ) {
-  let errors = UnsafeRawPointer(errors).assumingMemoryBound(to: SIMD16<Float>.self)
+  let errors = errors.vectors
   for first in stride(from: 0, to: count, by: 16) { store(errors[first / 16] + error, bytes + first, count - first) }
 }
 

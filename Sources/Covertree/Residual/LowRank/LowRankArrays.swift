@@ -114,24 +114,16 @@ final class LowRankArrays: @unchecked Sendable {
     return factors
   }
 
-  /// All low-rank blocks, with bases computed from pivots and factors.
-  ///
-  /// - Returns: nil if the number of factors is wrong.
+  /// All low-rank blocks, with bases computed from pivots and factors. Returns nil if the number of factors is wrong.
   func lowRankBlocks(
     _ factors: Buffer<Double>, _ model: ResidualModel, context: CallContext
   ) throws(CoverTreeError) -> [LowRankBlock]? {
     let offsets = try factorOffsets()
     guard offsets[count] == factors.count else { return nil }
-    let made = PerThread<LowRankBlock>(count: count)
-    try context.forEach(count, grain: 1) { (range, _) throws(CoverTreeError) in
-      for s in range {
-        _ = try made.value(s) { () throws(CoverTreeError) in
-          let own = pivots.elements[Int(pivotOffsets[s])..<Int(pivotOffsets[s + 1])]
-          let factor = CholeskyFactor(count: own.count, strips: factors.slice(offsets[s]..<offsets[s + 1]))
-          return lowRankBlock(s, try Basis(Array(own), factor, model))
-        }
-      }
+    return try context.makeAll(count) { (s, _) throws(CoverTreeError) in
+      let own = pivots.elements[Int(pivotOffsets[s])..<Int(pivotOffsets[s + 1])]
+      let factor = CholeskyFactor(count: own.count, strips: factors.slice(offsets[s]..<offsets[s + 1]))
+      return lowRankBlock(s, try Basis(Array(own), factor, model))
     }
-    return made.all
   }
 }

@@ -27,9 +27,7 @@ final class LowRankBlock: @unchecked Sendable {
   /// `rank` rounded up to whole tiles.
   var paddedRank: Int { basis.paddedRank }
 
-  /// A low-rank block of one block: any of its points may be a pivot, and the factorisation gives the coordinates of all.
-  ///
-  /// - Parameter mostPivots: the factorisation ends at this number of pivots.
+  /// A low-rank block of one block: any of its points may be a pivot, up to `mostPivots`. The factorisation gives all coordinates.
   convenience init(
     ofBlock positions: Range<Int>, in model: ResidualModel, tolerance: Double, mostPivots: Int,
     factorisation: PivotedCholesky
@@ -65,7 +63,7 @@ final class LowRankBlock: @unchecked Sendable {
       projector.load(block.positions)
       try projector.project(onto: basis, into: coordinates.view.row(first), squaredLengths: lengths.base + first)
     }
-    let largestScale = basis.scales.elements.max() ?? 0
+    let largestScale = basis.points.scales.elements.max() ?? 0
     try self.init(positions, basis, coordinates) { j in
       let position = positions.lowerBound + j
       // Solving for coordinates increases the rounding errors of the correlations with pivots.

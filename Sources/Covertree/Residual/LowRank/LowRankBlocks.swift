@@ -116,19 +116,13 @@ final class LowRankBlocks: @unchecked Sendable {
   private static func make(
     _ blocks: [Int], _ model: ResidualModel, _ tolerance: Double, _ mostPivots: Int, _ context: CallContext
   ) throws(CoverTreeError) -> [LowRankBlock] {
-    let made = PerThread<LowRankBlock>(count: blocks.count)
     let scratch = PerThread<PivotedCholesky>(count: context.threads)
-    try context.forEach(blocks.count, grain: 1) { (range, slot) throws(CoverTreeError) in
+    return try context.makeAll(blocks.count) { (i, slot) throws(CoverTreeError) in
       let factorisation = try scratch.value(slot) { () throws(CoverTreeError) in try PivotedCholesky(model) }
-      for i in range {
-        _ = try made.value(i) { () throws(CoverTreeError) in
-          try LowRankBlock(
-            ofBlock: model.positions(ofBlock: blocks[i]), in: model, tolerance: tolerance, mostPivots: mostPivots,
-            factorisation: factorisation)
-        }
-      }
+      return try LowRankBlock(
+        ofBlock: model.positions(ofBlock: blocks[i]), in: model, tolerance: tolerance, mostPivots: mostPivots,
+        factorisation: factorisation)
     }
-    return made.all
   }
 
   /// The regions and their bounds, made by the first call.
@@ -143,26 +137,34 @@ final class LowRankBlocks: @unchecked Sendable {
 
   private func makeRegions(_ context: CallContext) throws(CoverTreeError) -> ([LowRankBlock], LowRankArrays) {
     let count = (blocks.count + blocksPerRegion - 1) / blocksPerRegion
-    let made = PerThread<LowRankBlock>(count: count)
     let factorisations = PerThread<PivotedCholesky>(count: context.threads)
     let projectors = PerThread<Projector>(count: context.threads)
-    try context.forEach(count, grain: 1) { (range, slot) throws(CoverTreeError) in
+    let made = try context.makeAll(count) { (region, slot) throws(CoverTreeError) in
       let factorisation = try factorisations.value(slot) { () throws(CoverTreeError) in try PivotedCholesky(model) }
       let projector = try projectors.value(slot) { () throws(CoverTreeError) in
         try Projector(model, most: model.blockSize)
       }
-      for region in range {
-        _ = try made.value(region) { () throws(CoverTreeError) in
-          try LowRankBlock(
-            ofRegion: blocks[blocks(ofRegion: region)], in: model, tolerance: Self.regionTolerance,
-            factorisation: factorisation, projector: projector)
-        }
-      }
+      return try LowRankBlock(
+        ofRegion: blocks[blocks(ofRegion: region)], in: model, tolerance: Self.regionTolerance,
+        factorisation: factorisation, projector: projector)
     }
-    return try Self.gathered(made.all, pointsEach: model.blockSize * blocksPerRegion, model, context)
+    return try Self.gathered(made, pointsEach: model.blockSize * blocksPerRegion, model, context)
   }
 
   func blocks(ofRegion region: Int) -> Range<Int> {
     region * blocksPerRegion..<min(blocks.count, (region + 1) * blocksPerRegion)
+  }
+}
+
+extension CallContext {
+  /// The objects that `make` gives for `0..<count`, in that order. Calls run in parallel, `slot` is of the thread.
+  func makeAll<Made: AnyObject>(
+    _ count: Int, _ make: (_ number: Int, _ slot: Int) throws(CoverTreeError) -> Made
+  ) throws(CoverTreeError) -> [Made] {
+    let made = PerThread<Made>(count: count)
+    try forEach(count, grain: 1) { (range, slot) throws(CoverTreeError) in
+      for number in range { _ = try made.value(number) { () throws(CoverTreeError) in try make(number, slot) } }
+    }
+    return made.all
   }
 }

@@ -17,10 +17,7 @@ final class PivotedCholesky {
     let covariances: Buffer<Double>
     let columns: Buffer<Double>
     let residualNormsSquared: Buffer<Double>
-    let features: Panels<Double>
-    let rows: Buffer<Double>
-    let panels: Panels<Double>
-    let scales: Buffer<Double>
+    let points: PackedPoints
 
     init(_ model: ResidualModel, capacity: Int) throws(CoverTreeError) {
       let width = PanelView<Double>.panelRows
@@ -29,10 +26,7 @@ final class PivotedCholesky {
       covariances = try Buffer(count: self.capacity)
       columns = try Buffer(count: self.capacity * self.capacity)
       residualNormsSquared = try Buffer(count: self.capacity)
-      features = try Panels(rows: self.capacity, columns: model.rank)
-      rows = try Buffer(count: self.capacity * model.dim)
-      panels = try Panels(rows: self.capacity, columns: model.dim)
-      scales = try Buffer(count: self.capacity)
+      points = try PackedPoints(model, most: self.capacity)
     }
   }
 
@@ -49,9 +43,7 @@ final class PivotedCholesky {
   /// The squared norm of each candidate's residual: its distance from the span of the pivots.
   var residualNormsSquared: UnsafePointer<Double> { UnsafePointer(scratch.residualNormsSquared.base) }
 
-  /// Adds pivots until every residual norm is at most `tolerance`, or there are `mostPivots`.
-  ///
-  /// - Parameter candidates: their positions.
+  /// Adds pivots from the positions `candidates` until every residual norm is at most `tolerance`, or there are `mostPivots`.
   func run(_ candidates: [Int32], tolerance: Double, mostPivots: Int) throws(CoverTreeError) {
     let count = candidates.count
     if count > scratch.capacity { scratch = try Scratch(model, capacity: count) }
@@ -86,23 +78,17 @@ final class PivotedCholesky {
   }
 
   private func fillCorrelations(_ candidates: [Int32]) throws(CoverTreeError) {
-    let (count, stride, dim) = (candidates.count, scratch.capacity, model.dim)
-    let (features, coordinates) = (UnsafePointer(model.features.base), UnsafePointer(model.coordinates.base))
-    scratch.features.view.pack(count) { features + Int(candidates[$0]) * model.rank }
-    scratch.panels.view.pack(count) { coordinates + Int(candidates[$0]) * dim }
-    for i in 0..<count {
-      (scratch.rows.base + i * dim).update(from: coordinates + Int(candidates[i]) * dim, count: dim)
-      scratch.scales[i] = model.scale[Int(candidates[i])]
-    }
+    let (count, stride, points) = (candidates.count, scratch.capacity, scratch.points)
+    points.load(count) { model.point(at: Int(candidates[$0])) }
     multiply(
-      scratch.features.view, rows: 0..<count, scratch.features.view, into: scratch.correlations.base, stride: stride
+      points.features.view, rows: 0..<count, points.features.view, into: scratch.correlations.base, stride: stride
     ) { tile in min(tile + tileRows, count) }
     for i in 0..<count {
       try model.covariance.fill(
-        rows: scratch.rows.base + i * dim, rowCount: 1, columns: scratch.rows.base, panels: scratch.panels.view,
+        rows: points.rows.base + i * model.dim, rowCount: 1, columns: points.rows.base, panels: points.panels.view,
         columnCount: i + 1, into: scratch.covariances.base, stride: stride)
       let row = scratch.correlations.base + i * stride
-      let (covariances, scales) = (scratch.covariances.base, scratch.scales.base)
+      let (covariances, scales) = (scratch.covariances.base, points.scales.base)
       for j in 0...i { row[j] = (covariances[j] - row[j]) * (scales[i] * scales[j]) }
     }
   }

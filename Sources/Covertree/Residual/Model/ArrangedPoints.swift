@@ -6,9 +6,7 @@ struct ArrangedPoints {
   let positionOfIndex: Buffer<Int32>
   let coordinates: Buffer<Double>
 
-  /// Points in an order from a file.
-  ///
-  /// - Returns: nil if an index of the order is out of range, or there twice.
+  /// Points in an order from a file. Returns nil if an index of the order is out of range, or there twice.
   init?(order: Buffer<Int32>, coordinates: Buffer<Double>) throws(CoverTreeError) {
     (self.order, self.coordinates) = (order, coordinates)
     positionOfIndex = try Buffer(count: order.count, filledWith: -1)
@@ -20,14 +18,13 @@ struct ArrangedPoints {
 
   /// Points in the order of their indices.
   init(asTheyAre scaled: Buffer<Double>, count: Int) throws(CoverTreeError) {
-    order = try Buffer(count: count)
-    for index in 0..<count { order[index] = Int32(index) }
+    order = try Buffer(counting: count)
     (positionOfIndex, coordinates) = (order, scaled)
   }
 
   /// - Parameter scaled: `count x dim`, by index.
   init(_ scaled: Buffer<Double>, count: Int, dim: Int, blockSize: Int, context: CallContext) throws(CoverTreeError) {
-    let view = PointsView(base: UnsafePointer(scaled.base), count: count, dim: dim)
+    let view = PointsView(scaled, count: count, dim: dim)
     order = try BlockPartition(view, blockSize: blockSize, context: context).order
     positionOfIndex = try Buffer(count: count)
     coordinates = try Buffer(count: count * dim)

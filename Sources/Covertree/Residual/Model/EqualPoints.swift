@@ -31,8 +31,7 @@ final class EqualPoints: @unchecked Sendable {
   }
 
   /// Sorts points by hash and then by index. If the hashes of different points collide, copies may be missed, which changes no answer.
-  ///
-  /// - Returns: the largest rank.
+  /// Returns the largest rank.
   private static func fill(
     _ ranks: Buffer<Float>, _ model: ResidualModel, _ context: CallContext
   ) throws(CoverTreeError) -> Int {

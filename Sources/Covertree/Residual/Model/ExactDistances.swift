@@ -1,7 +1,7 @@
 import CovertreeBase
 
 /// A point from which exact distances are measured: one of the model, or a new one.
-struct ExactQuery {
+struct ExactQuery: BitwiseCopyable {
   let coordinates: UnsafePointer<Double>
   let features: UnsafePointer<Double>
   let residualVariance: Double
@@ -16,7 +16,8 @@ extension ResidualModel {
   ///   - positions: of up to eight points.
   ///   - covariances: with these points, if the caller's kernel has given them.
   func squaredDistances(
-    from query: ExactQuery, to positions: SIMD8<Int32>, count: Int, covariances: SIMD8<Double>
+    from query: ExactQuery, to positions: SIMD8<Int32>, count: Int,
+    covariances: SIMD8<Double> = SIMD8(repeating: 0)
   ) -> SIMD8<Double> {
     var covariances = covariances
     if case .kernel(let kernel) = covariance {
@@ -40,14 +41,17 @@ extension ResidualModel {
 }
 
 extension ResidualModel {
+  func point(at position: Int) -> ExactQuery {
+    ExactQuery(
+      coordinates: UnsafePointer(coordinates.base) + position * dim,
+      features: UnsafePointer(features.base) + position * rank, residualVariance: residualVariance[position],
+      index: order[position])
+  }
+
   /// The squared distance of two points of the model, by positions; for kernels of the library.
   func squaredDistance(_ a: Int32, _ b: Int32) -> Double {
     let (from, to) = (Int(min(a, b)), max(a, b))
-    return squaredDistances(
-      from: ExactQuery(
-        coordinates: UnsafePointer(coordinates.base) + from * dim, features: UnsafePointer(features.base) + from * rank,
-        residualVariance: residualVariance[from], index: order[from]),
-      to: SIMD8(repeating: to), count: 1, covariances: SIMD8(repeating: 0))[0]
+    return squaredDistances(from: point(at: from), to: SIMD8(repeating: to), count: 1)[0]
   }
 }
 
@@ -82,7 +86,7 @@ extension ResidualSearch {
   ) throws(CoverTreeError) {
     var positions = SIMD8<Int32>(repeating: 0)
     for lane in 0..<distances.count { positions[lane] = model.positionOfIndex[Int(max(0, others[lane]))] }
-    let row = model.coordinates.base + position * model.dim
+    let query = model.point(at: position)
     var covariances = SIMD8<Double>(repeating: 0)
     if case .callback(let callback) = model.covariance {
       let points = try Buffer<Double>(count: distances.count * model.dim)
@@ -91,14 +95,11 @@ extension ResidualSearch {
           from: model.coordinates.base + Int(positions[lane]) * model.dim, count: model.dim)
       }
       let block = try Buffer<Double>(count: distances.count)
-      try callback.fill(row, 1, points.base, distances.count, block.base)
+      try callback.fill(query.coordinates, 1, points.base, distances.count, block.base)
       for lane in 0..<distances.count { covariances[lane] = block[lane] }
     }
     let found = model.squaredDistances(
-      from: ExactQuery(
-        coordinates: row, features: UnsafePointer(model.features.base) + position * model.rank,
-        residualVariance: model.residualVariance[position], index: model.order[position]),
-      to: positions, count: distances.count, covariances: covariances)
+      from: query, to: positions, count: distances.count, covariances: covariances)
     for lane in 0..<distances.count {
       distances[lane] = others[lane] < 0 ? .infinity : found[lane].squareRoot()
     }

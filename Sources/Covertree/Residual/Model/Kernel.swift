@@ -41,9 +41,8 @@ public struct Kernel: Sendable, Equatable {
 
   func lengthscale(ofDimension d: Int) -> Double { lengthscale.count == 1 ? lengthscale[0] : lengthscale[d] }
 
-  /// Covariances of one point with points in panels, vector by vector: `result[j] = k(point, points[j])`.
-  ///
-  /// - Parameter count: rounded up to whole vectors; the result has room for them.
+  /// Covariances of one point with points in panels, vector by vector: `result[j] = k(point, points[j])`. `count` is rounded up to whole
+  /// vectors, for which the result has room.
   func fill(
     _ point: UnsafePointer<Double>, _ points: PanelView<Double>, count: Int, into result: UnsafeMutablePointer<Double>
   ) {
@@ -62,9 +61,9 @@ public struct Kernel: Sendable, Equatable {
   ) {
     let dim = points.columns
     let scale = SIMD8(repeating: variance)
-    let target = UnsafeMutableRawPointer(result).assumingMemoryBound(to: SIMD8<Double>.self)
+    let target = result.vectors
     for vector in 0..<(count &+ 7) / 8 {
-      let lanes = UnsafeRawPointer(points.row(vector &* 8)).assumingMemoryBound(to: SIMD8<Double>.self)
+      let lanes = points.row(vector &* 8).vectors
       var squared = SIMD8<Double>(repeating: 0)
       for d in 0..<dim {
         let difference = lanes[2 &* d] - SIMD8(repeating: point[d])

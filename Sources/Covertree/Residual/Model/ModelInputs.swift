@@ -22,18 +22,18 @@ final class ModelInputs: @unchecked Sendable {
     copying points: PointsView<Double>, _ inducing: Buffer<Double>, _ context: CallContext
   ) throws(CoverTreeError) {
     let copy = try points.copied()
-    let view = PointsView(base: UnsafePointer(copy.base), count: points.count, dim: points.dim)
+    let view = PointsView(copy, count: points.count, dim: points.dim)
     try view.checkCoordinates(named: "points", context: context)
     self.init(points: copy, inducing: inducing, pointHash: try view.hash(context: context))
   }
 
   /// The points from an index on.
   func view(from first: Int = 0, dim: Int) -> PointsView<Double> {
-    PointsView(base: UnsafePointer(points.base) + first * dim, count: points.count / dim - first, dim: dim)
+    PointsView(base: points.base + first * dim, count: points.count / dim - first, dim: dim)
   }
 
   func inducingView(dim: Int) -> PointsView<Double> {
-    PointsView(base: UnsafePointer(inducing.base), count: inducing.count / dim, dim: dim)
+    PointsView(inducing, count: inducing.count / dim, dim: dim)
   }
 
   /// Other points of the same process.
@@ -47,7 +47,7 @@ final class ModelInputs: @unchecked Sendable {
     for (row, index) in indices.enumerated() {
       (some.base + row * dim).update(from: points.base + Int(index) * dim, count: dim)
     }
-    let view = PointsView(base: UnsafePointer(some.base), count: indices.count, dim: dim)
+    let view = PointsView(some, count: indices.count, dim: dim)
     return ModelInputs(points: some, inducing: try Buffer(count: 0), pointHash: try view.hash(context: CallContext()))
   }
 
@@ -58,7 +58,7 @@ final class ModelInputs: @unchecked Sendable {
     all.base.update(from: old.base, count: old.count)
     points.copy(to: all.base + old.count)
     let first = old.count / points.dim
-    let new = PointsView(base: UnsafePointer(all.base) + old.count, count: points.count, dim: points.dim)
+    let new = PointsView(base: all.base + old.count, count: points.count, dim: points.dim)
     try new.checkCoordinates(named: "points", context: context)
     return ModelInputs(
       points: all, inducing: inducing, pointHash: pointHash &+ (try new.hash(context: context) { first + $0 }))

@@ -8,6 +8,12 @@ struct NewPoints {
   /// `count x rank`.
   let features: Buffer<Double>
   let residualVariance: Buffer<Double>
+
+  func point(_ row: Int, in model: ResidualModel) -> ExactQuery {
+    ExactQuery(
+      coordinates: UnsafePointer(coordinates.base) + row * model.dim,
+      features: UnsafePointer(features.base) + row * model.rank, residualVariance: residualVariance[row], index: -1)
+  }
 }
 
 extension ResidualModel {
@@ -21,8 +27,9 @@ extension ResidualModel {
         "\(name): new coordinates need inducing points, and this model has the caller's v_matrix; give dataset indices")
     }
     let (scaled, diagonal) = try scaled(points, named: name, context: context)
-    let (features, residualVariance) = try features(of: scaled, diagonal, context: context)
-    return NewPoints(count: points.count, coordinates: scaled, features: features, residualVariance: residualVariance)
+    let made = try Self.features(inducingFeatures, scaled.base, diagonal, shared, context: context)
+    return NewPoints(
+      count: points.count, coordinates: scaled, features: made.rows, residualVariance: made.residualVariance)
   }
 
   /// New points with known features and residual variances, from a model of the same process.
@@ -47,7 +54,9 @@ extension ResidualModel {
     for row in 0..<points.count {
       let v = rows.base + row * rank
       variances[row] = unit.scaled(residualVariance[row])
-      try check(variances[row], against: diagonal[row], minus: dot(v, v, count: rank), index: row)
+      try Self.check(
+        variances[row], against: diagonal[row], minus: dot(v, v, count: rank), precision: Double.ulpOfOne, index: row,
+        shared)
     }
     return NewPoints(count: points.count, coordinates: scaled, features: rows, residualVariance: variances)
   }

@@ -1,5 +1,17 @@
 import CovertreeBase
 
+/// The features and residual variances of points, by position.
+struct PointFeatures {
+  /// `V`, its columns padded with zeros to a multiple of 8.
+  let rows: Buffer<Double>
+  let residualVariance: Buffer<Double>
+  /// The number of columns of `V`.
+  let count: Int
+  let inducing: InducingFeatures?
+  /// Whether `V` and `p` are the caller's.
+  let areGiven: Bool
+}
+
 /// Features and residual variances of a model's points: from inducing points, or given by the caller and checked.
 extension ResidualModel {
   /// The largest variance that features may explain, relative to that of the kernel. Rounding adds far less, and float32 overflows far above.
@@ -8,13 +20,6 @@ extension ResidualModel {
   private static let leastGiven = 0x1p-500
   /// The largest difference of the caller's residual variances from `k_ii - |v_i|^2`, relative to them.
   private static let tolerance = 1e-3
-
-  /// Features and residual variances of scaled points, `diagonal` their variances.
-  func features(
-    of scaled: Buffer<Double>, _ diagonal: Buffer<Double>, context: CallContext
-  ) throws(CoverTreeError) -> (features: Buffer<Double>, residualVariance: Buffer<Double>) {
-    try Self.features(inducingFeatures, scaled.base, diagonal, shared, context: context)
-  }
 
   static func inducingFeatures(
     _ inducing: PointsView<Double>, _ jitter: Double, _ shared: Shared, _ context: CallContext
@@ -29,11 +34,11 @@ extension ResidualModel {
       covariance: shared.covariance, variance: shared.variance, jitter: jitter, context: context)
   }
 
-  /// Features and residual variances of points, `diagonal` their variances.
+  /// Features and residual variances of scaled points, `diagonal` their variances.
   static func features(
     _ inducingFeatures: InducingFeatures?, _ points: UnsafePointer<Double>, _ diagonal: Buffer<Double>,
     _ shared: Shared, context: CallContext
-  ) throws(CoverTreeError) -> (features: Buffer<Double>, residualVariance: Buffer<Double>) {
+  ) throws(CoverTreeError) -> PointFeatures {
     let count = diagonal.count
     let features = try Buffer<Double>(count: count * (inducingFeatures?.rank ?? 0))
     let p = try Buffer<Double>(count: count, filledWith: 0)
@@ -48,14 +53,16 @@ extension ResidualModel {
       }
       p[i] = max(diagonal[i] - p[i], relativeFloor * shared.variance)
     }
-    return (features, p)
+    return PointFeatures(
+      rows: features, residualVariance: p, count: inducingFeatures?.count ?? 0, inducing: inducingFeatures,
+      areGiven: false)
   }
 
   /// The caller's features and residual variances, by position.
   static func given(
     _ v: AnyPoints, _ p: UnsafePointer<Double>, _ givenDiagonal: UnsafePointer<Double>?, _ diagonal: Buffer<Double>,
     _ arranged: ArrangedPoints, _ shared: Shared, _ context: CallContext
-  ) throws(CoverTreeError) -> (features: Buffer<Double>, residualVariance: Buffer<Double>) {
+  ) throws(CoverTreeError) -> PointFeatures {
     let count = diagonal.count
     guard v.count == count else {
       throw CoverTreeError(.shape, "v_matrix: expected \(count) rows, one for each point, got \(v.count)")
@@ -76,15 +83,11 @@ extension ResidualModel {
         variances[position], against: givenDiagonal.map { unit.scaled($0[index]) } ?? diagonal[position],
         minus: dot(row, row, count: rank), precision: v.ulp, index: index, shared)
     }
-    return (features, variances)
+    return PointFeatures(rows: features, residualVariance: variances, count: v.dim, inducing: nil, areGiven: true)
   }
 
-  /// Throws unless a residual variance is the kernel's variance less that of its features.
-  func check(_ p: Double, against diagonal: Double, minus norm: Double, index: Int) throws(CoverTreeError) {
-    try Self.check(p, against: diagonal, minus: norm, precision: Double.ulpOfOne, index: index, shared)
-  }
-
-  private static func check(
+  /// Throws unless a residual variance is the kernel's variance less that of its features, whose type has the given precision.
+  static func check(
     _ p: Double, against diagonal: Double, minus norm: Double, precision: Double, index: Int, _ shared: Shared
   ) throws(CoverTreeError) {
     let floor = relativeFloor * shared.variance

@@ -14,7 +14,7 @@ extension ResidualModel {
     let points = inputs.view(from: count, dim: dim)
     let new = try scaledCoordinates(points, shared.covariance, context)
     let diagonal = try kernelDiagonal(covariance, new.base, count: points.count, dim: dim, context: context)
-    let (newFeatures, newVariances) = try Self.features(inducingFeatures, new.base, diagonal, shared, context: context)
+    let made = try Self.features(inducingFeatures, new.base, diagonal, shared, context: context)
     let scaled = try Buffer<Double>(count: total * dim)
     for position in 0..<count {
       (scaled.base + Int(order[position]) * dim).update(from: coordinates.base + position * dim, count: dim)
@@ -30,13 +30,14 @@ extension ResidualModel {
       let index = Int(arranged.order[position])
       let known = index < count
       let row = known ? Int(positionOfIndex[index]) : index - count
-      (allFeatures.base + position * rank).update(from: (known ? features : newFeatures).base + row * rank, count: rank)
-      allVariances[position] = known ? residualVariance[row] : newVariances[row]
+      (allFeatures.base + position * rank).update(from: (known ? features : made.rows).base + row * rank, count: rank)
+      allVariances[position] = (known ? residualVariance : made.residualVariance)[row]
     }
+    let all = PointFeatures(
+      rows: allFeatures, residualVariance: allVariances, count: featureCount, inducing: inducingFeatures,
+      areGiven: false)
     return try ResidualModel(
-      shared, inputs, arranged, features: allFeatures, residualVariance: allVariances, featureCount: featureCount,
-      inducingFeatures: inducingFeatures, hasGivenFeatures: false, orderSeconds: orderSeconds, since: start,
-      context: context)
+      shared, inputs, arranged, all, orderSeconds: orderSeconds, since: start, context: context)
   }
 
   /// Other points of the same process.
@@ -51,24 +52,21 @@ extension ResidualModel {
     let orderSeconds = monotonicSeconds() - start
     let diagonal = try kernelDiagonal(
       covariance, arranged.coordinates.base, count: points.count, dim: dim, context: context)
-    let (features, p) = try features(of: arranged.coordinates, diagonal, context: context)
+    let features = try Self.features(
+      inducingFeatures, arranged.coordinates.base, diagonal, shared, context: context)
     return try ResidualModel(
-      shared, inputs, arranged, features: features, residualVariance: p, featureCount: featureCount,
-      inducingFeatures: inducingFeatures, hasGivenFeatures: false, orderSeconds: orderSeconds, since: start,
-      context: context)
+      shared, inputs, arranged, features, orderSeconds: orderSeconds, since: start, context: context)
   }
 
   /// Some of the points, with their features.
   func alone(_ positions: [Int32], context: CallContext) throws(CoverTreeError) -> ResidualModel {
     let position = { (row: Int) in Int(positions[row]) }
-    let features = try copies(positions.count, of: features, columns: rank, context, position)
-    let variances = try copies(positions.count, of: residualVariance, columns: 1, context, position)
+    let features = try features(positions.count, inducing: nil, areGiven: true, context, position)
     let scaled = try copies(positions.count, of: coordinates, columns: dim, context, position)
     return try ResidualModel(
       shared, inputs.alone(positions.map { order[Int($0)] }, dim: dim),
-      ArrangedPoints(asTheyAre: scaled, count: positions.count), features: features, residualVariance: variances,
-      featureCount: featureCount, inducingFeatures: nil, hasGivenFeatures: true, orderSeconds: 0,
-      since: monotonicSeconds(), context: context)
+      ArrangedPoints(asTheyAre: scaled, count: positions.count), features, orderSeconds: 0, since: monotonicSeconds(),
+      context: context)
   }
 
   /// The first points by index, in blocks or in the order of their indices.
@@ -80,13 +78,21 @@ extension ResidualModel {
       ? try ArrangedPoints(scaled, count: count, dim: dim, blockSize: blockSize, context: context)
       : try ArrangedPoints(asTheyAre: scaled, count: count)
     let orderSeconds = monotonicSeconds() - start
-    let position = { (row: Int) in Int(self.positionOfIndex[Int(arranged.order[row])]) }
-    let features = try copies(count, of: features, columns: rank, context, position)
-    let residualVariance = try copies(count, of: residualVariance, columns: 1, context, position)
+    let features = try features(count, inducing: inducingFeatures, areGiven: hasGivenFeatures, context) {
+      Int(positionOfIndex[Int(arranged.order[$0])])
+    }
     return try ResidualModel(
-      shared, inputs, arranged, features: features, residualVariance: residualVariance, featureCount: featureCount,
-      inducingFeatures: inducingFeatures, hasGivenFeatures: hasGivenFeatures, orderSeconds: orderSeconds, since: start,
-      context: context)
+      shared, inputs, arranged, features, orderSeconds: orderSeconds, since: start, context: context)
+  }
+
+  /// The features of the points at some positions.
+  private func features(
+    _ count: Int, inducing: InducingFeatures?, areGiven: Bool, _ context: CallContext, _ position: (Int) -> Int
+  ) throws(CoverTreeError) -> PointFeatures {
+    PointFeatures(
+      rows: try copies(count, of: features, columns: rank, context, position),
+      residualVariance: try copies(count, of: residualVariance, columns: 1, context, position), count: featureCount,
+      inducing: inducing, areGiven: areGiven)
   }
 
   private func checkNew(_ points: PointsView<Double>) throws(CoverTreeError) {

@@ -79,22 +79,15 @@ final class ResidualModel: @unchecked Sendable {
     let shared = Shared(
       unit: unit, covariance: covariance.scaled(unit), dim: points.dim, variance: unit.scaled(variance),
       blockSize: blockSize)
+    let features: PointFeatures
     switch source {
     case .inducing(let given, let jitter):
-      let inducing = inputs.inducingView(dim: given.dim)
-      let inducingFeatures = try Self.inducingFeatures(inducing, jitter, shared, context)
-      let (features, p) = try Self.features(
-        inducingFeatures, arranged.coordinates.base, diagonal, shared, context: context)
-      try self.init(
-        shared, inputs, arranged, features: features, residualVariance: p, featureCount: inducing.count,
-        inducingFeatures: inducingFeatures,
-        hasGivenFeatures: false, orderSeconds: orderSeconds, since: start, context: context)
+      let inducing = try Self.inducingFeatures(inputs.inducingView(dim: given.dim), jitter, shared, context)
+      features = try Self.features(inducing, arranged.coordinates.base, diagonal, shared, context: context)
     case .given(let v, let p, let givenDiagonal):
-      let (features, variances) = try Self.given(v, p, givenDiagonal, diagonal, arranged, shared, context)
-      try self.init(
-        shared, inputs, arranged, features: features, residualVariance: variances, featureCount: v.dim,
-        inducingFeatures: nil, hasGivenFeatures: true, orderSeconds: orderSeconds, since: start, context: context)
+      features = try Self.given(v, p, givenDiagonal, diagonal, arranged, shared, context)
     }
+    try self.init(shared, inputs, arranged, features, orderSeconds: orderSeconds, since: start, context: context)
   }
 
   /// The common properties of all models of the same process.
@@ -111,8 +104,7 @@ final class ResidualModel: @unchecked Sendable {
   }
 
   init(
-    _ shared: Shared, _ inputs: ModelInputs, _ arranged: ArrangedPoints, features: Buffer<Double>,
-    residualVariance: Buffer<Double>, featureCount: Int, inducingFeatures: InducingFeatures?, hasGivenFeatures: Bool,
+    _ shared: Shared, _ inputs: ModelInputs, _ arranged: ArrangedPoints, _ features: PointFeatures,
     orderSeconds: Double, since start: Double, context: CallContext
   ) throws(CoverTreeError) {
     (unit, covariance) = (shared.unit, shared.covariance)
@@ -120,14 +112,11 @@ final class ResidualModel: @unchecked Sendable {
     count = arranged.order.count
     self.inputs = inputs
     (order, positionOfIndex, coordinates) = (arranged.order, arranged.positionOfIndex, arranged.coordinates)
-    self.features = features
-    self.residualVariance = residualVariance
-    self.featureCount = featureCount
+    (self.features, residualVariance, featureCount) = (features.rows, features.residualVariance, features.count)
     rank = (featureCount + 7) / 8 * 8
-    self.inducingFeatures = inducingFeatures
-    self.hasGivenFeatures = hasGivenFeatures
+    (inducingFeatures, hasGivenFeatures) = (features.inducing, features.areGiven)
     derived = try Derived(
-      coordinates, dim: dim, features, rank: rank, residualVariance, unit: variance.squareRoot(),
+      coordinates, dim: dim, self.features, rank: rank, residualVariance, unit: variance.squareRoot(),
       blockSize: blockSize, context: context)
     self.orderSeconds = orderSeconds
     featureSeconds = monotonicSeconds() - start - orderSeconds

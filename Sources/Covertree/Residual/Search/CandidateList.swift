@@ -20,8 +20,14 @@ final class CandidateList {
   /// Covariances with the query, if the caller's kernel gives them in blocks, so that they are not computed twice.
   let covariances: GrowableBuffer<Double>?
 
+  /// `1 - |rho|` rounds to 1 for smaller |rho|: these points are all at distance 1.
+  static let vanishing: Float = 0x1p-54
+
   /// Upper bounds below this are of no use.
   private(set) var threshold: Float = 0
+  /// Whether points at distance 1 are left out, because the caller adds those of the lowest indices.
+  private var leavesOutVanishing = false
+  private var isThresholdKnown = false
   private var k = 0
   private var pruneAt = 0
   /// The number of candidates that the last pruning has left.
@@ -39,11 +45,12 @@ final class CandidateList {
     covariances = keepsCovariances ? try GrowableBuffer() : nil
   }
 
-  /// Empties the list for a query.
+  /// Empties the list for a query whose neighbours are within a distance, `limit`.
   ///
-  /// - Parameter limit: the largest distance of a neighbour.
-  func begin(_ goal: SearchGoal, limit: Double) throws(CoverTreeError) {
-    isFull = false
+  /// - Parameter leavesOutVanishing: whether the caller adds the points at distance 1.
+  func begin(_ goal: SearchGoal, limit: Double, leavesOutVanishing: Bool) throws(CoverTreeError) {
+    (isFull, isThresholdKnown) = (false, false)
+    self.leavesOutVanishing = leavesOutVanishing
     switch goal {
     case .nearest(let k):
       (self.k, threshold, pruneAt) = (k, max(0, Self.least(squared: limit * limit)), Self.room(k))
@@ -58,6 +65,12 @@ final class CandidateList {
 
   /// The least upper bound of a point within a squared distance.
   static func least(squared: Double) -> Float { Float(1 - min(squared, 2)) - 0x1p-20 }
+
+  /// The least |rho| that can change the result.
+  var leastUseful: Float { leavesOutVanishing ? max(threshold, Self.vanishing) : threshold }
+
+  /// Estimates with larger errors would leave too many candidates.
+  var largestUsefulError: Double { isThresholdKnown ? min(0.01, Double(leastUseful) / 4) : 1e-4 }
 
   /// Adds the query itself, at distance 0 whatever its variances.
   func appendOwn(_ position: Int32) throws(CoverTreeError) {
@@ -92,6 +105,7 @@ final class CandidateList {
       return try resize(to: 0)
     }
     raiseThreshold()
+    isThresholdKnown = true
     var kept = 0
     for slot in 0..<count where upper[slot] >= threshold {
       upper[kept] = upper[slot]
@@ -130,7 +144,7 @@ final class CandidateList {
 
   /// The number of lower bounds that reach a value.
   private func atLeast(_ value: Float) -> Int {
-    let vectors = UnsafeRawPointer(lower.base).assumingMemoryBound(to: SIMD16<Float>.self)
+    let vectors = lower.base.vectors
     let least = SIMD16<Float>(repeating: value)
     var found = 0
     for vector in 0..<count / 16 { found &+= cn_f32x16_mask_le(least, vectors[vector]).nonzeroBitCount }

@@ -18,11 +18,6 @@ final class DirectComparison {
   private let kernelError: Double
   private var group: QueryGroup!
 
-  /// Float32 is used up to this error of a correlation, and a quarter of the query's threshold; up to the second one before there is a
-  /// threshold.
-  private static let largestError = 0.01
-  private static let largestFirstError = 1e-4
-
   init(_ model: ResidualModel, groupSize: Int) throws(CoverTreeError) {
     self.model = model
     kernelError = Double(model.dim + 8) * 0x1p-46
@@ -38,8 +33,9 @@ final class DirectComparison {
   func begin(_ group: QueryGroup) {
     self.group = group
     for i in 0..<group.count {
-      let squared = dot(group.features[i], group.features[i], count: model.rank) / model.variance
-      let scale = ResidualModel.errorScale(group.residualVariance[i] / model.variance)
+      let point = group.queries[i].point
+      let squared = dot(point.features, point.features, count: model.rank) / model.variance
+      let scale = ResidualModel.errorScale(point.residualVariance / model.variance)
       // The caller's features may be longer than the variance allows, by less than this factor.
       lengths[i] = scale == .infinity ? scale : 1.001 * squared.squareRoot() * scale
     }
@@ -54,7 +50,7 @@ final class DirectComparison {
     let indices = UnsafePointer(model.order.base) + positions.lowerBound
     var most = 0
     for i in 0..<group.count {
-      eligible[i] = active.contains(i) ? lowerBound(of: group.before[i], in: indices, positions.count) : 0
+      eligible[i] = active.contains(i) ? lowerBound(of: group.queries[i].before, in: indices, positions.count) : 0
       most = max(most, eligible[i])
     }
     guard most > 0 else { return }
@@ -63,9 +59,7 @@ final class DirectComparison {
     let typical = single.error * model.typicalScale[block] * model.variance.squareRoot()
     var (precise, others): ([Int], [Int]) = ([], [])
     for i in 0..<group.count where eligible[i] > 0 {
-      let threshold = Double(lists[i].threshold)
-      let largest = threshold > 0 ? min(Self.largestError, threshold / 4) : Self.largestFirstError
-      if typical * lengths[i] < largest { precise.append(i) } else { others.append(i) }
+      if typical * lengths[i] < lists[i].largestUsefulError { precise.append(i) } else { others.append(i) }
     }
     try compare(single, precise, positions, indices, lists, &statistics)
     try compare(double, others, positions, indices, lists, &statistics)
@@ -80,18 +74,18 @@ final class DirectComparison {
     products.multiply(rows, positions, eligible)
     let panels = model.coordinatePanels.view.from(row: positions.lowerBound)
     for i in rows {
-      let count = eligible[i]
+      let (count, point) = (eligible[i], group.queries[i].point)
       var row = covariances.base
       switch model.covariance {
-      case .kernel(let kernel): kernel.fill(group.coordinates[i], panels, count: count, into: row)
+      case .kernel(let kernel): kernel.fill(point.coordinates, panels, count: count, into: row)
       case .callback: row += i * model.blockSize
       }
-      let scale = 1 / group.residualVariance[i].squareRoot()
+      let scale = 1 / point.residualVariance.squareRoot()
       products.estimate(i, row, positions, count: count, scale: scale, into: estimates.base)
       statistics.blocksCompared += 1
       statistics.bounded += count
       try lists[i].scan(
-        estimates.base, count: count, indices: indices, firstPosition: positions.lowerBound, own: group.indices[i],
+        estimates.base, count: count, indices: indices, firstPosition: positions.lowerBound, own: point.index,
         excludesOwn: group.excludesSelf, among: group.copies,
         within: EstimateErrors(
           fixed: 0x1p-80, factor: max(0x1p-80, Float.roundedUp((products.error + kernelError) * lengths[i]))),
@@ -104,7 +98,7 @@ final class DirectComparison {
   private func fillByCallback(_ callback: CallbackKernel, _ positions: Range<Int>, _ most: Int) throws(CoverTreeError) {
     let dim = model.dim
     let rows = try Buffer<Double>(count: group.count * dim)
-    for i in 0..<group.count { (rows.base + i * dim).update(from: group.coordinates[i], count: dim) }
+    for i in 0..<group.count { (rows.base + i * dim).update(from: group.queries[i].point.coordinates, count: dim) }
     let block = try Buffer<Double>(count: group.count * most)
     try callback.fill(rows.base, group.count, model.coordinates.base + positions.lowerBound * dim, most, block.base)
     for i in 0..<group.count {
@@ -158,7 +152,7 @@ private final class FeatureProducts<S: Scalar> {
         let row = products.base + slot * model.blockSize
         for j in 0..<eligible[i] {
           let other = model.features.base + (positions.lowerBound + j) * model.rank
-          row[j] = S(dot(group.features[i], other, count: model.rank))
+          row[j] = S(dot(group.queries[i].point.features, other, count: model.rank))
         }
       }
       packed = rows
@@ -183,7 +177,7 @@ private final class FeatureProducts<S: Scalar> {
     areRowsPacked = true
     for (slot, i) in rows.enumerated() { slots[i] = slot }
     let group = group!
-    left.view.pack(rows.count, times: 1 / unit) { group.features[rows[$0]] }
+    left.view.pack(rows.count, times: 1 / unit) { group.queries[rows[$0]].point.features }
   }
 
   private func forget() {
@@ -205,9 +199,9 @@ private final class FeatureProducts<S: Scalar> {
     _ i: Int, _ covariances: UnsafePointer<Double>, _ positions: Range<Int>, count: Int, scale: Double,
     into estimates: UnsafeMutablePointer<Float>
   ) {
-    let row = UnsafeRawPointer(products.base + slots[i] &* model.blockSize).assumingMemoryBound(to: S.Lanes.self)
-    let covariances = UnsafeRawPointer(covariances).assumingMemoryBound(to: SIMD8<Double>.self)
-    let scales = UnsafeRawPointer(model.scale.base + positions.lowerBound).assumingMemoryBound(to: SIMD8<Double>.self)
+    let row = (products.base + slots[i] &* model.blockSize).vectors
+    let covariances = covariances.vectors
+    let scales = (model.scale.base + positions.lowerBound).vectors
     let target = UnsafeMutableRawPointer(estimates).assumingMemoryBound(to: SIMD8<Float>.self)
     let parts = S.width / 8
     let square = unit * unit

@@ -27,12 +27,10 @@ extension CandidateList {
     scales: UnsafePointer<Float>, covariances: UnsafePointer<Double>? = nil
   ) throws(CoverTreeError) {
     typealias Lanes = SIMD16<Float>
-    let estimates = UnsafeRawPointer(estimates).assumingMemoryBound(to: Lanes.self)
-    let errors = UnsafeRawPointer(errors).assumingMemoryBound(to: Lanes.self)
-    let scales = UnsafeRawPointer(scales).assumingMemoryBound(to: Lanes.self)
-    let ranks = copies.map { UnsafeRawPointer($0.ranks(from: firstPosition)).assumingMemoryBound(to: Lanes.self) }
+    let (estimates, errors, scales) = (estimates.vectors, errors.vectors, scales.vectors)
+    let ranks = copies.map { $0.ranks(from: firstPosition).vectors }
     let last = Lanes(repeating: copies?.last ?? 0)
-    let least = Lanes(repeating: threshold)
+    let least = Lanes(repeating: leastUseful)
     let (fixed, share, factor) = (
       Lanes(repeating: bounds.fixed), Lanes(repeating: bounds.share), Lanes(repeating: bounds.factor)
     )
@@ -44,9 +42,7 @@ extension CandidateList {
       let inUse = UInt32(0xFFFF) >> UInt32(truncatingIfNeeded: 16 &- min(16, count &- vector &* 16))
       var hits = Float.maskLessOrEqual(least, upper) & inUse
       if hits != 0, let ranks { hits &= Float.maskLessOrEqual(ranks[vector], last) }
-      while hits != 0 {
-        let lane = hits.trailingZeroBitCount
-        hits &= hits &- 1
+      for lane in SetBits(hits) {
         let j = vector &* 16 &+ lane
         let isOwn = indices[j] == own
         if isOwn && excludesOwn { continue }

@@ -2,9 +2,6 @@ import CovertreeBase
 
 /// A search of the blocks that the decay of the kernel leaves.
 extension GroupSearch {
-  /// At distance 1 after rounding: `1 - |rho|` is 1 for |rho| below this.
-  private static let vanishing: Float = 0x1p-54
-
   /// Compares the group with blocks by descending bounds, then with single points: the outliers of other blocks, and those of the lowest
   /// indices for queries that have fewer than `k` correlated points.
   func searchNearBlocks(by comparison: DecayComparison, _ compared: ComparedBlocks) throws(CoverTreeError) {
@@ -16,7 +13,7 @@ extension GroupSearch {
     for block in try order(model.blockCount, by: promise) {
       if block != own && comparison.bound(block) < leastUseful { break }
       let first = model.order[model.positions(ofBlock: block).lowerBound]
-      let active = comparison.activeQueries(block) { [self] in first < group.before[$0] ? useful($0) : .infinity }
+      let active = activeQueries(block, from: first, comparison)
       if active.isEmpty { continue }
       try compareDirectly(block, active)
       try compared.insert(active, block)
@@ -24,18 +21,21 @@ extension GroupSearch {
     }
     try addOutliers(comparison, compared)
     if case .nearest(let k) = goal {
-      for i in 0..<group.count where lists[i].threshold < Self.vanishing { try addFirst(k, i, compared) }
+      for i in 0..<group.count where lists[i].threshold < CandidateList.vanishing { try addFirst(k, i) }
     }
   }
 
-  /// The least |rho| that can change a query's result.
-  @inline(__always)
-  private func useful(_ i: Int) -> Float {
-    if case .nearest = goal { max(lists[i].threshold, Self.vanishing) } else { lists[i].threshold }
-  }
+  /// The least |rho| that can change the result of any query.
+  private var leastUseful: Float { (0..<group.count).reduce(.infinity) { min($0, lists[$1].leastUseful) } }
 
-  /// The least of all queries.
-  private var leastUseful: Float { (0..<group.count).reduce(.infinity) { min($0, useful($1)) } }
+  /// The queries for which points of the target can be among the nearest.
+  ///
+  /// - Parameter index: the lowest dataset index of a point of the target.
+  private func activeQueries(_ target: Int, from index: Int32, _ comparison: DecayComparison) -> QueryMask {
+    comparison.activeQueries(target) { [self] in
+      index < group.queries[$0].before ? lists[$0].leastUseful : .infinity
+    }
+  }
 
   private func addOutliers(_ comparison: DecayComparison, _ compared: ComparedBlocks) throws(CoverTreeError) {
     let (bounds, least) = (comparison.bounds, leastUseful)
@@ -43,8 +43,7 @@ extension GroupSearch {
     for (number, position) in bounds.outliers.enumerated() {
       let target = bounds.blockCount + number
       guard comparison.bound(target) >= least, group.copies?.has(position: Int(position)) ?? true else { continue }
-      let index = model.order[Int(position)]
-      let active = comparison.activeQueries(target) { [self] in index < group.before[$0] ? useful($0) : .infinity }
+      let active = activeQueries(target, from: model.order[Int(position)], comparison)
       if !active.isEmpty { reached.append((position, active)) }
     }
     for i in 0..<group.count {
@@ -54,15 +53,16 @@ extension GroupSearch {
   }
 
   /// Adds the points of the lowest indices: all points without correlation are at distance 1, so the first `k` of them suffice.
-  private func addFirst(_ k: Int, _ i: Int, _ compared: ComparedBlocks) throws(CoverTreeError) {
+  private func addFirst(_ k: Int, _ i: Int) throws(CoverTreeError) {
+    let query = group.queries[i]
     var positions: [Int32] = []
     var (index, found) = (Int32(0), 0)
-    while index < min(group.before[i], Int32(model.count)), found < k {
+    while index < min(query.before, Int32(model.count)), found < k {
       defer { index += 1 }
-      if index == group.indices[i] && group.excludesSelf { continue }
+      if index == query.point.index && group.excludesSelf { continue }
       found += 1
-      let position = model.positionOfIndex[Int(index)]
-      if index != group.indices[i] && !compared.has(i, Int(position) / model.blockSize) { positions.append(position) }
+      let position = model.positionOfIndex[index]
+      if !lists[i].positions.elements.contains(position) { positions.append(position) }
     }
     try addExactly(positions, to: i)
   }
@@ -73,7 +73,7 @@ extension GroupSearch {
       var lanes = SIMD8<Int32>(repeating: 0)
       for lane in 0..<count { lanes[lane] = positions[first + lane] }
       let squares = model.squaredDistances(
-        from: group.exactQuery(i), to: lanes, count: count, covariances: SIMD8(repeating: 0))
+        from: group.queries[i].point, to: lanes, count: count)
       statistics.exact += count
       for lane in 0..<count {
         let size = Float(1 - squares[lane])

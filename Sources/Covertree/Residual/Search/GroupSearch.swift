@@ -44,9 +44,9 @@ final class GroupSearch {
     self.lowRankBlocks = lowRankBlocks
     let regions = try lowRankBlocks?.regions(context)
     self.regions = regions
-    var lists: [CandidateList] = []
-    for _ in 0..<groupSize { lists.append(try CandidateList(keepsCovariances: model.covariance.isCallback)) }
-    self.lists = lists
+    lists = try (0..<groupSize).map { (_) throws(CoverTreeError) in
+      try CandidateList(keepsCovariances: model.covariance.isCallback)
+    }
     if case .nearest(let k) = goal { collected = try TopK.Scratch(k: k) } else { collected = nil }
     sequence = try GrowableBuffer()
     fallbackRows = try GrowableBuffer()
@@ -66,8 +66,9 @@ final class GroupSearch {
   func search(_ group: QueryGroup) throws(CoverTreeError) {
     self.group = group
     fallbackQueries = QueryMask()
+    let leavesOutVanishing = if case .nearest = goal { byDecay != nil } else { false }
     for i in 0..<group.count {
-      try lists[i].begin(goal, limit: group.limits[i])
+      try lists[i].begin(goal, limit: group.queries[i].limit, leavesOutVanishing: leavesOutVanishing)
       if let copies = group.copies { try insertOwn(i, unlessAmong: copies) }
     }
     if let byLowRank {
@@ -81,12 +82,11 @@ final class GroupSearch {
 
   /// A query counts for itself even if it is not among the first copies.
   private func insertOwn(_ i: Int, unlessAmong copies: FirstCopies) throws(CoverTreeError) {
-    let position = group.positions[i]
-    guard position >= 0, !copies.has(position: Int(position)), !group.excludesSelf, group.indices[i] < group.before[i]
-    else {
-      return
-    }
-    try lists[i].appendOwn(position)
+    let query = group.queries[i]
+    guard query.position >= 0, !copies.has(position: Int(query.position)), !group.excludesSelf,
+      query.point.index < query.before
+    else { return }
+    try lists[i].appendOwn(query.position)
   }
 
   /// Visits regions and blocks by descending bounds: the first ones raise the thresholds that exclude others.
@@ -123,7 +123,7 @@ final class GroupSearch {
       coarseBlocks[i] += 1
       if coarseBlocks[i] > Self.mostCoarseBlocks {
         fallbackQueries.insert(i)
-        try fallbackRows.append(group.rows[i])
+        try fallbackRows.append(group.queries[i].row)
       }
     }
   }
@@ -131,8 +131,8 @@ final class GroupSearch {
   /// Compares by features. If bounds of the points are known, only with blocks that can matter.
   private func searchDirectly() throws(CoverTreeError) {
     direct.begin(group)
-    guard let lowRankBlocks, let regions, group.positions[0] >= 0 else {
-      let center = group.coordinates[group.count / 2]
+    guard let lowRankBlocks, let regions, group.queries[0].position >= 0 else {
+      let center = group.queries[group.count / 2].point.coordinates
       for block in try order(model.blockCount, by: { model.nearness(ofBlock: $0, to: center) }) {
         var active = QueryMask()
         for i in 0..<group.count where !lists[i].isFull { active.insert(i) }
@@ -140,17 +140,17 @@ final class GroupSearch {
       }
       return
     }
-    let (count, positions) = (group.count, group.positions)
+    let (count, queries) = (group.count, group.queries)
     let bounds = regions.products
     let promise = { (region: Int) -> UInt32 in
       let known = bounds.bounds(with: region)
-      return (0..<count).reduce(0) { $0 &+ UInt32(known[Int(positions[$1])]) }
+      return (0..<count).reduce(0) { $0 &+ UInt32(known[Int(queries[$1].position)]) }
     }
     for region in try order(regions.lowRankBlocks.count, by: promise) {
       let known = bounds.bounds(with: region)
       for block in lowRankBlocks.blocks(ofRegion: region) {
         var active = QueryMask()
-        for i in 0..<count where canReach(known[Int(positions[i])], lists[i].threshold) { active.insert(i) }
+        for i in 0..<count where canReach(known[Int(queries[i].position)], lists[i].threshold) { active.insert(i) }
         if !active.isEmpty { try compareDirectly(block, active) }
       }
     }
@@ -182,11 +182,11 @@ final class GroupSearch {
     for i in 0..<group.count where !fallbackQueries.contains(i) {
       statistics.queries += 1
       try lists[i].prune()
-      var nearest = TopK(collected!, bound: group.limits[i])
+      var nearest = TopK(collected!, bound: group.queries[i].limit)
       try decide(i, min(k, model.count), into: &nearest)
       // The top-k list has distances, not squares.
       let found = nearest.finished()
-      let row = Int(group.rows[i]) * k
+      let row = Int(group.queries[i].row) * k
       for rank in 0..<found.count { indices[row + rank] = found.indices[rank] }
       for rank in found.count..<k { indices[row + rank] = -1 }
       for distances in request.distances {
@@ -224,15 +224,16 @@ final class GroupSearch {
     guard case .within(let squared, _) = goal else { return }
     for i in 0..<group.count where !fallbackQueries.contains(i) {
       statistics.queries += 1
+      let own = group.queries[i].position
       if lists[i].isFull {
-        try results.leaveOut(position: group.positions[i])
+        try results.leaveOut(position: own)
         continue
       }
-      try results.begin(position: group.positions[i])
+      try results.begin(position: own)
       for first in stride(from: 0, to: lists[i].count, by: 8) {
         let (positions, squares) = decide(i, Array(first..<min(first + 8, lists[i].count))[...])
         for lane in 0..<min(8, lists[i].count - first)
-        where squares[lane] <= squared && positions[lane] != group.positions[i] {
+        where squares[lane] <= squared && positions[lane] != own {
           try results.append(positions[lane], squares[lane])
         }
       }
@@ -250,7 +251,7 @@ final class GroupSearch {
       if let known = list.covariances { covariances[lane] = known[slot] }
     }
     let squares = model.squaredDistances(
-      from: group.exactQuery(i), to: positions, count: slots.count, covariances: covariances)
+      from: group.queries[i].point, to: positions, count: slots.count, covariances: covariances)
     return (positions, squares)
   }
 }

@@ -74,7 +74,7 @@ final class LowRankComparison {
     self.group = group
     if let block = group.block { return loadCoordinates(from: lowRankBlocks.blocks[block]) }
     errors.base.update(repeating: 0, count: group.count)
-    projector.load(group)
+    projector.load(group.count) { group.queries[$0].point }
     for (region, lowRankBlock) in regions.lowRankBlocks.enumerated() {
       if group.leavesOut(blocks(ofRegion: region)) {
         (regionBounds.base + region * groupSize).update(repeating: 0, count: group.count)
@@ -90,7 +90,7 @@ final class LowRankComparison {
   private func loadCoordinates(from lowRankBlock: LowRankBlock) {
     let (rank, width) = (lowRankBlock.paddedRank, Self.width)
     for i in 0..<group.count {
-      let j = Int(group.positions[i]) - lowRankBlock.positions.lowerBound
+      let j = Int(group.queries[i].position) - lowRankBlock.positions.lowerBound
       let source = lowRankBlock.coordinates.view.row(j)
       let target = own.base + (i / width * rank * width + i % width)
       for k in 0..<rank { target[k &* width] = source[k &* width] }
@@ -114,7 +114,7 @@ final class LowRankComparison {
   @inline(__always)
   private func bound(_ i: Int, region: Int) -> UInt8 {
     group.block == nil
-      ? regionBounds[region &* groupSize &+ i] : regions.products.bounds(with: region)[Int(group.positions[i])]
+      ? regionBounds[region &* groupSize &+ i] : regions.products.bounds(with: region)[Int(group.queries[i].position)]
   }
 
   /// The bound of a query with a block of an entered region.
@@ -132,9 +132,7 @@ final class LowRankComparison {
     return sum { bound($0, region: region) }
   }
 
-  /// Computes the bounds of a region's blocks.
-  ///
-  /// - Returns: the blocks by descending promise.
+  /// Computes the bounds of a region's blocks. Returns the blocks by descending promise.
   func enter(_ region: Int) throws(CoverTreeError) -> [Int] {
     if isFlat { return [region] }
     let blocks = lowRankBlocks.blocks(ofRegion: region)
@@ -227,17 +225,17 @@ final class LowRankComparison {
     let positions = lowRankBlock.positions
     let indices = UnsafePointer(model.order.base) + positions.lowerBound
     for i in 0..<group.count {
-      eligible[i] = active.contains(i) ? lowerBound(of: group.before[i], in: indices, positions.count) : 0
+      eligible[i] = active.contains(i) ? lowerBound(of: group.queries[i].before, in: indices, positions.count) : 0
     }
     estimate(projected(onto: block, active), lowRankBlock)
     let isOwn = block == group.block
     for i in 0..<group.count where eligible[i] > 0 {
       statistics.blocksEstimated += 1
       statistics.bounded += eligible[i]
-      let scale = 1 / group.residualVariance[i].squareRoot()
+      let scale = 1 / group.queries[i].point.residualVariance.squareRoot()
       try lists[i].scan(
         estimates.base + i * model.blockSize, count: eligible[i], indices: indices, firstPosition: positions.lowerBound,
-        own: group.indices[i], excludesOwn: group.excludesSelf, among: group.copies,
+        own: group.queries[i].point.index, excludesOwn: group.excludesSelf, among: group.copies,
         within: EstimateErrors(
           fixed: isOwn ? lowRankBlock.rounding : lowRankBlock.rounding + errors[i] * Self.rounding,
           // In one basis the residuals of the two are multiplied.
@@ -264,8 +262,7 @@ final class LowRankComparison {
       for i in row..<min(row &+ tileRows, group.count) { most = max(most, eligible[i]) }
       let left = projected + (row / width &* rank &* width &+ row % width)
       for column in stride(from: 0, to: most, by: width) {
-        let right = UnsafeRawPointer(lowRankBlock.coordinates.view.row(column)).assumingMemoryBound(
-          to: SIMD16<Float>.self)
+        let right = lowRankBlock.coordinates.view.row(column).vectors
         let position = row &* model.blockSize &+ column
         multiplyTile(
           left, columnStride: width, right, depth: rank, into: estimates.base + position, stride: model.blockSize)

@@ -143,15 +143,12 @@ final class NeighborGraph: @unchecked Sendable {
     _ body: (Int32, Int32, Double) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
     let model = search.model
-    let query = ExactQuery(
-      coordinates: UnsafePointer(model.coordinates.base) + Int(position) * model.dim,
-      features: UnsafePointer(model.features.base) + Int(position) * model.rank,
-      residualVariance: model.residualVariance[position], index: model.order[position])
+    let query = model.point(at: Int(position))
     for first in stride(from: others.startIndex, to: others.endIndex, by: 8) {
       let count = min(8, others.endIndex - first)
       var positions = SIMD8<Int32>(repeating: 0)
       for lane in 0..<count { positions[lane] = others[first + lane] }
-      let squares = model.squaredDistances(from: query, to: positions, count: count, covariances: SIMD8(repeating: 0))
+      let squares = model.squaredDistances(from: query, to: positions, count: count)
       for lane in 0..<count where squares[lane] <= squared && positions[lane] != position {
         try body(positions[lane], choice.numbers[positions[lane]], squares[lane])
       }

@@ -44,7 +44,7 @@ extension ResidualSearch {
     let lowRankBlocks =
       settings.blocksPerRegion == 0
       ? nil : try LowRankBlocks(file, model, blocksPerRegion: settings.blocksPerRegion, context: context)
-    self.init(model, lowRankBlocks, since: start)
+    try self.init(model, lowRankBlocks, since: start, context: context)
   }
 
   /// The number of coordinates of a point in a file, whose settings are checked. Throws if the file needs the caller's kernel and there
@@ -168,7 +168,7 @@ extension ResidualModel {
       let strips: Buffer<Double> = try file.numbers("whitening.factor", context: context)
       guard strips.count == CholeskyFactor.stripElements(settings.featureCount)
       else { throw file.corrupt("section \"whitening.factor\" is not that of the inducing points") }
-      let view = PointsView(base: UnsafePointer(inducing.base), count: settings.featureCount, dim: dim)
+      let view = PointsView(inducing, count: settings.featureCount, dim: dim)
       inducingFeatures = InducingFeatures(
         inducing: try scaledCoordinates(view, settings.covariance, context), dim: dim,
         covariance: settings.covariance, jitter: settings.jitter,
@@ -179,11 +179,11 @@ extension ResidualModel {
         unit: settings.unit, covariance: settings.covariance, dim: dim, variance: settings.variance,
         blockSize: settings.blockSize),
       inputs, arranged,
-      features: file.numbers(
-        "v_matrix", rows: settings.rank == 0 ? 0 : count, columns: settings.rank, context: context),
-      residualVariance: variances, featureCount: settings.featureCount,
-      inducingFeatures: inducingFeatures, hasGivenFeatures: settings.hasGivenFeatures, orderSeconds: 0, since: start,
-      context: context)
+      PointFeatures(
+        rows: file.numbers("v_matrix", rows: settings.rank == 0 ? 0 : count, columns: settings.rank, context: context),
+        residualVariance: variances, count: settings.featureCount, inducing: inducingFeatures,
+        areGiven: settings.hasGivenFeatures),
+      orderSeconds: 0, since: start, context: context)
   }
 }
 

@@ -47,22 +47,17 @@ public final class ResidualArrays: @unchecked Sendable {
   public var features: UnsafePointer<Double> { UnsafePointer(shownFeatures.base) }
   public var residualVariance: UnsafePointer<Double> { UnsafePointer(shownVariance.base) }
   public var scales: UnsafePointer<Float> { UnsafePointer(model.scaleAbove.base) }
-  public var pivotOffsets: UnsafePointer<Int64>? { lowRankBlocks.map { UnsafePointer($0.arrays.pivotOffsets.base) } }
-  public var pivots: UnsafePointer<Int32>? { lowRankBlocks.map { UnsafePointer($0.arrays.pivots.base) } }
-  public var coefficientOffsets: UnsafePointer<Int64>? {
-    lowRankBlocks.map { UnsafePointer($0.arrays.coefficientOffsets.base) }
-  }
-  public var coefficients: UnsafePointer<Float>? { lowRankBlocks.map { UnsafePointer($0.arrays.coefficients.base) } }
-  public var remainingNorms: UnsafePointer<Float>? {
-    lowRankBlocks.map { UnsafePointer($0.arrays.remainingNorms.base) }
-  }
+  public var pivotOffsets: UnsafePointer<Int64>? { arrays.map { UnsafePointer($0.pivotOffsets.base) } }
+  public var pivots: UnsafePointer<Int32>? { arrays.map { UnsafePointer($0.pivots.base) } }
+  public var coefficientOffsets: UnsafePointer<Int64>? { arrays.map { UnsafePointer($0.coefficientOffsets.base) } }
+  public var coefficients: UnsafePointer<Float>? { arrays.map { UnsafePointer($0.coefficients.base) } }
+  public var remainingNorms: UnsafePointer<Float>? { arrays.map { UnsafePointer($0.remainingNorms.base) } }
   public var bounds: UnsafePointer<UInt8>? { regions.map { UnsafePointer($0.products.bounds.base) } }
-  public var productOffsets: UnsafePointer<Int64>? {
-    blocksPerRegion == 1 ? regions.map { UnsafePointer($0.products.offsets.base) } : nil
-  }
-  public var products: UnsafePointer<Float>? {
-    blocksPerRegion == 1 ? regions.map { UnsafePointer($0.products.elements.base) } : nil
-  }
+  public var productOffsets: UnsafePointer<Int64>? { keptProducts.map { UnsafePointer($0.offsets.base) } }
+  public var products: UnsafePointer<Float>? { keptProducts.map { UnsafePointer($0.elements.base) } }
+
+  private var arrays: LowRankArrays? { lowRankBlocks?.arrays }
+  private var keptProducts: BasisProducts? { blocksPerRegion == 1 ? regions?.products : nil }
 }
 
 extension ResidualSearch {

@@ -46,7 +46,8 @@ extension ResidualSearch {
     try factorisation.run(candidates, tolerance: tolerance, mostPivots: candidates.count)
     let basis = try Basis(factorisation, model)
     let errors = try largestErrors(of: blocks, outside: basis, context)
-    return (try ResidualSearch(of: factorisation.pivots, model, context), errors)
+    let pivots = try model.alone(factorisation.pivots, context: context)
+    return (try ResidualSearch(pivots, since: monotonicSeconds(), context: context), errors)
   }
 
   private func largestErrors(
@@ -68,12 +69,6 @@ extension ResidualSearch {
       }
     }
     return largest.elements.max() ?? 0
-  }
-
-  /// A search of some points of a model, with known features.
-  private convenience init(of positions: [Int32], _ model: ResidualModel, _ context: CallContext) throws(CoverTreeError)
-  {
-    try self.init(model.alone(positions, context: context), since: monotonicSeconds(), context: context)
   }
 
   /// A basis of the span of all points, as far as rounding allows.
@@ -101,7 +96,7 @@ extension ResidualSearch {
       let projector = try projectors.value(slot) { () throws(CoverTreeError) in try Projector(model, most: size) }
       for chunk in range {
         let first = chunk * size
-        projector.load(new, first..<min(points.count, first + size))
+        projector.load(min(size, points.count - first)) { new.point(first + $0, in: model) }
         try projector.forEachProjection(onto: basis) { (i, squaredLength, lost) in
           lengths[first + i] = min(1, (squaredLength + lost).squareRoot())
         }
@@ -157,7 +152,7 @@ extension Projector {
     let coordinates = try Buffer<Float>(count: panels * PanelView<Float>.panelRows * basis.paddedRank)
     let lengths = try Buffer<Double>(count: count)
     try project(onto: basis, into: coordinates.base, squaredLengths: lengths.base)
-    let largestScale = basis.scales.elements.max() ?? 0
+    let largestScale = basis.points.scales.elements.max() ?? 0
     for i in 0..<count { body(i, lengths[i], lost(i, largestScale: largestScale)) }
   }
 }

@@ -10,28 +10,24 @@ extension ResidualSearch {
     let set = try prepareQueries(late, request)
     let task = GroupTask(
       goal: .nearest(min(request.k, model.count)), groupSize: groupSize(request.k),
-      decayBounds: try worthwhileDecayBounds(request.context), context: request.context
+      decayBounds: decayBounds, context: request.context
     ) { (search, _) throws(CoverTreeError) in try search.rankExactly(into: request) }
     let fallback = try searchBlocks(for: set, task)
     try searchFallback(fallback, of: set, task)
   }
 
-  /// All pairs of points within a squared distance.
-  ///
-  /// - Parameter mostListed: points with more candidates are not listed; see `NeighborGraph`.
+  /// All pairs of points within a squared distance. Points with more candidates than `mostListed` are not listed; see `NeighborGraph`.
   func graph(
     within squared: Double, mostListed: Int = NeighborGraph.mostListed, context: CallContext
   ) throws(CoverTreeError) -> NeighborGraph {
     let rows = try Buffer<Int32>(counting: model.count)
     let set = try ResidualQuerySet(
       nil, rows: rows.elements, in: model, options: SearchOptions(), groupSize: Self.mostGroupSize, context: context)
-    var results: [NeighborGraph.ThreadResults] = []
-    for _ in 0..<context.threads { results.append(try NeighborGraph.ThreadResults()) }
-    let found = results
+    let results = try (0..<context.threads).map { (_) throws(CoverTreeError) in try NeighborGraph.ThreadResults() }
     let task = GroupTask(
       goal: .within(squared: squared, most: mostListed), groupSize: Self.mostGroupSize,
-      decayBounds: try worthwhileDecayBounds(context), context: context
-    ) { (search, slot) throws(CoverTreeError) in try search.list(into: found[slot]) }
+      decayBounds: decayBounds, context: context
+    ) { (search, slot) throws(CoverTreeError) in try search.list(into: results[slot]) }
     let fallback = try searchBlocks(for: set, task)
     try searchFallback(fallback, of: set, task)
     return try NeighborGraph(results, self, within: squared)
@@ -44,13 +40,6 @@ extension ResidualSearch {
 
   /// The size of a group: its candidate lists need only some megabytes.
   private func groupSize(_ k: Int) -> Int { max(tileRows, min(Self.mostGroupSize, (1 << 18) / k)) }
-
-  /// Bounds by the decay of the kernel, made by the first search; nil if the domain is too narrow for them.
-  private func worthwhileDecayBounds(_ context: CallContext) throws(CoverTreeError) -> DecayBounds? {
-    guard DecayBounds.applies(to: model) else { return nil }
-    let bounds = try decayBounds.get { () throws(CoverTreeError) in try DecayBounds(model, context: context) }
-    return bounds.areWorthwhile ? bounds : nil
-  }
 
   /// Separates queries for which only early points count: these are few, and spread over the whole space.
   private func splitEarly(
@@ -87,9 +76,8 @@ extension ResidualSearch {
     return set
   }
 
-  /// Compares queries with blocks of points, through low-rank blocks if there are any.
-  ///
-  /// - Returns: the rows of queries that the low-rank blocks are too coarse for.
+  /// Compares queries with blocks of points, through low-rank blocks if there are any. Returns the rows of queries that the low-rank blocks
+  /// are too coarse for.
   private func searchBlocks(
     for set: ResidualQuerySet, _ task: GroupTask
   ) throws(CoverTreeError) -> GrowableBuffer<Int32> {

@@ -50,6 +50,8 @@ public final class ResidualSearch: @unchecked Sendable {
   private let sizes: Sizes
   private let tau: Double?
   let model: ResidualModel
+  /// Bounds by distance; nil if they exclude little.
+  let decayBounds: DecayBounds?
   let lowRankBlocks: LowRankBlocks?
   /// Points with a lower index are searched among themselves, by a search of their own.
   let earlyCount: Int
@@ -58,8 +60,6 @@ public final class ResidualSearch: @unchecked Sendable {
   private let spatial = Lazy<SpatialSearch>()
   /// Made by the first search for neighbours.
   let equalPoints = Lazy<EqualPoints>()
-  /// Made by the first search, if the model allows them.
-  let decayBounds = Lazy<DecayBounds>()
   /// The basis of the span of all points, made for the first projection onto it.
   let spanned = Lazy<Basis>()
   /// The work of all searches so far. Guarded by `processLock`.
@@ -87,14 +87,21 @@ public final class ResidualSearch: @unchecked Sendable {
     earlyCount = sizes.early(of: model.count)
     // The bounds need true inner products, as the library's own features have.
     let areInnerProducts = !model.covariance.isCallback && !model.hasGivenFeatures
+    decayBounds = try DecayBounds(model, context: context)
+    // If bounds by distance leave few blocks, comparing these costs less than low-rank blocks of many pivots.
     lowRankBlocks =
-      areInnerProducts ? try LowRankBlocks(model, mostBlocks: sizes.blocks, tau: tau, context: context) : nil
+      areInnerProducts
+      ? try LowRankBlocks(
+        model, mostBlocks: sizes.blocks, worth: decayBounds == nil ? 1.5 : 0.5, tau: tau, context: context) : nil
     buildSeconds = monotonicSeconds() - start
   }
 
   /// A model and low-rank blocks from a file.
-  init(_ model: ResidualModel, _ lowRankBlocks: LowRankBlocks?, since start: Double) {
+  init(
+    _ model: ResidualModel, _ lowRankBlocks: LowRankBlocks?, since start: Double, context: CallContext
+  ) throws(CoverTreeError) {
     (self.model, self.lowRankBlocks) = (model, lowRankBlocks)
+    decayBounds = try DecayBounds(model, context: context)
     (sizes, tau) = (Sizes(), nil)
     earlyCount = sizes.early(of: model.count)
     buildSeconds = monotonicSeconds() - start
@@ -105,10 +112,13 @@ public final class ResidualSearch: @unchecked Sendable {
     let start = monotonicSeconds()
     let count = search.earlyCount
     (sizes, tau) = (search.sizes, search.tau)
-    let isDirect = count <= sizes.direct || search.lowRankBlocks == nil
+    let isDirect = count <= sizes.direct || search.lowRankBlocks == nil && search.decayBounds == nil
     model = try search.model.first(count, inBlocks: !isDirect, context: context)
     earlyCount = isDirect ? 0 : sizes.early(of: count)
-    lowRankBlocks = isDirect ? nil : try LowRankBlocks(model, mostBlocks: sizes.blocks, tau: tau, context: context)
+    decayBounds = isDirect ? nil : try DecayBounds(model, context: context)
+    lowRankBlocks =
+      isDirect || search.lowRankBlocks == nil
+      ? nil : try LowRankBlocks(model, mostBlocks: sizes.blocks, tau: tau, context: context)
     buildSeconds = monotonicSeconds() - start
   }
 
@@ -142,62 +152,52 @@ public final class ResidualSearch: @unchecked Sendable {
     indices: UnsafeMutablePointer<Int64>, distances: UnsafeMutablePointer<Double>?
   ) throws(CoverTreeError) {
     try options.check(queries)
+    let queries = try checked(queries, rows, context)
     if model.isSpatial { return try nearestInSpace(queries, k, options, context, rows, indices, distances) }
     let request = NeighborRequest(
       k: k, options: options, context: context, indices: indices,
       distances: [distances, options.scores].compactMap(\.self))
+    try answer(queries, request)
+  }
+
+  /// The queries of a call whose results have `rows` rows.
+  private func checked(
+    _ queries: ResidualQueries, _ rows: Int, _ context: CallContext
+  ) throws(CoverTreeError) -> ResidualQueryRows {
     switch queries {
     case .stored(let list):
       try list.check(below: model.count, named: "queries")
-      try answer(.stored(list.elements, rows: Buffer(counting: list.elements.count)), request)
+      return .stored(list.elements, rows: try Buffer(counting: list.elements.count))
     case .allStored:
-      try check(rows)
-      try answer(.stored(nil, rows: Buffer(counting: rows)), request)
-    case .points(let view, let features, let residualVariance):
-      try answer(.new(newPoints(view, features, residualVariance, context)), request)
+      guard rows == model.count else {
+        throw CoverTreeError(
+          .busy, "n_rows: there are \(model.count) points, results are for \(rows); was one inserted?")
+      }
+      return .stored(nil, rows: try Buffer(counting: rows))
+    case .points(let view, let features?, let residualVariance?):
+      return .new(try model.newPoints(view, features, residualVariance, context: context))
+    case .points(let view, _, _):
+      return .new(try model.newPoints(view, named: "queries", context: context))
     }
   }
 
   /// The neighbours by distance over the lengthscales.
   private func nearestInSpace(
-    _ queries: ResidualQueries, _ k: Int, _ options: SearchOptions, _ context: CallContext, _ rows: Int,
+    _ queries: ResidualQueryRows, _ k: Int, _ options: SearchOptions, _ context: CallContext, _ rows: Int,
     _ indices: UnsafeMutablePointer<Int64>, _ distances: UnsafeMutablePointer<Double>?
   ) throws(CoverTreeError) {
     let search = try spatial.get { () throws(CoverTreeError) in try SpatialSearch(model, context: context) }
     let start = monotonicSeconds()
     let target = CorrelationRows(model: model, k: k, indices: indices, distances: distances, scores: options.scores)
     switch queries {
-    case .stored(let list):
-      try list.check(below: model.count, named: "queries")
-      try search.nearest(toStored: list.elements, k: k, options: options, context: context, into: target)
-    case .allStored:
-      try check(rows)
-      try search.nearest(toStored: nil, k: k, options: options, context: context, into: target)
-    case .points(let view, let features, let residualVariance):
-      try search.nearest(
-        to: newPoints(view, features, residualVariance, context), k: k, options: options, context: context,
-        into: target)
+    case .stored(let indices, _):
+      try search.nearest(toStored: indices, k: k, options: options, context: context, into: target)
+    case .new(let points):
+      try search.nearest(to: points, k: k, options: options, context: context, into: target)
     }
     var done = ResidualStatistics()
     (done.queries, done.searchSeconds) = (rows, monotonicSeconds() - start)
     count(done)
-  }
-
-  /// Checks that results for all points have one row per point.
-  private func check(_ rows: Int) throws(CoverTreeError) {
-    guard rows == model.count else {
-      throw CoverTreeError(.busy, "n_rows: there are \(model.count) points, results are for \(rows); was one inserted?")
-    }
-  }
-
-  private func newPoints(
-    _ view: PointsView<Double>, _ features: PointsView<Double>?, _ residualVariance: UnsafePointer<Double>?,
-    _ context: CallContext
-  ) throws(CoverTreeError) -> NewPoints {
-    guard let features, let residualVariance else {
-      return try model.newPoints(view, named: "queries", context: context)
-    }
-    return try model.newPoints(view, features, residualVariance, context: context)
   }
 
   public var info: ResidualInfo {
@@ -210,7 +210,7 @@ public final class ResidualSearch: @unchecked Sendable {
       jitter: model.inducingFeatures?.jitter ?? 0, blockCount: model.blockCount, pivotCount: lowRankBlocks?.rank ?? 0,
       memoryBytes: model.byteCount + (lowRankBlocks?.byteCount ?? 0) + (early?.memoryBytes ?? 0)
         + (spatial.known?.byteCount ?? 0) + (equalPoints.known?.byteCount ?? 0)
-        + (decayBounds.known?.byteCount ?? 0),
+        + (decayBounds?.byteCount ?? 0),
       buildSeconds: buildSeconds, orderSeconds: model.orderSeconds + (early?.orderSeconds ?? 0),
       featureSeconds: model.featureSeconds + (early?.featureSeconds ?? 0),
       lowRankSeconds: (lowRankBlocks?.seconds ?? 0) + (early?.lowRankSeconds ?? 0),
@@ -225,9 +225,8 @@ public final class ResidualSearch: @unchecked Sendable {
 }
 
 extension ResidualModel {
-  /// Copies features without their padding, and residual variances of points, in the caller's unit.
-  ///
-  /// - Parameter row: the row of the result for each position.
+  /// Copies features without their padding, and residual variances of points, in the caller's unit, to the row of the result for each
+  /// position.
   func copy(
     _ features: Buffer<Double>, _ residualVariance: Buffer<Double>, to target: UnsafeMutablePointer<Double>?,
     _ variances: UnsafeMutablePointer<Double>?, row: (Int) -> Int

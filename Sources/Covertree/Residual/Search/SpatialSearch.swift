@@ -12,7 +12,7 @@ final class SpatialSearch: @unchecked Sendable {
 
   init(_ model: ResidualModel, context: CallContext) throws(CoverTreeError) {
     self.model = model
-    let view = PointsView(base: UnsafePointer(model.coordinates.base), count: model.count, dim: model.dim)
+    let view = PointsView(model.coordinates, count: model.count, dim: model.dim)
     let boxes = try KDTree(view, indices: model.order.base, leafSize: KDTree<Double>.defaultLeafSize, context: context)
     points = SearchPoints(
       boxes, indices: boxes.indices,
@@ -34,7 +34,7 @@ final class SpatialSearch: @unchecked Sendable {
   func nearest(
     to new: NewPoints, k: Int, options: SearchOptions, context: CallContext, into rows: CorrelationRows
   ) throws(CoverTreeError) {
-    let view = PointsView(base: UnsafePointer(new.coordinates.base), count: new.count, dim: model.dim)
+    let view = PointsView(new.coordinates, count: new.count, dim: model.dim)
     defer { withExtendedLifetime(new.coordinates) {} }
     try run(QuerySet(new: view, for: points, context: context), k, options, context, rows)
   }
@@ -88,7 +88,7 @@ struct CorrelationRows: NeighborRows {
       from: ExactQuery(
         coordinates: query.coordinates, features: UnsafePointer(model.features.base),
         residualVariance: model.variance, index: query.index),
-      to: positions, count: count, covariances: SIMD8(repeating: 0))
+      to: positions, count: count)
     for lane in 0..<count { distances[rank + lane] = squares[lane].squareRoot() }
   }
 }

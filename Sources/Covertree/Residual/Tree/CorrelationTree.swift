@@ -73,14 +73,12 @@ extension ResidualSearch {
     switch options.order {
     case .natural: return try copy(model.positionOfIndex)
     case .hilbert:
-      let view = PointsView(base: UnsafePointer(model.coordinates.base), count: model.count, dim: model.dim)
+      let view = PointsView(model.coordinates, count: model.count, dim: model.dim)
       return try sortedOrder(
         ofKeys: HilbertCurve(through: view, context: context).keys(of: view, context: context), context: context)
     case .random:
       let shuffled = try copy(model.positionOfIndex)
-      var generator = SeededGenerator(seed: options.seed)
-      var positions = UnsafeMutableBufferPointer(start: shuffled.base, count: shuffled.count)
-      positions.shuffle(using: &generator)
+      shuffled.shuffle(seed: options.seed)
       return shuffled
     }
   }

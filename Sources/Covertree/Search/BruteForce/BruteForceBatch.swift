@@ -38,13 +38,8 @@ final class BruteForceBatch<Points: BruteForcePoints>: QueryBatch {
     slack = (dim + 8) * Double(S.ulpOfOne)
     underflow = (dim + 8) * Double(S.leastNormalMagnitude)
     resolution = S.self == Double.self && !points.products ? Score.leastSquare : -.infinity
-    var candidates: [GrowableBuffer<BruteForceCandidate>] = []
-    var scratches: [TopK.Scratch] = []
-    for _ in 0..<Self.size {
-      candidates.append(try GrowableBuffer())
-      scratches.append(try TopK.Scratch(k: k))
-    }
-    (self.candidates, self.scratches) = (candidates, scratches)
+    candidates = try (0..<Self.size).map { (_) throws(CoverTreeError) in try GrowableBuffer() }
+    scratches = try (0..<Self.size).map { (_) throws(CoverTreeError) in try TopK.Scratch(k: k) }
     decision = try TopK.Scratch(k: k)
     computed = try Buffer(count: Self.size)
     scales = try Buffer(count: Self.size, filledWith: 0)

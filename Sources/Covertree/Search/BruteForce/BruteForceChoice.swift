@@ -12,10 +12,6 @@ enum BruteForceChoice {
   /// Whether a call has enough queries for pilots to pay.
   static func isOpen(dim: Int, queries: Int) -> Bool { dim >= dimensions && queries >= 8 * pilots }
 
-  static func favorsComparing(compared: Int, queries: Int, points: Int) -> Bool {
-    Double(compared) > share * Double(queries * points)
-  }
-
   /// Walks for each of some queries, or compares them with all points.
   ///
   /// - Parameters:
@@ -31,7 +27,7 @@ enum BruteForceChoice {
     }
     let compared = try walk(0..<pilots)
     let rest = pilots..<queries
-    if favorsComparing(compared: compared, queries: pilots, points: points), try compare(rest) { return }
+    if Double(compared) > share * Double(pilots * points), try compare(rest) { return }
     _ = try walk(rest)
   }
 }

@@ -17,20 +17,16 @@ struct BruteForceRadius<Points: BruteForcePoints> {
   let context: CallContext
   let counters: SearchCounters
 
-  /// Bytes are compared if their rounding is at most this share of the radius.
-  private static var hiddenShare: Double { 0.05 }
-
   /// Passes on the result of each query. One thread passes on the results of a batch, one after the other.
   func run<B: BatchScan>(
     _ positions: Range<Int>, _ make: (RadiusBatch<Points>) throws(CoverTreeError) -> B,
     keep: (Query, FoundWithin) throws(CoverTreeError) -> Void
-  ) throws(CoverTreeError) {
+  ) throws(CoverTreeError) where B.Batch == RadiusBatch<Points> {
     let size = RadiusBatch<Points>.size
-    let scanners = PerThread<RadiusScanner<Points, B>>(count: context.threads)
+    let scans = PerThread<B>(count: context.threads)
     try context.forEach((positions.count + size - 1) / size, grain: 1) { (range, slot) throws(CoverTreeError) in
-      let scanner = try scanners.value(slot) { () throws(CoverTreeError) in
-        let batch = try RadiusBatch(points, reach: reach, lists: lists)
-        return RadiusScanner(batch, try make(batch))
+      let scan = try scans.value(slot) { () throws(CoverTreeError) in
+        try make(RadiusBatch(points, reach: reach, lists: lists))
       }
       for chunk in range {
         let first = positions.lowerBound + chunk * size
@@ -41,10 +37,10 @@ struct BruteForceRadius<Points: BruteForcePoints> {
           let query = rows[position]
           return BatchQuery(query: query, eligible: options.eligible(query), bound: reach.bound(query))
         }
-        scanner.batch.begin(queries)
-        try scanner.scan.run()
+        scan.batch.begin(queries)
+        try scan.run()
         for (i, query) in queries.enumerated() {
-          let (neighbors, count) = try scanner.batch.decided(i)
+          let (neighbors, count) = try scan.batch.decided(i)
           try keep(query.query, FoundWithin(neighbors: neighbors, count: count, batch: chunk, slot: slot))
         }
         counters.add(queries: queries.count, points: queries.count * points.count, boxes: 0)
@@ -60,14 +56,12 @@ struct BruteForceRadius<Points: BruteForcePoints> {
     let sizes = (0..<sample).reduce(0.0) {
       $0 + (points.products ? points.longest : Score.distance(reach.bound(rows[$1])))
     }
-    return bytes.remainder * Double(sample) <= Self.hiddenShare * sizes
+    return bytes.suit(sample, distances: sizes)
   }
 }
 
 extension BruteForceRadius {
-  /// As above, by the product that the processor and the points allow.
-  ///
-  /// - Returns: false if no product is possible; nothing was passed on.
+  /// As above, by the product that the processor and the points allow. Returns false if no product is possible; nothing was passed on.
   func run<T>(
     _ positions: Range<Int>, keep: (Query, FoundWithin) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) -> Bool where Points == FlatPoints<T> {
@@ -81,9 +75,7 @@ extension BruteForceRadius {
     return true
   }
 
-  /// The number of neighbours of each query, by row.
-  ///
-  /// - Returns: false if no product is possible; nothing was counted.
+  /// The number of neighbours of each query, by row. Returns false if no product is possible; nothing was counted.
   func count<T>(
     _ positions: Range<Int>, into counts: UnsafeMutablePointer<Int64>
   ) throws(CoverTreeError) -> Bool where Points == FlatPoints<T> {
@@ -133,14 +125,6 @@ extension QueryReach {
   }
 }
 
-/// A thread's batch, and the scan that fills it.
-private final class RadiusScanner<Points: BruteForcePoints, B: BatchScan> {
-  let batch: RadiusBatch<Points>
-  let scan: B
-
-  init(_ batch: RadiusBatch<Points>, _ scan: B) { (self.batch, self.scan) = (batch, scan) }
-}
-
 /// A batch of queries whose limits do not change. Points within them wait until there are `patience` of them, and are decided together.
 final class RadiusBatch<Points: BruteForcePoints>: QueryBatch {
   typealias S = Points.S
@@ -172,13 +156,8 @@ final class RadiusBatch<Points: BruteForcePoints>: QueryBatch {
     limits = try Buffer(count: Self.size)
     certain = try Buffer(count: Self.size)
     counts = try Buffer(count: Self.size)
-    var waiting: [GrowableBuffer<Int32>] = []
-    var neighbors: [GrowableBuffer<Candidate>] = []
-    for _ in 0..<Self.size {
-      waiting.append(try GrowableBuffer())
-      neighbors.append(try GrowableBuffer())
-    }
-    (self.waiting, self.neighbors) = (waiting, neighbors)
+    waiting = try (0..<Self.size).map { (_) throws(CoverTreeError) in try GrowableBuffer() }
+    neighbors = try (0..<Self.size).map { (_) throws(CoverTreeError) in try GrowableBuffer() }
   }
 
   func begin(_ queries: [BatchQuery<S>]) {

@@ -71,7 +71,7 @@ final class BruteForceScan<Batch: QueryBatch>: BatchScan {
 
   private let points: Batch.Points
   private let norms: BruteForceNorms<S>
-  private let batch: Batch
+  let batch: Batch
   /// Coordinates of the batch in strips of 8 queries; a strip is ordered by coordinate.
   private let left: Buffer<S>
   private let products: Buffer<S>
@@ -108,7 +108,7 @@ final class BruteForceScan<Batch: QueryBatch>: BatchScan {
     for group in stride(from: 0, to: groups, by: 2) {
       multiply(group, min(group + 1, groups - 1), rows: count)
       for i in 0..<count {
-        let row = UnsafeRawPointer(products.base + i &* 2 &* S.width).assumingMemoryBound(to: S.Lanes.self)
+        let row = (products.base + i &* 2 &* S.width).vectors
         for half in 0..<min(2, groups &- group) {
           let sums = S.multiplyAdd(row[half], S.Lanes(repeating: -2), norms.reduced[group &+ half])
           let hits = S.maskLessOrEqual(sums, S.Lanes(repeating: limits[i]))
@@ -161,10 +161,7 @@ final class BruteForceScan<Batch: QueryBatch>: BatchScan {
 
   /// Keeps the lanes of a group that passed, with bounds of their scores.
   private func keep(_ hits: UInt32, _ sums: S.Lanes, _ group: Int, _ i: Int) throws(CoverTreeError) {
-    var hits = hits
-    while hits != 0 {
-      let lane = hits.trailingZeroBitCount
-      hits &= hits &- 1
+    for lane in SetBits(hits) {
       let lower = (Double(sums[lane]) + lengths[i] - norms.underflow) / factor
       let upper = widths[i] == .infinity ? .infinity : lower + widths[i]
       try batch.keep(i, position: group &* S.width &+ lane, lower: lower, upper: upper)

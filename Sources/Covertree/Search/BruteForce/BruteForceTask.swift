@@ -20,13 +20,12 @@ struct BruteForceTask<Points: BruteForcePoints, Rows: NeighborRows> where Rows.S
   func run<B: BatchScan>(
     _ positions: Range<Int>, batchSize: Int = BruteForceBatch<Points>.size, estimate: RadiusEstimate<S>?,
     _ make: (BruteForceBatch<Points>) throws(CoverTreeError) -> B
-  ) throws(CoverTreeError) {
+  ) throws(CoverTreeError) where B.Batch == BruteForceBatch<Points> {
     let scanners = PerThread<BruteForceScanner<Points, B>>(count: context.threads)
     try context.forEach((positions.count + batchSize - 1) / batchSize, grain: 1) {
       (range, slot) throws(CoverTreeError) in
       let scanner = try scanners.value(slot) { () throws(CoverTreeError) in
-        let batch = try BruteForceBatch(points, k: k)
-        return BruteForceScanner(batch, try make(batch), estimates: estimate != nil)
+        BruteForceScanner(try make(BruteForceBatch(points, k: k)), estimates: estimate != nil)
       }
       for chunk in range {
         let first = positions.lowerBound + chunk * batchSize
@@ -52,31 +51,27 @@ struct BruteForceTask<Points: BruteForcePoints, Rows: NeighborRows> where Rows.S
   }
 }
 
-/// A thread's batch, and the scan that fills it.
-private final class BruteForceScanner<Points: BruteForcePoints, B: BatchScan> {
+/// A thread's scan of batches.
+private final class BruteForceScanner<Points: BruteForcePoints, B: BatchScan>
+where B.Batch == BruteForceBatch<Points> {
   typealias Query = QuerySet<Points.S>.Query
 
-  private let batch: BruteForceBatch<Points>
   private let scan: B
   var estimates: Bool
 
-  init(_ batch: BruteForceBatch<Points>, _ scan: B, estimates: Bool) {
-    (self.batch, self.scan, self.estimates) = (batch, scan, estimates)
-  }
+  init(_ scan: B, estimates: Bool) { (self.scan, self.estimates) = (scan, estimates) }
 
-  /// Searches for the nearest points within a bound of each query.
-  ///
-  /// - Returns: queries that found fewer than `enough`, for which nothing is written.
+  /// Searches for the nearest points within a bound of each query. Returns queries that found fewer than `enough`: nothing is written.
   func search(
     _ queries: [Query], _ options: SearchOptions, _ enough: Int, within bound: (Query) -> Double,
     write: (SortedNeighbors, Query) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) -> [Query] {
     guard !queries.isEmpty else { return [] }
-    batch.begin(queries.map { .init(query: $0, eligible: options.eligible($0), bound: bound($0)) })
+    scan.batch.begin(queries.map { .init(query: $0, eligible: options.eligible($0), bound: bound($0)) })
     try scan.run()
     var missed: [Query] = []
     for (i, query) in queries.enumerated() {
-      let found = try batch.decided(i)
+      let found = try scan.batch.decided(i)
       if found.count >= enough || !estimates { try write(found, query) } else { missed.append(query) }
     }
     return missed

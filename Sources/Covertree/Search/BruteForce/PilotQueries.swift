@@ -20,9 +20,6 @@ final class PilotQueries<S: Scalar>: @unchecked Sendable {
   private let farthest: Buffer<Double>
   private let recorded = Counter()
 
-  /// Bytes are compared if their rounding is at most this share of a neighbour's distance.
-  private static var hiddenShare: Double { 0.05 }
-
   init(_ count: Int, dim: Int) throws(CoverTreeError) {
     self.dim = dim
     queries = try Buffer(count: count * dim)
@@ -51,7 +48,7 @@ final class PilotQueries<S: Scalar>: @unchecked Sendable {
         sizes += farthest[pilot].squareRoot()
       }
     }
-    guard bytes.remainder * Double(recorded.value) <= Self.hiddenShare * sizes else { return nil }
+    guard bytes.suit(recorded.value, distances: sizes) else { return nil }
     return RadiusEstimate(bytes: bytes, products: points.products, excess: excess)
   }
 }

@@ -24,6 +24,8 @@ final class QuantizedPoints<S: Scalar>: @unchecked Sendable {
   /// Vectors of four coordinates.
   var steps: Int { (dim + 3) / 4 }
 
+  /// Bytes are compared if their rounding is at most this share of a neighbour's distance.
+  private static var hiddenShare: Double { 0.05 }
   /// Sums of 127 times 255 stay within 31 bits.
   private static var mostDimensions: Int { 30_000 }
 
@@ -82,6 +84,9 @@ final class QuantizedPoints<S: Scalar>: @unchecked Sendable {
     return QueryInBytes(
       length: 0, sum: Int(rounded.sum), unit: scale * own, base: base, hidden: hidden * (1 + 1e-9) + rounding)
   }
+
+  /// Whether the rounding to bytes is small compared with the distances of some queries' neighbours, by their sum.
+  func suit(_ queries: Int, distances: Double) -> Bool { remainder * Double(queries) <= Self.hiddenShare * distances }
 
   /// The squared distance from `c`.
   func squaredLength(_ row: UnsafePointer<S>) -> Double {

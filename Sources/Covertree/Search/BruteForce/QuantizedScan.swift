@@ -27,7 +27,7 @@ final class QuantizedScan<Batch: QueryBatch>: BatchScan {
   typealias S = Batch.Points.S
 
   private let points: QuantizedPoints<S>
-  private let batch: Batch
+  let batch: Batch
   /// The batch in strips of 8 queries.
   private let strips: Buffer<Int8>
   private let sums: Buffer<Int32>
@@ -80,10 +80,7 @@ final class QuantizedScan<Batch: QueryBatch>: BatchScan {
   private func keep(
     _ hits: UInt32, _ sum: SIMD16<Int32>, _ lengths: SIMD16<Int32>, _ first: Int, _ i: Int
   ) throws(CoverTreeError) {
-    var hits = hits
-    while hits != 0 {
-      let lane = hits.trailingZeroBitCount
-      hits &= hits &- 1
+    for lane in SetBits(hits) {
       let bounds = bounds(queries[i], Int(sum[lane]), Int(lengths[lane]))
       try batch.keep(i, position: first + lane, lower: bounds.lower, upper: bounds.upper)
     }

@@ -27,6 +27,9 @@ struct BatchQuery<S: Scalar> {
 
 /// A way to compare a batch with every point. Call it through the concrete type: calls through the protocol are not specialised.
 protocol BatchScan: AnyObject {
+  associatedtype Batch: QueryBatch
+
+  var batch: Batch { get }
   /// Passes the batch every point that can be among the nearest of one of its queries.
   func run() throws(CoverTreeError)
 }

@@ -42,27 +42,11 @@ extension ScannedPoints {
   /// The least and the greatest coordinate of all points in each dimension.
   func extents(_ context: CallContext) throws(CoverTreeError) -> (low: Buffer<S>, high: Buffer<S>) {
     let dim = dim
-    let (low, high) = (
-      try Buffer<S>(count: context.threads * dim, filledWith: .infinity),
-      try Buffer<S>(count: context.threads * dim, filledWith: -.infinity)
-    )
     let rows = try Buffer<S>(count: context.threads * dim)
-    try context.forEach(count, grain: 1024) { (range, slot) throws(CoverTreeError) in
-      let (row, low, high) = (rows.base + slot * dim, low.base + slot * dim, high.base + slot * dim)
-      for position in range {
-        copy(position, into: row)
-        for d in 0..<dim {
-          low[d] = row[d] < low[d] ? row[d] : low[d]
-          high[d] = row[d] > high[d] ? row[d] : high[d]
-        }
-      }
+    return try Covertree.extents(of: count, dim: dim, context) { (position, slot) in
+      let row = rows.base + slot * dim
+      copy(position, into: row)
+      return UnsafePointer(row)
     }
-    for slot in 1..<max(1, context.threads) {
-      for d in 0..<dim {
-        low[d] = min(low[d], low[slot * dim + d])
-        high[d] = max(high[d], high[slot * dim + d])
-      }
-    }
-    return (low, high)
   }
 }

@@ -67,9 +67,7 @@ struct KDPartitioner<S: Scalar> {
     try cutToBlocks(middle..<blocks.upperBound, records, scratch, slot)
   }
 
-  /// Moves the points that come first along a dimension to the first blocks of a range of two or more.
-  ///
-  /// - Returns: the first block of the far side.
+  /// Moves the points that come first along a dimension to the first blocks of a range of two or more. Returns the first block after them.
   @inline(__always)
   private func cut<R: PointRecords>(_ blocks: Range<Int>, _ records: R, _ scratch: CutScratch<S>) -> Int
   where R.S == S {

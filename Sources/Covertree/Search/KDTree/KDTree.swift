@@ -114,10 +114,7 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
   /// The coordinates of the point at a position: every `width`-th scalar from here.
   @inline(__always)
   func coordinates(at position: Int) -> UnsafePointer<S> {
-    // Unsigned, so that the division is a shift.
-    let (group, lane) = UInt(bitPattern: position).quotientAndRemainder(dividingBy: UInt(S.width))
-    return UnsafeRawPointer(coordinates.base + Int(bitPattern: group) &* dim).assumingMemoryBound(to: S.self)
-      + Int(bitPattern: lane)
+    UnsafePointer(coordinates.base).point(position, dim)
   }
 
   /// The number of leaves, of nodes above them, of nodes above those, up to the root.
@@ -157,7 +154,7 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
   private func fillBoxes(ofNode node: Int, inUse: Int) {
     let width = S.width
     clearBoxes(ofNode: node)
-    let sides = UnsafeMutableRawPointer(boxes.base + node * dim * 2).assumingMemoryBound(to: S.self)
+    let sides = (boxes.base + node * dim * 2).scalars
     for lane in 0..<inUse {
       let child = Int(children[node * width + lane])
       let inner = smallestIndex.base + child * width

@@ -58,8 +58,7 @@ struct FilledNodes<S: Scalar>: DimensionTask {
   }
 
   private func scalars(ofLeaf leaf: Int) -> UnsafeMutablePointer<S> {
-    UnsafeMutableRawPointer(tree.coordinates.base + leaf &* tree.groupsPerLeaf &* tree.dim).assumingMemoryBound(
-      to: S.self)
+    (tree.coordinates.base + leaf &* tree.groupsPerLeaf &* tree.dim).scalars
   }
 
   /// The offset of a slot's first coordinate in its leaf.
@@ -78,7 +77,7 @@ struct FilledNodes<S: Scalar>: DimensionTask {
       return
     }
     let groups = tree.coordinates.base + leaf &* tree.groupsPerLeaf &* dimension.count
-    let sides = UnsafeMutableRawPointer(tree.boxes.base + node &* dimension.count &* 2).assumingMemoryBound(to: S.self)
+    let sides = (tree.boxes.base + node &* dimension.count &* 2).scalars
     for d in 0..<dimension.count {
       var (low, high) = (groups[d], groups[d])
       for group in 1..<max(1, tree.groupsPerLeaf) {
@@ -116,7 +115,7 @@ private struct LeafSlots {
   /// Ranks the first indices; equal ones by slot.
   @inline(__always)
   func rank(_ count: Int) {
-    if count > Self.compared || !cn_rank_i32(indices, Int64(count), ranks) { sort(count) }
+    if count > Self.compared || !cn_rank_i32(indices, count, ranks) { sort(count) }
   }
 
   @inline(never)

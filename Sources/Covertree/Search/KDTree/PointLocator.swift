@@ -9,9 +9,7 @@ struct PointLocator<S: Scalar>: @unchecked Sendable {
   /// The tables of the segments are made on first use: O(n).
   init(_ points: SearchPoints<S>) throws(CoverTreeError) {
     views = points.views
-    var tables: [Buffer<Int32>] = []
-    for view in views { tables.append(try view.segment.positions()) }
-    self.tables = tables
+    tables = try views.map { (view) throws(CoverTreeError) in try view.segment.positions() }
   }
 
   /// The number of the segment of a point that searches find, and the position in it; nil if there is no such point.

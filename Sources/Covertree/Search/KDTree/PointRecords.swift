@@ -62,21 +62,23 @@ struct CarriedRecords<S: Scalar, D: Dimension>: PointRecords {
 
   @inline(never)
   func extend(_ low: UnsafeMutablePointer<S>, _ high: UnsafeMutablePointer<S>, _ positions: Range<Int>) {
-    S.extend(low, high, UnsafeRawPointer(base + positions.lowerBound &* size), positions.count, size, dimension.count)
+    cn_extent(S.self == Double.self, start(positions), positions.count, size, dimension.count, low, high)
   }
 
   @inline(never)
   func partition(_ positions: Range<Int>, below pivot: S, along d: Int, _ aside: UnsafeMutableRawPointer) -> Int {
-    S.partition(
-      base + positions.lowerBound &* size, positions.count, size, at: d &* MemoryLayout<S>.stride, below: pivot, aside)
+    let offset = d &* MemoryLayout<S>.stride
+    return cn_partition(
+      S.self == Double.self, start(positions), positions.count, size, offset, Double(pivot), aside)
   }
 
   @inline(never)
   func partition(_ positions: Range<Int>, belowRow pivot: Int32, _ aside: UnsafeMutableRawPointer) -> Int {
-    Int(
-      cn_partition_i32(
-        base + positions.lowerBound &* size, Int64(positions.count), Int64(size), Int64(rowOffset), pivot, aside))
+    cn_partition_i32(start(positions), positions.count, size, rowOffset, pivot, aside)
   }
+
+  @inline(__always)
+  private func start(_ positions: Range<Int>) -> UnsafeMutableRawPointer { base + positions.lowerBound &* size }
 }
 
 /// Rows alone.
@@ -99,15 +101,18 @@ struct RowRecords<S: Scalar>: PointRecords {
   func coordinate(_ position: Int, _ d: Int) -> S { points.row(Int(rows[position]))[d] }
 
   func extend(_ low: UnsafeMutablePointer<S>, _ high: UnsafeMutablePointer<S>, _ positions: Range<Int>) {
-    S.extend(low, high, points.base, points.stride, dim: points.dim, rows + positions.lowerBound, positions.count)
+    cn_extent_of_rows(
+      S.self == Double.self, points.base, points.stride, rows + positions.lowerBound, positions.count, points.dim, low,
+      high)
   }
 
   func partition(_ positions: Range<Int>, below pivot: S, along d: Int, _ aside: UnsafeMutableRawPointer) -> Int {
-    S.partition(
-      rows + positions.lowerBound, positions.count, column: points.base + d, points.stride, below: pivot, aside)
+    cn_partition_rows(
+      S.self == Double.self, rows + positions.lowerBound, positions.count, points.base + d, points.stride,
+      Double(pivot), aside)
   }
 
   func partition(_ positions: Range<Int>, belowRow pivot: Int32, _ aside: UnsafeMutableRawPointer) -> Int {
-    Int(cn_partition_i32(base + positions.lowerBound &* size, Int64(positions.count), Int64(size), 0, pivot, aside))
+    cn_partition_i32(rows + positions.lowerBound, positions.count, size, 0, pivot, aside)
   }
 }

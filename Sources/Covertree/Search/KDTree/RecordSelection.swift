@@ -1,3 +1,5 @@
+import CNumerics
+
 /// The most coordinates among which a rank is found by comparing each with all.
 private let comparedKeys = 48
 /// The most coordinates from which a pivot is chosen.
@@ -44,7 +46,7 @@ private func pivot<R: PointRecords, S>(
   let (count, before) = (positions.count, target - positions.lowerBound)
   if count <= comparedKeys {
     for key in 0..<count { scratch.sample[key] = records.coordinate(positions.lowerBound &+ key, d) }
-    return S.ranked(scratch.sample, count, before)
+    return fewRanked(scratch.sample, count, before)
   }
   let size = count < 512 ? 16 : (count < 4096 ? 32 : min(largestSample, count / 64))
   fillSample(scratch.sample, size, positions, round) { records.coordinate($0, d) }
@@ -52,7 +54,7 @@ private func pivot<R: PointRecords, S>(
   let deviation = (Double(size) * share * (1 - share)).squareRoot()
   let rank = Double(size) * share + (share <= 0.5 ? deviation : -deviation)
   let nearest = max(0, min(size - 1, Int(rank)))
-  return size <= comparedKeys ? S.ranked(scratch.sample, size, nearest) : ranked(scratch.sample, size, nearest)
+  return size <= comparedKeys ? fewRanked(scratch.sample, size, nearest) : ranked(scratch.sample, size, nearest)
 }
 
 /// Reads one number from a random position of each of equal intervals: periodic data must not give a sample of equal numbers.
@@ -67,6 +69,12 @@ private func fillSample<Number>(
     let within = Int(UInt64(noise) &* UInt64(truncatingIfNeeded: interval) &>> 32)
     sample[position] = number(positions.lowerBound &+ position &* interval &+ within)
   }
+}
+
+/// The number of a rank among at most `comparedKeys`.
+@inline(__always)
+private func fewRanked<S: Scalar>(_ keys: UnsafeMutablePointer<S>, _ count: Int, _ rank: Int) -> S {
+  S(cn_ranked(S.self == Double.self, keys, count, rank))
 }
 
 /// The number of a rank by Hoare's selection, which reorders the numbers.

@@ -37,9 +37,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
     rows = nil
   }
 
-  /// A k-d tree over rows that are stored elsewhere.
-  ///
-  /// - Parameter indices: by position in the boxes; `noIndex` for points that do not count.
+  /// A k-d tree over rows that are stored elsewhere. `indices` is by position in the boxes, `noIndex` for points that do not count.
   init(_ boxes: KDTree<S>, indices: Buffer<Int32>, rows: RowsElsewhere<S>) {
     let segment = Segment(boxes, indices: indices, indexRange: 0..<rows.indexCount)
     views = [SegmentView(segment, firstPosition: 0, removedCount: 0, time: 0)]

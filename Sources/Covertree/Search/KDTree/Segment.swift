@@ -63,13 +63,7 @@ struct SegmentArrays<S: Scalar> {
   init(_ tree: KDTree<S>) { self.init(tree, tree.indices, firstPosition: 0, firstIndex: 0, nil, 0) }
 
   /// - Parameter tombstones: nil if no point is removed.
-  fileprivate init(_ segment: Segment<S>, firstPosition: Int, _ tombstones: Tombstones?, _ time: UInt32) {
-    self.init(
-      segment.boxes, segment.indices, firstPosition: firstPosition, firstIndex: segment.indexRange.lowerBound,
-      tombstones, time)
-  }
-
-  private init(
+  fileprivate init(
     _ tree: KDTree<S>, _ indices: Buffer<Int32>, firstPosition: Int, firstIndex: Int, _ tombstones: Tombstones?,
     _ time: UInt32
   ) {
@@ -85,12 +79,7 @@ struct SegmentArrays<S: Scalar> {
 
   /// The coordinates of the point at a position of the segment: every `width`-th scalar from here.
   @inline(__always)
-  func point(_ position: Int, _ dim: Int) -> UnsafePointer<S> {
-    // Unsigned, so that the division is a shift.
-    let (group, lane) = UInt(bitPattern: position).quotientAndRemainder(dividingBy: UInt(S.width))
-    return UnsafeRawPointer(coordinates + Int(bitPattern: group) &* dim).assumingMemoryBound(to: S.self)
-      + Int(bitPattern: lane)
-  }
+  func point(_ position: Int, _ dim: Int) -> UnsafePointer<S> { coordinates.point(position, dim) }
 
   /// The dataset index of the point at a position of the segment; `noIndex` if there is none, or it is removed.
   @inline(__always)
@@ -99,14 +88,22 @@ struct SegmentArrays<S: Scalar> {
     return indices[position]
   }
 
-  /// The points of a group that count for a query.
-  ///
-  /// - Parameter position: of the first point.
+  /// The points of a group, from the first position on, that count for a query.
   @inline(__always)
   func admitted(_ position: Int, _ eligible: IndexFilter) -> UInt32 {
     let lanes = S.maskAdmitted(indices + position, below: eligible.upperIndex, except: eligible.excludedIndex)
     guard let tombstones else { return lanes }
     return tombstones.remaining(lanes, from: position, by: time)
+  }
+}
+
+extension UnsafePointer where Pointee: SIMD {
+  /// The coordinates of the point at a position of groups: every `width`-th scalar from here.
+  @inline(__always)
+  func point(_ position: Int, _ dim: Int) -> UnsafePointer<Pointee.Scalar> {
+    // Unsigned, so that the division is a shift.
+    let (group, lane) = UInt(bitPattern: position).quotientAndRemainder(dividingBy: UInt(Pointee.scalarCount))
+    return (self + Int(bitPattern: group) &* dim).scalars + Int(bitPattern: lane)
   }
 }
 
@@ -131,7 +128,9 @@ struct SegmentView<S: Scalar>: @unchecked Sendable {
   ///   - time: the last change that the snapshot sees.
   init(_ segment: Segment<S>, firstPosition: Int, removedCount: Int, time: UInt32) {
     (self.segment, self.removedCount) = (segment, removedCount)
-    arrays = SegmentArrays(segment, firstPosition: firstPosition, removedCount == 0 ? nil : segment.tombstones, time)
+    arrays = SegmentArrays(
+      segment.boxes, segment.indices, firstPosition: firstPosition, firstIndex: segment.indexRange.lowerBound,
+      removedCount == 0 ? nil : segment.tombstones, time)
   }
 
   var boxes: KDTree<S> { segment.boxes }

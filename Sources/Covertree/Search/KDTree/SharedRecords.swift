@@ -47,9 +47,7 @@ struct SharedRecords<R: PointRecords> {
   }
 
   /// Moves the points below a pivot along a coordinate to the front: first in each chunk, then by swapping ranges that are on the wrong
-  /// side.
-  ///
-  /// - Returns: their number.
+  /// side. Returns their number.
   func partition(_ positions: Range<Int>, below pivot: R.S, along d: Int) throws(CoverTreeError) -> Int {
     let below = try Buffer<Int>(count: (positions.count + Self.chunk - 1) / Self.chunk)
     try forEachChunk(positions) { (number, chunk, own) in

@@ -45,10 +45,8 @@ final class Tombstones: @unchecked Sendable {
   /// The removed ones of some marked lanes.
   @inline(never)
   private func removed(_ marked: UInt32, from first: Int, by time: UInt32) -> UInt32 {
-    var (removed, open) = (marked, marked)
-    while open != 0 {
-      let lane = open.trailingZeroBitCount
-      open &= open &- 1
+    var removed = marked
+    for lane in SetBits(marked) {
       let removal = cn_relaxed_load_u32(times.base + (first &+ lane))
       if removal == 0 || removal > time { removed &= ~(1 &<< UInt32(truncatingIfNeeded: lane)) }
     }

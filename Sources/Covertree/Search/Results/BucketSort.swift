@@ -28,9 +28,8 @@ final class BucketSort {
     insertionSort(candidates)
   }
 
-  /// Distributes the candidates to buckets, the nearest first. There are as many buckets as candidates.
-  ///
-  /// - Returns: false if one of the buckets would be large.
+  /// Distributes the candidates to buckets, the nearest first. There are as many buckets as candidates. Returns false if one of the buckets
+  /// would be large.
   private func distribute(_ candidates: UnsafeMutableBufferPointer<Candidate>) throws(CoverTreeError) -> Bool {
     let count = candidates.count
     var (nearest, farthest) = (0.0, 0.0)
@@ -59,17 +58,18 @@ final class BucketSort {
     }
     return true
   }
+}
 
-  private func insertionSort(_ candidates: UnsafeMutableBufferPointer<Candidate>) {
-    guard let base = candidates.baseAddress else { return }
-    for next in 0..<candidates.count {
-      let candidate = base[next]
-      var position = next
-      while position > 0 && candidate < base[position &- 1] {
-        base[position] = base[position &- 1]
-        position &-= 1
-      }
-      base[position] = candidate
+/// Sorts a few candidates, or nearly sorted ones.
+func insertionSort(_ candidates: UnsafeMutableBufferPointer<Candidate>) {
+  guard let base = candidates.baseAddress else { return }
+  for next in 0..<candidates.count {
+    let candidate = base[next]
+    var position = next
+    while position > 0 && candidate < base[position &- 1] {
+      base[position] = base[position &- 1]
+      position &-= 1
     }
+    base[position] = candidate
   }
 }

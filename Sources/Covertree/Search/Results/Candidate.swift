@@ -14,8 +14,4 @@ struct SortedNeighbors {
   let count: Int
   let squares: UnsafePointer<Double>
   let indices: UnsafePointer<Int64>
-
-  init(count: Int, squares: UnsafePointer<Double>, indices: UnsafePointer<Int64>) {
-    (self.count, self.squares, self.indices) = (count, squares, indices)
-  }
 }

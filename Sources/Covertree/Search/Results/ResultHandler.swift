@@ -25,10 +25,7 @@ extension ExactHandler {
   mutating func collect<D: Dimension>(_ hits: Hits<S, D>) throws(CoverTreeError) {
     let near = hits.near
     if near != 0 { try collect(near, of: hits) }
-    var lanes = hits.lanes & ~near
-    while lanes != 0 {
-      let lane = lanes.trailingZeroBitCount
-      lanes &= lanes &- 1
+    for lane in SetBits(hits.lanes & ~near) {
       let squared = hits.squared(lane)
       if squared <= worst { try insert(squared, hits.index(lane)) }
     }
@@ -37,10 +34,7 @@ extension ExactHandler {
   /// Points whose squares have lost digits.
   @inline(never)
   private mutating func collect<D: Dimension>(_ near: UInt32, of hits: Hits<S, D>) throws(CoverTreeError) {
-    var lanes = near
-    while lanes != 0 {
-      let lane = lanes.trailingZeroBitCount
-      lanes &= lanes &- 1
+    for lane in SetBits(near) {
       let score = hits.scoreOfNear(lane)
       if score <= worst { try insert(score, hits.index(lane)) }
     }

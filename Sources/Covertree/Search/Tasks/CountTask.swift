@@ -23,15 +23,10 @@ struct CountTask<S: Scalar>: DimensionTask {
     }
   }
 
-  /// Walks the boxes for each query.
-  ///
-  /// - Returns: the number of points that queries were compared with.
+  /// Walks the boxes for each query. Returns the number of points that queries were compared with.
   private func walk<D: Dimension>(_ positions: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
-    let compared = Counter()
-    try context.forEach(positions.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
-      let numbers = range.lowerBound + positions.lowerBound..<range.upperBound + positions.lowerBound
-      let queries = try set.queries(numbers)
-      defer { withExtendedLifetime(queries) {} }
+    try set.walk(positions, grain: points.queriesPerChunk, context, counters) {
+      (numbers, queries) throws(CoverTreeError) in
       var search = try CountSearch(points, bounded: options.areSomeTooLate, dimension: dimension)
       for position in numbers {
         let query = queries[position]
@@ -46,9 +41,7 @@ struct CountTask<S: Scalar>: DimensionTask {
             query.coordinates, eligible, within: options.farthestScore(query.row, S.self))
         }
       }
-      counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
-      compared.add(search.pointsCompared)
+      return (search.pointsCompared, search.boxesCompared)
     }
-    return compared.value
   }
 }

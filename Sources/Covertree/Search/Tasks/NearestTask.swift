@@ -24,42 +24,40 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
       return
     }
     let pilots = try PilotQueries<S>(BruteForceChoice.pilots, dim: points.dim)
-    var piloting = self
-    piloting.recorder = pilots
-    let compared = try piloting.walk(0..<BruteForceChoice.pilots, dimension)
-    let rest = BruteForceChoice.pilots..<set.count
-    guard
-      BruteForceChoice.favorsComparing(
-        compared: compared, queries: BruteForceChoice.pilots, points: points.positionCount)
-    else {
-      try walk(rest, dimension)
-      return
+    var task = self
+    task.recorder = pilots
+    let piloting = task
+    try BruteForceChoice.run(queries: set.count, dim: points.dim, points: points.positionCount) {
+      (positions) throws(CoverTreeError) in
+      try (positions.lowerBound == 0 ? piloting : self).walk(positions, dimension)
+    } compare: { (positions) throws(CoverTreeError) in
+      try compare(positions, pilots)
     }
+  }
+
+  /// Compares queries with all points. Returns false if no product is possible; nothing was written.
+  private func compare(_ positions: Range<Int>, _ pilots: PilotQueries<S>) throws(CoverTreeError) -> Bool {
     let flat = try points.flat(context)
     let scan = BruteForceTask(
       points: flat, set: set, k: min(k, flat.count), options: options, context: context, counters: counters, rows: rows)
     if let bytes = try flat.quantizedPoints(context), let estimate = pilots.estimate(flat, bytes) {
-      try scan.run(rest, estimate: options.areSomeTooLate ? nil : estimate) { (batch) throws(CoverTreeError) in
+      try scan.run(positions, estimate: options.areSomeTooLate ? nil : estimate) { (batch) throws(CoverTreeError) in
         try QuantizedScan(bytes, batch)
       }
     } else if let norms = try flat.bruteForceNorms(context) {
-      try scan.run(rest, estimate: nil) { (batch) throws(CoverTreeError) in try BruteForceScan(norms, batch) }
+      try scan.run(positions, estimate: nil) { (batch) throws(CoverTreeError) in try BruteForceScan(norms, batch) }
     } else {
-      try walk(rest, dimension)
+      return false
     }
+    return true
   }
 
-  /// Walks the boxes for each query.
-  ///
-  /// - Returns: the number of points that queries were compared with.
+  /// Walks the boxes for each query. Returns the number of points that queries were compared with.
   @discardableResult
   fileprivate func walk<D: Dimension>(_ positions: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
     let wanted = min(k, points.positionCount)
-    let compared = Counter()
-    try context.forEach(positions.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
-      let chunk = range.lowerBound + positions.lowerBound..<range.upperBound + positions.lowerBound
-      let queries = try set.queries(chunk)
-      defer { withExtendedLifetime(queries) {} }
+    return try set.walk(positions, grain: points.queriesPerChunk, context, counters) {
+      (chunk, queries) throws(CoverTreeError) in
       var search = try KDTreeSearch(points, dimension: dimension)
       var exact = Decisions(points: points, k: wanted, dimension: dimension)
       if wanted == 1 && chunk.count > 1 {
@@ -69,11 +67,9 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
       } else {
         for position in chunk { try write(try exact.nearest(to: queries[position], options), queries[position]) }
       }
-      if let exact = exact.search { search.count(exact) }
-      counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
-      compared.add(search.pointsCompared)
+      if let exact = exact.search { search.count(points: exact.pointsCompared, boxes: exact.boxesCompared) }
+      return (search.pointsCompared, search.boxesCompared)
     }
-    return compared.value
   }
 
   /// The nearest point of consecutive queries, `width` of them at a time.
@@ -110,7 +106,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
         }
       }
     }
-    search.count(lanes)
+    search.count(points: lanes.pointsCompared, boxes: lanes.boxesCompared)
   }
 
   /// Consecutive queries are near each other: a tile of them begins at one frontier, and the neighbours of each query bound the search of
@@ -178,8 +174,6 @@ private struct Decisions<S: Scalar, D: Dimension> {
   let k: Int
   let dimension: D
   private(set) var search: ExactSearch<S, D>?
-
-  init(points: SearchPoints<S>, k: Int, dimension: D) { (self.points, self.k, self.dimension) = (points, k, dimension) }
 
   @inline(never)
   mutating func nearest(

@@ -104,6 +104,25 @@ struct QuerySet<S: Scalar> {
     case .stored(let points, let positions, let rows): try QueryRows(numbers, of: points, positions, rows)
     }
   }
+
+  /// Walks boxes for some queries, in chunks of `grain`. Returns the number of points that queries were compared with.
+  ///
+  /// - Parameter walk: gets the numbers of a chunk, and its queries; returns the numbers of points and boxes that it has compared.
+  func walk(
+    _ positions: Range<Int>, grain: Int, _ context: CallContext, _ counters: SearchCounters,
+    _ walk: (Range<Int>, QueryRows<S>) throws(CoverTreeError) -> (points: Int, boxes: Int)
+  ) throws(CoverTreeError) -> Int {
+    let compared = Counter()
+    try context.forEach(positions.count, grain: grain) { (range, _) throws(CoverTreeError) in
+      let numbers = range.lowerBound + positions.lowerBound..<range.upperBound + positions.lowerBound
+      let queries = try queries(numbers)
+      defer { withExtendedLifetime(queries) {} }
+      let (points, boxes) = try walk(numbers, queries)
+      counters.add(queries: range.count, points: points, boxes: boxes)
+      compared.add(points)
+    }
+    return compared.value
+  }
 }
 
 /// Consecutive queries, with the coordinates of each side by side: those of stored points are copied out of the leaves.

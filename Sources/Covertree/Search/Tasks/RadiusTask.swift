@@ -21,23 +21,17 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
     return try joined(found)
   }
 
-  /// Walks the boxes for each query.
-  ///
-  /// - Returns: the number of points that queries were compared with.
+  /// Walks the boxes for each query. Returns the number of points that queries were compared with.
   private func walk<D: Dimension>(
     _ positions: Range<Int>, _ found: FoundLists, _ dimension: D
   ) throws(CoverTreeError) -> Int {
     let chunk = points.queriesPerChunk
     let lists = try found.add(positions, each: chunk)
-    let compared = Counter()
     let locator = try rounded.map { (_) throws(CoverTreeError) in try PointLocator(points) }
-    try context.forEach(positions.count, grain: chunk) { (range, _) throws(CoverTreeError) in
-      let numbers = range.lowerBound + positions.lowerBound..<range.upperBound + positions.lowerBound
-      let queries = try set.queries(numbers)
-      defer { withExtendedLifetime(queries) {} }
+    return try set.walk(positions, grain: chunk, context, counters) { (numbers, queries) throws(CoverTreeError) in
       var search = try KDTreeSearch(points, dimension: dimension)
       let sort = try BucketSort()
-      let list = lists[range.lowerBound / chunk]
+      let list = lists[(numbers.lowerBound - positions.lowerBound) / chunk]
       for position in numbers {
         let query = queries[position]
         let first = list.count
@@ -50,10 +44,8 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
         try sort.sort(UnsafeMutableBufferPointer(rebasing: list.all[first...]))
         found.offsets[query.row + 1] = Int64(list.count - first)
       }
-      counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
-      compared.add(search.pointsCompared)
+      return (search.pointsCompared, search.boxesCompared)
     }
-    return compared.value
   }
 
   /// Compares queries with all points.

@@ -40,7 +40,7 @@ final class RoundedQueries: @unchecked Sendable {
     areExact = errors.elements.allSatisfy { $0 == 0 }
   }
 
-  var view: PointsView<Float> { PointsView(base: UnsafePointer(rows.base), count: queries.count, dim: queries.dim) }
+  var view: PointsView<Float> { PointsView(rows, count: queries.count, dim: queries.dim) }
 
   /// An upper bound of the squared distance from the rounded query of a point whose score with the query itself is at most `score`.
   @inline(__always)
@@ -208,14 +208,6 @@ private struct PreciseRows: NeighborRows {
       var unsorted = candidates
       return unsorted.sort { $0 < $1 }
     }
-    for next in 1..<max(1, candidates.count) {
-      let candidate = candidates[next]
-      var position = next
-      while position > 0 && candidate < candidates[position &- 1] {
-        candidates[position] = candidates[position &- 1]
-        position &-= 1
-      }
-      candidates[position] = candidate
-    }
+    insertionSort(candidates)
   }
 }

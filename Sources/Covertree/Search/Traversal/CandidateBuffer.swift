@@ -102,7 +102,7 @@ struct CandidateBuffer<S: Scalar>: ResultHandler {
     }
     inserted = count
     due = count &+ scratch.patience
-    let kth = UnsafeRawPointer(smallest).assumingMemoryBound(to: S.self)[scratch.k &- 1]
+    let kth = smallest.scalars[scratch.k &- 1]
     threshold = min(threshold, rounding.upperBound(ofFiltered: kth))
   }
 
@@ -163,12 +163,10 @@ struct CandidateBuffer<S: Scalar>: ResultHandler {
     if count > scratch.k { tighten() }
     reranker.removeAll()
     for first in stride(from: 0, to: count, by: S.width) {
-      let lanes = UnsafeRawPointer(filtered + first).load(as: S.Lanes.self)
+      let lanes = (filtered + first).vectors.pointee
       var near = S.maskLessOrEqual(lanes, S.Lanes(repeating: threshold))
       if count &- first < S.width { near &= (1 &<< UInt32(truncatingIfNeeded: count &- first)) &- 1 }
-      while near != 0 {
-        let lane = near.trailingZeroBitCount
-        near &= near &- 1
+      for lane in SetBits(near) {
         let point = search.point(at: Int(positions[first &+ lane]))
         guard
           reranker.append(

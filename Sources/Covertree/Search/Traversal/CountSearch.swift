@@ -62,9 +62,8 @@ struct CountSearch<S: Scalar, D: Dimension> {
     return count(row, eligible, limits)
   }
 
-  /// The same for a rounded query, with the scores of the query itself.
-  ///
-  /// - Parameter reach: no point within `worst` of the query has a larger score from the rounded one.
+  /// The same for a rounded query, with the scores of the query itself: no point within `worst` of it has a score above `reach` from the
+  /// rounded one.
   mutating func count(
     _ row: UnsafePointer<Double>, rounded: UnsafePointer<S>, _ eligible: IndexFilter, within worst: Double,
     reach: Double
@@ -120,17 +119,12 @@ struct CountSearch<S: Scalar, D: Dimension> {
     if inside != 0, let largestIndex = segment.largestIndex {
       inside &= S.maskAdmitted(largestIndex.base + lane0, below: eligible.upperIndex, except: -1)
     }
-    hits &= ~inside
-    while hits != 0 {
-      stack[top] = tree.children[lane0 &+ hits.trailingZeroBitCount]
-      hits &= hits &- 1
+    for lane in SetBits(hits & ~inside) {
+      stack[top] = tree.children[lane0 &+ lane]
       top &+= 1
     }
     var count = 0
-    while inside != 0 {
-      count &+= liveCount(segment, below: tree.children[lane0 &+ inside.trailingZeroBitCount])
-      inside &= inside &- 1
-    }
+    for lane in SetBits(inside) { count &+= liveCount(segment, below: tree.children[lane0 &+ lane]) }
     return count
   }
 

@@ -25,9 +25,7 @@ struct ExactSearch<S: Scalar, D: Dimension> {
     scratch = try TopK.Scratch(k: k)
   }
 
-  /// The `k` nearest eligible points within a score, valid until the next query.
-  ///
-  /// - Parameter row: in the type of the points, or in float64.
+  /// The `k` nearest eligible points within a score, valid until the next query. `row` is in the type of the points, or in float64.
   @inline(never)
   mutating func nearest<A: Scalar>(
     to row: UnsafePointer<A>, _ eligible: IndexFilter, bound: Double
@@ -59,10 +57,7 @@ struct ExactSearch<S: Scalar, D: Dimension> {
     for part in 0..<ScoredQuery<S, D>.parts {
       let first = part &* ScoredQuery<S, D>.width
       let scores = query.least(boxes, part: part)
-      var lanes = Double.maskLessOrEqual(scores, worst) & (admitted &>> UInt32(truncatingIfNeeded: first))
-      while lanes != 0 {
-        let lane = lanes.trailingZeroBitCount
-        lanes &= lanes &- 1
+      for lane in SetBits(Double.maskLessOrEqual(scores, worst) & (admitted &>> UInt32(truncatingIfNeeded: first))) {
         let index = smallestIndex[first &+ lane]
         guard nearest.wants(scores[lane], index) else { continue }
         try ahead.push(
@@ -87,11 +82,7 @@ struct ExactSearch<S: Scalar, D: Dimension> {
         let scores = query.scores(group, part: part)
         var lanes = Double.maskLessOrEqual(scores, SIMD8(repeating: nearest.worst))
         lanes &= admitted &>> UInt32(truncatingIfNeeded: firstLane)
-        while lanes != 0 {
-          let lane = lanes.trailingZeroBitCount
-          lanes &= lanes &- 1
-          nearest.insert(scores[lane], segment.indices[position &+ firstLane &+ lane])
-        }
+        for lane in SetBits(lanes) { nearest.insert(scores[lane], segment.indices[position &+ firstLane &+ lane]) }
       }
       group += query.dimension.count
     }

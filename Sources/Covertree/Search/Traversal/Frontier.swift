@@ -33,7 +33,7 @@ final class Frontier<S: Scalar> {
   /// Appends the child of a node; false if there is no room.
   func append(_ tree: KDTree<S>, node: Int, lane: Int) -> Bool {
     guard count < Self.capacity else { return false }
-    let source = UnsafeRawPointer(tree.boxes.base + node &* dim &* 2).assumingMemoryBound(to: S.self) + lane
+    let source = (tree.boxes.base + node &* dim &* 2).scalars + lane
     for side in 0..<2 &* dim { sides[side &* S.width] = source[side &* S.width] }
     children[count] = tree.children[node &* S.width &+ lane]
     smallestIndex[count] = tree.smallestIndex[node &* S.width &+ lane]
@@ -55,6 +55,6 @@ final class Frontier<S: Scalar> {
 
   /// The sides of the next node's box, one every `width` scalars.
   private var sides: UnsafeMutablePointer<S> {
-    UnsafeMutableRawPointer(boxes + count / S.width &* dim &* 2).assumingMemoryBound(to: S.self) + count % S.width
+    (boxes + count / S.width &* dim &* 2).scalars + count % S.width
   }
 }

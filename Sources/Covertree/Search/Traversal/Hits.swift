@@ -20,7 +20,7 @@ struct Hits<S: Scalar, D: Dimension> {
 
   @inline(__always)
   private func point(_ lane: Int) -> UnsafePointer<S> {
-    UnsafeRawPointer(group).assumingMemoryBound(to: S.self) + lane
+    group.scalars + lane
   }
 
   /// The points whose squares have lost digits.

@@ -52,19 +52,12 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
   }
 
   /// Adds the comparisons of another search.
-  mutating func count(_ other: PacketSearch<S, D>) {
-    pointsCompared += other.pointsCompared
-    boxesCompared += other.boxesCompared
+  mutating func count(points: Int, boxes: Int) {
+    pointsCompared += points
+    boxesCompared += boxes
   }
 
-  mutating func count(_ other: ExactSearch<S, D>) {
-    pointsCompared += other.pointsCompared
-    boxesCompared += other.boxesCompared
-  }
-
-  /// Passes the handler every eligible point that it could want.
-  ///
-  /// - Parameter fromFrontier: whether to begin at the frontier of the last `gather`.
+  /// Passes the handler every eligible point that it could want, from the root on, or from the frontier of the last `gather`.
   @inline(__always)
   mutating func run<C: ResultHandler>(
     _ row: UnsafePointer<S>, _ eligible: IndexFilter = IndexFilter(), fromFrontier: Bool = false, into handler: inout C
@@ -183,10 +176,8 @@ extension KDTreeSearch {
     return (tree.point(inside, dimension.count), tree.indices[inside])
   }
 
-  /// Collects the frontier: the nodes of the first tree where queries in a box begin, if each wants points within `reach`, squared, in
-  /// the filter's scale.
-  ///
-  /// - Returns: false if the frontier has no room, or would leave out nothing.
+  /// Collects the frontier: the nodes of the first tree where queries in a box begin, if each wants points within `reach`, squared, in the
+  /// filter's scale. Returns false if the frontier has no room, or would leave out nothing.
   mutating func gather(_ low: UnsafePointer<S>, _ high: UnsafePointer<S>, reach: S) throws(CoverTreeError) -> Bool {
     try frontier.removeAll()
     // Lanes without a child are infinitely far, which is not beyond an infinite reach. Squares that overflow are infinite.
@@ -206,10 +197,7 @@ extension KDTreeSearch {
         bound = S.multiplyAdd(outside, outside, bound)
       }
       boxesCompared &+= 1
-      var hits = S.maskLessOrEqual(bound, S.Lanes(repeating: reach))
-      while hits != 0 {
-        let lane = hits.trailingZeroBitCount
-        hits &= hits &- 1
+      for lane in SetBits(S.maskLessOrEqual(bound, S.Lanes(repeating: reach))) {
         let child = Int(children[lane])
         if tree.children[child &* S.width] >= 0 {
           stackChildren[top] = Int32(child)

@@ -49,7 +49,7 @@ struct Packet<S: Scalar, D: Dimension> {
   /// Adds a point to the next lane, of `width`.
   @inline(__always)
   mutating func add(_ row: UnsafePointer<S>, limit: S) {
-    let scalars = UnsafeMutableRawPointer(lanes).assumingMemoryBound(to: S.self)
+    let scalars = lanes.scalars
     for d in 0..<dimension.count { scalars[d &* S.width &+ count] = row[d] }
     rows[count] = row
     limitsOfLanes[count] = limit
@@ -70,7 +70,7 @@ struct Packet<S: Scalar, D: Dimension> {
   /// Ends the adding. Lanes without a point repeat the first one and have a negative limit.
   @inline(__always)
   func close() {
-    let scalars = UnsafeMutableRawPointer(lanes).assumingMemoryBound(to: S.self)
+    let scalars = lanes.scalars
     for lane in count..<S.width {
       for d in 0..<dimension.count { scalars[d &* S.width &+ lane] = scalars[d &* S.width] }
       limitsOfLanes[lane] = -1
@@ -83,7 +83,7 @@ struct Packet<S: Scalar, D: Dimension> {
 
   /// Below 0 in lanes without a point.
   @inline(__always)
-  var limits: S.Lanes { UnsafeRawPointer(limitsOfLanes).load(as: S.Lanes.self) }
+  var limits: S.Lanes { limitsOfLanes.vectors.pointee }
 
   @inline(__always)
   func limit(_ lane: Int) -> S { limitsOfLanes[lane] }
@@ -103,11 +103,8 @@ extension Packet {
     let boxes = tree.boxes + node &* dimension.count &* 2
     let bound = S.squaredDistances(low, high, toBoxes: boxes, dimension)
     boxesCompared &+= 1
-    var hits = S.maskLessOrEqual(bound, S.Lanes(repeating: reach))
     let first = top
-    while hits != 0 {
-      let lane = hits.trailingZeroBitCount
-      hits &= hits &- 1
+    for lane in SetBits(S.maskLessOrEqual(bound, S.Lanes(repeating: reach))) {
       let number = node &* S.width &+ lane
       guard tree.smallestIndex[number] < latest else { continue }
       let box = Box(bound: bound[lane], child: tree.children[number], number: Int32(truncatingIfNeeded: number))
@@ -135,9 +132,7 @@ extension Packet {
   @inline(__always)
   mutating func squaredDistances(_ tree: SegmentArrays<S>, to box: Box) -> S.Lanes {
     let number = Int(box.number)
-    let sides =
-      UnsafeRawPointer(tree.boxes + number / S.width &* dimension.count &* 2).assumingMemoryBound(to: S.self)
-      + number % S.width
+    let sides = (tree.boxes + number / S.width &* dimension.count &* 2).scalars + number % S.width
     let zero = S.Lanes(repeating: 0)
     var bound = zero
     for d in 0..<dimension.count {
@@ -150,9 +145,7 @@ extension Packet {
     return bound
   }
 
-  /// Distances from each lane to a point.
-  ///
-  /// - Parameter point: every `width`-th scalar from there.
+  /// Distances from each lane to a point: every `width`-th scalar from `point`.
   @inline(__always)
   func squaredDistances(to point: UnsafePointer<S>) -> S.Lanes {
     var sum = S.Lanes(repeating: 0)

@@ -107,16 +107,8 @@ struct PacketSearch<S: Scalar, D: Dimension> {
     _ tree: SegmentArrays<S>, leaf: Int, _ wanting: UInt32, _ threshold: S.Lanes, into handler: inout C
   ) throws(CoverTreeError) where C.S == S {
     let first = leaf &* tree.leafSize
-    guard wanting.nonzeroBitCount <= Self.fewLanes else {
-      try scan(tree, from: first, into: &handler)
-      return
-    }
-    var lanes = wanting
-    while lanes != 0 {
-      let lane = lanes.trailingZeroBitCount
-      lanes &= lanes &- 1
-      try scan(tree, from: first, lane: lane, threshold[lane], into: &handler)
-    }
+    guard wanting.nonzeroBitCount <= Self.fewLanes else { return try scan(tree, from: first, into: &handler) }
+    for lane in SetBits(wanting) { try scan(tree, from: first, lane: lane, threshold[lane], into: &handler) }
   }
 
   /// Compares each point with all lanes.
@@ -144,9 +136,7 @@ struct PacketSearch<S: Scalar, D: Dimension> {
       let squares = packet.squaredDistances(from: lane, to: group)
       var hits = S.maskLessOrEqual(squares, S.Lanes(repeating: threshold))
       if hits != 0 { hits &= tree.admitted(position, .init(upperIndex: before[lane], excludedIndex: excluded[lane])) }
-      while hits != 0 {
-        let hit = hits.trailingZeroBitCount
-        hits &= hits &- 1
+      for hit in SetBits(hits) {
         try handler.collect(S.inLane(lane, squares[hit]), tree.firstPosition &+ position &+ hit)
       }
       group += packet.dimension.count

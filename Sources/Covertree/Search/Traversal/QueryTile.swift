@@ -15,9 +15,7 @@ final class QueryTile<S: Scalar> {
     (low, high) = (arena.allocate(dim), arena.allocate(dim))
   }
 
-  /// The next queries of a range.
-  ///
-  /// - Returns: their range; empty if each is searched alone.
+  /// The next queries of a range. Returns their range; empty if each is searched alone.
   @inline(__always)
   func next<D: Dimension>(from range: Range<Int>, _ dimension: D, row: (Int) -> UnsafePointer<S>) -> Range<Int> {
     let tile = range.prefix(size)

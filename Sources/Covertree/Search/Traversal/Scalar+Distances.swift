@@ -1,8 +1,6 @@
 /// Squared distances in the filter: in the coordinates' own type, `width` at a time.
 extension Scalar {
-  /// Distances from a query to the points of a group.
-  ///
-  /// - Parameter query: each coordinate in all lanes.
+  /// Distances from a query, each coordinate in all lanes, to the points of a group.
   @inline(__always)
   static func squaredDistances<D: Dimension>(
     _ query: UnsafePointer<Lanes>, toGroup group: UnsafePointer<Lanes>, _ dimension: D

@@ -64,18 +64,14 @@ struct ScoredQuery<S: Scalar, D: Dimension> {
       sum = Double.multiplyAdd(difference, difference, sum)
     }
     guard losesDigits else { return sum }
-    var near = Double.maskLessOrEqual(sum, SIMD8(repeating: Score.leastSquare.nextDown))
+    let near = Double.maskLessOrEqual(sum, SIMD8(repeating: Score.leastSquare.nextDown))
     guard near != 0 else { return sum }
     var magnified = SIMD8<Double>(repeating: 0)
     for d in 0..<dimension.count {
       let difference = difference(d) * Score.magnification
       magnified = Double.multiplyAdd(difference, difference, magnified)
     }
-    while near != 0 {
-      let lane = near.trailingZeroBitCount
-      near &= near &- 1
-      sum[lane] = Score.ofMagnified(square: magnified[lane])
-    }
+    for lane in SetBits(near) { sum[lane] = Score.ofMagnified(square: magnified[lane]) }
     return sum
   }
 }
