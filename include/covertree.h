@@ -43,9 +43,10 @@
  * ERRORS. A function that can fail returns a covertree_status. Unless that is
  * COVERTREE_OK, the function leaves its outputs alone, except that result
  * arrays may be partly written. covertree_last_error() describes the failure.
- * Two functions for single vectors return a slot, or a negated status. The
- * library does not end the process, does not print, and installs no signal
- * handler.
+ * Any function may return INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, and, if a
+ * callback ends the call, CANCELLED; its comment names other statuses. Two
+ * functions for single vectors return a slot, or a negated status. The library
+ * does not end the process, does not print, and installs no signal handler.
  *
  * NUMBERS. A point is known by its index: its row in the array that the tree
  * was built from; points that are inserted later get the numbers that follow.
@@ -160,11 +161,9 @@ typedef struct covertree_tree_options covertree_tree_options;
 typedef struct covertree_search_options covertree_search_options;
 
 /* Builds a tree.
- *   points  [in]  F32 or F64, at least 1 row; float64 coordinates are at most
- *                 2^500 in absolute value
- *   options [in]  may be NULL
- *   tree    [out] free it with covertree_tree_free
- * INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, CANCELLED. O(n log n). */
+ *   points [in]  F32 or F64, at least 1 row; float64 coordinates are at most
+ *                2^500 in absolute value
+ * O(n log n). */
 covertree_status covertree_tree_build(const covertree_matrix *points,
                                       const covertree_tree_options *options,
                                       covertree_tree **tree);
@@ -175,15 +174,13 @@ covertree_status covertree_tree_build(const covertree_matrix *points,
  *                   accepts float64 queries only. I64: points of the tree
  *   k               at least 1; k times the number of queries is below 2^60.
  *                   It may exceed the number of points
- *   options   [in]  may be NULL
  *   indices   [out] queries x k; -1 if there are fewer than k points
  *   distances [out] queries x k, infinity if there are fewer than k points; or
  *                   NULL. They are float or double: the type of the queries'
  *                   coordinates; for points of the tree, the type of its points
- * INVALID_ARGUMENT, SHAPE, NOT_FOUND if the tree does not have a point, BUSY,
- * OUT_OF_MEMORY, CANCELLED. The time of a query grows with log n if the points
- * have few intrinsic dimensions. No k-d tree is faster than O(n) if they have
- * many. */
+ * NOT_FOUND if the tree does not have a point, BUSY. The time of a query grows
+ * with log n if the points have few intrinsic dimensions. No k-d tree is
+ * faster than O(n) if they have many. */
 covertree_status covertree_tree_knn(covertree_tree *tree,
                                     const covertree_matrix *queries, int64_t k,
                                     const covertree_search_options *options,
@@ -203,7 +200,7 @@ typedef int32_t (*covertree_progress_fn)(void *user_data, double share);
 typedef struct covertree_call_options {
   uint32_t struct_size;
   int32_t n_threads; /* 0: covertree_get_num_threads() */
-  covertree_progress_fn progress; /* may be NULL */
+  covertree_progress_fn progress;
   void *progress_user_data;
 } covertree_call_options;
 
@@ -223,11 +220,11 @@ typedef enum covertree_order {
 
 struct covertree_tree_options {
   uint32_t struct_size;
-  int32_t n_threads; /* 0: covertree_get_num_threads() */
+  int32_t n_threads;
   int32_t order;     /* a covertree_order */
   int32_t leaf_size; /* points of a k-d leaf, 1 to 65536; 0: 32 */
   uint64_t seed;
-  covertree_progress_fn progress; /* may be NULL */
+  covertree_progress_fn progress;
   void *progress_user_data;
 };
 
@@ -278,14 +275,14 @@ typedef enum covertree_search_flags {
 
 struct covertree_search_options {
   uint32_t struct_size;
-  int32_t n_threads; /* 0: covertree_get_num_threads() */
+  int32_t n_threads;
   uint32_t flags;    /* of covertree_search_flags */
   uint32_t reserved; /* 0 */
   /* At least 0; read only with COVERTREE_SEARCH_MAX_DISTANCE. Inclusive, as
    * every radius is: a point is found if its distance is at most this, before
    * or after the distance is rounded to the type of the result. */
   double max_distance;
-  covertree_progress_fn progress; /* may be NULL */
+  covertree_progress_fn progress;
   void *progress_user_data;
   /* One number a query: only points with an index below it are found. NULL: all
    * points are. Not together with COVERTREE_SEARCH_PREDECESSORS, for which
@@ -314,9 +311,7 @@ typedef struct covertree_neighbors covertree_neighbors;
 
 /* Finds all points within a radius (inclusive) of each query, sorted by
  * (distance, index).
- *   queries   [in]  as in covertree_tree_knn
- *   options   [in]  may be NULL
- *   neighbors [out] free it with covertree_neighbors_free
+ *   queries [in]  as in covertree_tree_knn
  * Statuses as of covertree_tree_knn. */
 covertree_status covertree_tree_radius(covertree_tree *tree,
                                        const covertree_matrix *queries,
@@ -352,10 +347,9 @@ void covertree_neighbors_free(covertree_neighbors *neighbors);
 
 /* Adds points. They get the indices from first_index on.
  *   points      [in]  of the dtype of the tree's points
- *   options     [in]  may be NULL
  *   first_index [out] may be NULL
- * INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, BUSY, CANCELLED. O(log^2 n) a point
- * on average over many calls; a call is slower if it merges k-d trees. */
+ * BUSY. O(log^2 n) a point on average over many calls; a call is slower if it
+ * merges k-d trees. */
 covertree_status covertree_tree_insert(covertree_tree *tree,
                                        const covertree_matrix *points,
                                        const covertree_call_options *options,
@@ -364,11 +358,10 @@ covertree_status covertree_tree_insert(covertree_tree *tree,
 /* Removes points. The others keep their indices. The index of a removed point
  * is not given to another one.
  *   indices [in] n_indices, all different
- *   options [in] may be NULL
- * NOT_FOUND if the tree does not have one of the points (then none is removed),
- * INVALID_ARGUMENT, OUT_OF_MEMORY, BUSY, CANCELLED. O(log n) a point on average
- * over many calls: a k-d tree is rebuilt when a quarter of its points is gone.
- * The first call makes a table of all points, O(n). */
+ * NOT_FOUND if the tree does not have one of the points (then none is
+ * removed), BUSY. O(log n) a point on average over many calls: a k-d tree is
+ * rebuilt when a quarter of its points is gone. The first call makes a table
+ * of all points, O(n). */
 covertree_status covertree_tree_remove(covertree_tree *tree,
                                        const int64_t *indices,
                                        int64_t n_indices,
@@ -425,9 +418,8 @@ covertree_status covertree_tree_indices(covertree_tree *tree,
                                         int64_t *indices);
 
 /* Gives the coordinates of points.
- *   rows    [in]  n_rows indices
- *   options [in]  may be NULL
- *   points  [out] n_rows x dim, of the tree's dtype, contiguous
+ *   rows   [in]  n_rows indices
+ *   points [out] n_rows x dim, of the tree's dtype, contiguous
  * NOT_FOUND if the tree does not have one of the points. */
 covertree_status covertree_tree_points(covertree_tree *tree,
                                        const int64_t *rows, int64_t n_rows,
@@ -468,11 +460,7 @@ typedef struct covertree_arrays_view {
 /* Exports the cover tree without a copy. It is built if there is none yet,
  * which costs O(c n log(spread)) distances for an expansion constant c of the
  * data. Points that were inserted since it was built are added to it as one
- * batch.
- *   options [in]  may be NULL
- *   arrays  [out] valid even after the tree is freed; free it with
- *                 covertree_arrays_free
- * OUT_OF_MEMORY, CANCELLED. */
+ * batch. */
 covertree_status covertree_tree_export(covertree_tree *tree,
                                        const covertree_call_options *options,
                                        covertree_arrays **arrays);
@@ -524,16 +512,14 @@ typedef struct covertree_section {
  *                 or the group cannot be kept, or path is not a regular file
  *   sections [in] n_sections arrays of the caller, to be saved with the tree;
  *                 may be NULL if there are none
- *   options  [in] may be NULL
- * IO, INVALID_ARGUMENT, OUT_OF_MEMORY, CANCELLED. At the speed of the disk. */
+ * IO. At the speed of the disk. */
 covertree_status covertree_tree_save(covertree_tree *tree, const char *path,
                                      const covertree_section *sections,
                                      int64_t n_sections,
                                      const covertree_call_options *options);
 
 /* Does the same in memory, as if the tree had been saved and the file opened.
- *   file [out] free it with covertree_file_free; covertree_file_info has its
- *              bytes */
+ * covertree_file_info has the bytes. */
 covertree_status covertree_tree_encode(covertree_tree *tree,
                                        const covertree_section *sections,
                                        int64_t n_sections,
@@ -560,11 +546,8 @@ typedef enum covertree_open_flags {
  * a large file opens as fast as a small one. A mapped file may be replaced or
  * deleted while it is in use, but must not be shortened or written to.
  *   flags         of covertree_open_flags
- *   options [in]  may be NULL
- *   file    [out] free it with covertree_file_free
  * IO, CORRUPT if it is not such a file, is cut off, damaged or big-endian,
- * FORMAT_VERSION for a file of a later version, INVALID_ARGUMENT,
- * OUT_OF_MEMORY, CANCELLED. */
+ * FORMAT_VERSION for a file of a later version. */
 covertree_status covertree_file_open(const char *path, uint32_t flags,
                                      const covertree_call_options *options,
                                      covertree_file **file);
@@ -578,7 +561,6 @@ covertree_status covertree_file_copy(const void *bytes, int64_t n_bytes,
 /* Gives the tree in a file. The tree keeps the file open. The first call that
  * uses the tree compares its sections with their checksums, with the threads
  * and the progress callback of that call; it fails with CORRUPT if they differ.
- *   tree [out] free it with covertree_tree_free
  * INVALID_ARGUMENT for a file of another kind. */
 covertree_status covertree_tree_load(covertree_file *file,
                                      covertree_tree **tree);
@@ -608,9 +590,8 @@ void covertree_file_free(covertree_file *file);
  * the points that its tree was given, in the order of their indices, without
  * removed ones. Float32 and float64 points with equal coordinates have the same
  * number.
- *   points  [in]  F32 or F64, at least 1 row
- *   options [in]  may be NULL
- *   hash    [out] */
+ *   points [in]  F32 or F64, at least 1 row
+ *   hash   [out] */
 covertree_status covertree_hash_points(const covertree_matrix *points,
                                        const covertree_call_options *options,
                                        uint64_t *hash);
@@ -662,7 +643,7 @@ typedef struct covertree_features {
 
 typedef struct covertree_residual_options {
   uint32_t struct_size;
-  int32_t n_threads;             /* 0: covertree_get_num_threads() */
+  int32_t n_threads;
   int32_t kernel;                /* a covertree_kernel_shape */
   int32_t reserved;              /* 0 */
   double variance;               /* 2^-980 to 2^1000; 0: 1 */
@@ -677,7 +658,7 @@ typedef struct covertree_residual_options {
   covertree_kernel_fn kernel_fn; /* replaces kernel, variance and lengthscale;
                                     may be NULL */
   void *kernel_user_data;
-  covertree_progress_fn progress; /* may be NULL */
+  covertree_progress_fn progress;
   void *progress_user_data;
   /* The caller's own V and p; inducing points are not read then. May be NULL.
    * V is F32 or F64. p is above 0, and within 1e-3, relative, of
@@ -700,11 +681,8 @@ static inline void covertree_residual_options_init(
 
 /* Builds a model. V and p come from the kernel and the inducing points, or from
  * the caller (options->features).
- *   points   [in]  at least 1 row
- *   options  [in]  may be NULL
- *   residual [out] free it with covertree_residual_free
- * INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, CANCELLED. O(n m^2) time and
- * 12 m + 24 dim + 40 bytes a point for m inducing points. */
+ *   points [in]  at least 1 row
+ * O(n m^2) time and 12 m + 24 dim + 40 bytes a point for m inducing points. */
 covertree_status covertree_residual_build(
     const covertree_matrix *points, const covertree_residual_options *options,
     covertree_residual **residual);
@@ -714,11 +692,10 @@ void covertree_residual_free(covertree_residual *residual);
  *   queries   [in]  F64: new points, whose v and p are made from the inducing
  *                   points. I64: points of the model
  *   k               at least 1; k times the number of queries is below 2^60
- *   options   [in]  may be NULL; COVERTREE_SEARCH_MAX_DISTANCE is not supported
+ *   options   [in]  COVERTREE_SEARCH_MAX_DISTANCE is not supported
  *   indices   [out] queries x k; -1 if fewer than k points qualify
  *   distances [out] queries x k; infinity there. May be NULL
- * INVALID_ARGUMENT, SHAPE, NOT_FOUND, BUSY, UNSUPPORTED for new points if V
- * came from the caller, OUT_OF_MEMORY, CANCELLED. */
+ * NOT_FOUND, BUSY, UNSUPPORTED for new points if V came from the caller. */
 covertree_status covertree_residual_knn(covertree_residual *residual,
                                         const covertree_matrix *queries,
                                         int64_t k,
@@ -728,9 +705,8 @@ covertree_status covertree_residual_knn(covertree_residual *residual,
 /* Computes the distances of points of the model from others of it.
  *   rows      [in]  n_rows indices
  *   others    [in]  n_rows x n_others indices; -1 for none
- *   options   [in]  may be NULL
  *   distances [out] n_rows x n_others; infinity for -1
- * NOT_FOUND, INVALID_ARGUMENT, OUT_OF_MEMORY, CANCELLED. */
+ * NOT_FOUND. */
 covertree_status covertree_residual_distances(
     covertree_residual *residual, const int64_t *rows, int64_t n_rows,
     const int64_t *others, int64_t n_others,
@@ -739,21 +715,17 @@ covertree_status covertree_residual_distances(
 /* Makes a new model of the same process with more points, which get the indices
  * that follow. The features of the old points are reused: O(n m) in total, and
  * O(m^2) for each new point.
- *   options  [in]  may be NULL
- *   extended [out] free it with covertree_residual_free
- * SHAPE, UNSUPPORTED if V came from the caller, INVALID_ARGUMENT,
- * OUT_OF_MEMORY, CANCELLED. */
+ * UNSUPPORTED if V came from the caller. */
 covertree_status covertree_residual_extend(
     covertree_residual *residual, const covertree_matrix *points,
     const covertree_call_options *options, covertree_residual **extended);
 
 /* Computes features.
  *   points            [in]  new points; NULL: the points of the model, by index
- *   options           [in]  may be NULL
  *   v_matrix          [out] n x n_features, contiguous; may be NULL
  *   residual_variance [out] n; may be NULL
- * SHAPE, UNSUPPORTED for new points if V came from the caller,
- * INVALID_ARGUMENT, OUT_OF_MEMORY, CANCELLED. O(m^2) for each new point. */
+ * UNSUPPORTED for new points if V came from the caller. O(m^2) for each new
+ * point. */
 covertree_status covertree_residual_features(
     covertree_residual *residual, const covertree_matrix *points,
     const covertree_call_options *options, double *v_matrix,
@@ -773,22 +745,19 @@ covertree_status covertree_residual_encode(
     covertree_file **file);
 
 /* Gives the model in a file, as covertree_tree_load does.
- *   options  [in]  only kernel_fn and kernel_user_data are read. A file that
- *                  was saved with a kernel of the caller needs them; otherwise
- *                  NULL
- *   residual [out] free it with covertree_residual_free */
+ *   options [in]  only kernel_fn and kernel_user_data are read. A file that
+ *                 was saved with a kernel of the caller needs them; otherwise
+ *                 NULL */
 covertree_status covertree_residual_load(
     covertree_file *file, const covertree_residual_options *options,
     covertree_residual **residual);
 
 /* Builds the cover tree of the points in this metric. Searches do not need it.
- *   options [in]  may be NULL; leaf_size is not read
- *   arrays  [out] free it with covertree_arrays_free; points are the
- *                 coordinates divided by the lengthscale, radius is in this
- *                 metric
- * UNSUPPORTED for a kernel of the caller, OUT_OF_MEMORY, CANCELLED. O(n)
- * memory: up to 128 neighbours of a point within 1/2 are kept during the call,
- * 12 bytes each. */
+ *   options [in]  leaf_size is not read
+ *   arrays  [out] points are the coordinates divided by the lengthscale, radius
+ *                 is in this metric
+ * UNSUPPORTED for a kernel of the caller. O(n) memory: up to 128 neighbours of
+ * a point within 1/2 are kept during the call, 12 bytes each. */
 covertree_status covertree_residual_build_tree(
     covertree_residual *residual, const covertree_tree_options *options,
     covertree_arrays **arrays);
@@ -858,11 +827,7 @@ typedef struct covertree_residual_view {
 /* Exports the arrays of a model without a copy, except that v_matrix and
  * residual_variance are copies if variance is below 2^-400 or above 2^400. If
  * points of the model have not been searched for yet, this call computes the
- * bounds that the first such search would compute.
- *   options [in]  may be NULL
- *   arrays  [out] valid even after the model is freed; free it with
- *                 covertree_residual_arrays_free
- * OUT_OF_MEMORY, CANCELLED. */
+ * bounds that the first such search would compute. */
 covertree_status covertree_residual_export(
     covertree_residual *residual, const covertree_call_options *options,
     covertree_residual_arrays **arrays);
@@ -904,9 +869,8 @@ covertree_status covertree_residual_get_info(covertree_residual *residual,
 /* Computes the max-min order: the point nearest to the centroid comes first,
  * then always the point that is farthest from all before it; of equally far
  * points the one with the lower row.
- *   points  [in]  F64, at least 1 row
- *   options [in]  may be NULL
- *   order   [out] n: the row of each rank
+ *   points [in]  F64, at least 1 row
+ *   order  [out] n: the row of each rank
  * O(n log n) if the points have few intrinsic dimensions. O(n^2 dim) if many
  * dimensions have no structure, because no bound excludes any point then. */
 covertree_status covertree_maxmin_order(const covertree_matrix *points,
@@ -918,7 +882,6 @@ covertree_status covertree_maxmin_order(const covertree_matrix *points,
  * it.
  *   points   [in]  F64, at least 1 row
  *   n_sample       1 to the number of points
- *   options  [in]  may be NULL
  *   sample   [out] n_sample rows, all different
  * O(n n_sample) distances. */
 covertree_status covertree_spread_sample(const covertree_matrix *points,
@@ -1020,16 +983,13 @@ static inline void covertree_index_options_init(
 }
 
 /* Creates an empty index.
- *   dim           1 to 65536; not read if there is a store
- *   store   [in]  NULL: the index keeps its vectors itself. Otherwise it
- *                 refers to slots of the store. A slot keeps its vector while
- *                 the index has it, even if no id of the store does; the store
- *                 stays open until the index is freed. Answers are the same as
- *                 with copies. With F16 or I8 the rows of the store rank, as
- *                 with RERANK. A KD_TREE over a store does not support COSINE
- *   options [in]  may be NULL
- *   index   [out] free it with covertree_index_free
- * INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY. */
+ *   dim         1 to 65536; not read if there is a store
+ *   store [in]  NULL: the index keeps its vectors itself. Otherwise it
+ *               refers to slots of the store. A slot keeps its vector while
+ *               the index has it, even if no id of the store does; the store
+ *               stays open until the index is freed. Answers are the same as
+ *               with copies. With F16 or I8 the rows of the store rank, as
+ *               with RERANK. A KD_TREE over a store does not support COSINE */
 covertree_status covertree_index_create(int64_t dim, covertree_store *store,
                                         const covertree_index_options *options,
                                         covertree_index **index);
@@ -1041,11 +1001,10 @@ void covertree_index_free(covertree_index *index);
  *   vectors  [in]  F32, finite, at most 1e15 in absolute value. For an index
  *                  over a store I64: slots, each of which an id of the store
  *                  has (else NOT_FOUND). Several ids may have the same slot
- *   options  [in]  may be NULL
  *   first_id [out] the first id, if ids is NULL; may be NULL
- * INVALID_ARGUMENT, SHAPE, UNSUPPORTED for vectors over a store or slots
- * without one, EXISTS for an id that the index has, OUT_OF_MEMORY, CANCELLED.
- * The graph of an HNSW does not depend on the number of threads. */
+ * UNSUPPORTED for vectors over a store or slots without one, EXISTS for an id
+ * that the index has. The graph of an HNSW does not depend on the number of
+ * threads. */
 covertree_status covertree_index_add(covertree_index *index, const int64_t *ids,
                                      const covertree_matrix *vectors,
                                      const covertree_call_options *options,
@@ -1087,14 +1046,14 @@ typedef enum covertree_filter_kind {
 
 typedef struct covertree_index_search_options {
   uint32_t struct_size;
-  int32_t n_threads;    /* 0: covertree_get_num_threads() */
+  int32_t n_threads;
   int32_t filter_kind;  /* a covertree_filter_kind */
   int32_t ef_search;    /* HNSW; 0 here and below: as the index was created */
   const void *filter;
   int64_t n_filter;     /* ids, or bytes */
   int32_t n_probes;     /* LSH_TABLES */
   int32_t n_candidates; /* LSH_CODES */
-  covertree_progress_fn progress; /* may be NULL */
+  covertree_progress_fn progress;
   void *progress_user_data;
 } covertree_index_search_options;
 
@@ -1108,11 +1067,10 @@ static inline void covertree_index_search_options_init(
  * distant vectors the one that was added first comes first.
  *   queries   [in]  F32
  *   k               at least 1; it may exceed the number of vectors
- *   options   [in]  may be NULL
  *   ids       [out] queries x k; -1 if there are fewer than k vectors
  *   distances [out] queries x k, infinity there; may be NULL
- * INVALID_ARGUMENT, SHAPE, OUT_OF_MEMORY, CANCELLED. BRUTE_FORCE and KD_TREE
- * are exact: they compare float64 distances of the stored coordinates. */
+ * BRUTE_FORCE and KD_TREE are exact: they compare float64 distances of the
+ * stored coordinates. */
 covertree_status covertree_index_search(
     covertree_index *index, const covertree_matrix *queries, int64_t k,
     const covertree_index_search_options *options, int64_t *ids,
@@ -1120,8 +1078,7 @@ covertree_status covertree_index_search(
 
 /* Finds the vectors within a distance (inclusive) of each query, in the same
  * order. The `indices` of the result are ids. BRUTE_FORCE and KD_TREE find all
- * of them; the others find those that their search meets.
- *   neighbors [out] free it with covertree_neighbors_free */
+ * of them; the others find those that their search meets. */
 covertree_status covertree_index_radius(
     covertree_index *index, const covertree_matrix *queries, double radius,
     const covertree_index_search_options *options,
@@ -1179,8 +1136,7 @@ covertree_status covertree_index_encode(covertree_index *index,
  *                 with the same vectors in the same slots, such as a snapshot
  *                 of it. NOT_FOUND if a slot is free or has another vector;
  *                 O(n). Otherwise NULL
- *   options [in]  read with a store only; may be NULL
- *   index   [out] free it with covertree_index_free */
+ *   options [in]  read with a store only */
 covertree_status covertree_index_load(covertree_file *file,
                                       covertree_store *store,
                                       const covertree_call_options *options,
@@ -1227,22 +1183,17 @@ typedef enum covertree_store_flags {
 } covertree_store_flags;
 
 /* Creates a store in memory.
- *   dim         1 to 65536
- *   store [out] free it with covertree_store_free
- * INVALID_ARGUMENT, OUT_OF_MEMORY. */
+ *   dim         1 to 65536 */
 covertree_status covertree_store_create(int64_t dim, covertree_store **store);
 
 /* Opens a durable store, or creates it, unless it is opened read only.
- *   path    [in]  a folder, UTF-8
- *   dim           1 to 65536; 0: that of the existing store
- *   sync          a covertree_store_sync. Unless it is OFF, all files are
- *                 synced first
- *   flags         of covertree_store_flags
- *   options [in]  may be NULL
- *   store   [out] free it with covertree_store_free
- * INVALID_ARGUMENT, SHAPE, BUSY if it is open for writing elsewhere, IO,
- * CORRUPT, FORMAT_VERSION, CANCELLED. Reads the catalogue, not the rows:
- * O(n_ids). */
+ *   path  [in]  a folder, UTF-8
+ *   dim         1 to 65536; 0: that of the existing store
+ *   sync        a covertree_store_sync. Unless it is OFF, all files are
+ *               synced first
+ *   flags       of covertree_store_flags
+ * BUSY if it is open for writing elsewhere, IO, CORRUPT, FORMAT_VERSION. Reads
+ * the catalogue, not the rows: O(n_ids). */
 covertree_status covertree_store_open(const char *path, int64_t dim,
                                       int32_t sync, uint32_t flags,
                                       const covertree_call_options *options,
@@ -1255,10 +1206,9 @@ void covertree_store_free(covertree_store *store);
  *                   other; NULL if no id is of this kind
  *   name_ends [in]  one a vector: the end of its name in names
  *   vectors   [in]  F32, finite
- *   options   [in]  may be NULL
  *   slots     [out] one a vector
- * INVALID_ARGUMENT, SHAPE, EXISTS for an id that the store has or that is given
- * twice, IO, OUT_OF_MEMORY, CANCELLED. O(dim) a vector. */
+ * EXISTS for an id that the store has or that is given twice, IO. O(dim) a
+ * vector. */
 covertree_status covertree_store_add(covertree_store *store,
                                      const covertree_id *ids, const char *names,
                                      const int64_t *name_ends,
@@ -1321,7 +1271,6 @@ typedef struct covertree_store_rows covertree_store_rows;
 
 /* Shows the rows without a copy. A slot that no id has any more may be used
  * again, and its row then changes.
- *   rows      [out] free it with covertree_store_rows_free
  *   base      [out] row 0; 64-byte aligned and read-only. Rows of slots that
  *                   exist can be read
  *   row_bytes [out] from row to row, a multiple of 64 */
@@ -1349,9 +1298,9 @@ typedef struct covertree_store_info {
 covertree_status covertree_store_get_info(covertree_store *store,
                                           covertree_store_info *info);
 
-/* Copies a store, as it is now, to a folder that does not exist yet; the folder
- * appears when the copy is complete. Readers and the writer go on. EXISTS, IO,
- * CANCELLED. */
+/* Copies a store, as it is now, to a folder that does not exist yet; the
+ * folder appears when the copy is complete. Readers and the writer go on.
+ * EXISTS, IO. */
 covertree_status covertree_store_snapshot(
     covertree_store *store, const char *path,
     const covertree_call_options *options);

@@ -23,7 +23,6 @@ extern "C" {
 /* Computes the positions of points along the Hilbert curve through a box.
  * Points outside of the box get the position of the nearest point of it.
  *   low, high [in]  one number a column: the sides of the box
- *   options   [in]  may be NULL
  *   keys      [out] one a point: the first 64 bits of the position */
 covertree_status covertree_hilbert_keys(const covertree_matrix *points,
                                         const double *low, const double *high,
@@ -33,11 +32,8 @@ covertree_status covertree_hilbert_keys(const covertree_matrix *points,
 /* Makes a model of other points in the same process. The kernel, the inducing
  * points and their Cholesky factor are those of the given model, so V and p
  * have the same bits on every machine.
- *   points  [in]  at least 1 row
- *   options [in]  may be NULL
- *   other   [out] free it with covertree_residual_free
- * SHAPE, UNSUPPORTED if V came from the caller, INVALID_ARGUMENT,
- * OUT_OF_MEMORY, CANCELLED. O(n m^2). */
+ *   points [in]  at least 1 row
+ * UNSUPPORTED if V came from the caller. O(n m^2). */
 covertree_status covertree_residual_with_points(
     covertree_residual *residual, const covertree_matrix *points,
     const covertree_call_options *options, covertree_residual **other);
@@ -50,13 +46,11 @@ covertree_status covertree_residual_with_points(
  *   group          0 to n_groups - 1
  *   tau            the norm that the span may leave of the pivots of blocks,
  *                  above 0 and below 1
- *   options  [in]  may be NULL
  *   n_groups [out] may be NULL; 0 if the residual process has too many degrees
  *                  of freedom
- *   pivots   [out] a model of the pivots; free it with covertree_residual_free.
- *                  NULL to ask for n_groups only
+ *   pivots   [out] a model of the pivots; NULL to ask for n_groups only
  *   error    [out] the largest norm that is left of a point's unit vector
- * INVALID_ARGUMENT, OUT_OF_MEMORY, CANCELLED. O(n r m) for r pivots. */
+ * O(n r m) for r pivots. */
 covertree_status covertree_residual_outline(
     covertree_residual *residual, int64_t group, double tau,
     const covertree_call_options *options, int64_t *n_groups,
@@ -67,9 +61,7 @@ covertree_status covertree_residual_outline(
  *   pivots   [in]  a model of few points: O(r^3), and O(r m) a query
  *   features [in]  of the queries, from covertree_residual_features; V has 0
  *                  columns if there are no inducing points
- *   options  [in]  may be NULL
- *   lengths  [out] one a query, at most 1
- * SHAPE, INVALID_ARGUMENT, OUT_OF_MEMORY, CANCELLED. */
+ *   lengths  [out] one a query, at most 1 */
 covertree_status covertree_residual_projections(
     covertree_residual *pivots, const covertree_matrix *queries,
     const covertree_features *features, const covertree_call_options *options,
@@ -81,9 +73,8 @@ covertree_status covertree_residual_projections(
  *   rows          [in]  n_rows indices
  *   pivots, error [in]  from covertree_residual_outline, of a model of the same
  *                       process
- *   options       [in]  may be NULL
  *   bounds        [out] n_rows, at most 1
- * NOT_FOUND, INVALID_ARGUMENT, OUT_OF_MEMORY, CANCELLED. */
+ * NOT_FOUND. */
 covertree_status covertree_residual_bounds(
     covertree_residual *residual, const int64_t *rows, int64_t n_rows,
     covertree_residual *pivots, double error,

@@ -4,16 +4,21 @@ import CovertreeBase
 
 // All input of the caller is checked here, before it is used.
 
+/// A pointer of the caller to something that is read, [in] in the header. A struct is copied, because another thread could change it
+/// between a check and its use.
+public typealias In<Pointee> = UnsafePointer<Pointee>?
+/// A pointer of the caller to memory for results, [out] in the header.
+public typealias Out<Pointee> = UnsafeMutablePointer<Pointee>?
+public typealias Handle = OpaquePointer?
+
+/// A pointer that may not be NULL.
+func required<Pointer>(_ pointer: Pointer?, _ name: String) throws(CoverTreeError) -> Pointer {
+  guard let pointer else { throw CoverTreeError(.invalidArgument, "\(name): is NULL") }
+  return pointer
+}
+
 enum Arguments {
   private static let maximumDimension: Int64 = 65536
-
-  /// A copy of the struct, which another thread could change between a check and its use.
-  static func matrix(
-    _ matrix: UnsafePointer<covertree_matrix>?, _ name: String
-  ) throws(CoverTreeError) -> covertree_matrix {
-    guard let matrix = matrix?.pointee else { throw CoverTreeError(.invalidArgument, "\(name): is NULL") }
-    return matrix
-  }
 
   /// Coordinates of a type that is known only at run time.
   static func points(_ matrix: covertree_matrix, _ name: String, minimum: Int64) throws(CoverTreeError) -> AnyPoints {
@@ -24,25 +29,29 @@ enum Arguments {
     }
   }
 
-  /// Coordinates of one type.
   static func view<S: Scalar & MatrixElement>(
     _ matrix: covertree_matrix, _ name: String, minimum: Int64
   ) throws(CoverTreeError) -> PointsView<S> {
     guard matrix.dtype == S.dtype else { throw unexpected(matrix, name, S.dtypeName) }
     let stride = try rowStride(matrix, of: S.self, name, minimum: minimum)
     let (rows, dim) = (Int(matrix.rows), Int(matrix.columns))
-    guard let base = matrix.data else {
-      guard rows == 0 else { throw CoverTreeError(.invalidArgument, "\(name): is NULL") }
+    if matrix.data == nil, rows == 0 {
       return PointsView(base: UnsafePointer(bitPattern: 64)!, count: 0, dim: dim, stride: dim)
     }
-    return PointsView(
-      base: base.assumingMemoryBound(to: S.self), count: rows, dim: dim, stride: stride / MemoryLayout<S>.size)
+    let base = try required(matrix.data, name).assumingMemoryBound(to: S.self)
+    return PointsView(base: base, count: rows, dim: dim, stride: stride / MemoryLayout<S>.size)
   }
 
   static func view<S: Scalar & MatrixElement>(
-    _ matrix: UnsafePointer<covertree_matrix>?, _ name: String, minimum: Int64
+    _ matrix: In<covertree_matrix>, _ name: String, minimum: Int64
   ) throws(CoverTreeError) -> PointsView<S> {
-    try view(self.matrix(matrix, name), name, minimum: minimum)
+    try view(required(matrix, name).pointee, name, minimum: minimum)
+  }
+
+  static func points(
+    _ matrix: In<covertree_matrix>, _ name: String, minimum: Int64
+  ) throws(CoverTreeError) -> AnyPoints {
+    try points(required(matrix, name).pointee, name, minimum: minimum)
   }
 
   /// Numbers of points, one per row; nil for all points.
@@ -96,16 +105,6 @@ enum Arguments {
     return Int(stride)
   }
 
-  static func indices(
-    _ base: UnsafePointer<Int64>?, _ count: Int64, named name: String
-  ) throws(CoverTreeError) -> UnsafeBufferPointer<Int64> {
-    guard count >= 0, count < Int64(Int32.max) else {
-      throw CoverTreeError(.shape, "\(name): expected 0 to 2^31 - 2 of them, got \(count)")
-    }
-    guard base != nil || count == 0 else { throw CoverTreeError(.invalidArgument, "\(name): is NULL") }
-    return UnsafeBufferPointer(start: base, count: Int(count))
-  }
-
   static func neighborCount(_ k: Int64, queries: Int64) throws(CoverTreeError) -> Int {
     guard k >= 1 else { throw CoverTreeError(.invalidArgument, "k: expected at least 1, got \(k)") }
     let (cells, overflow) = k.multipliedReportingOverflow(by: max(queries, 1))
@@ -115,15 +114,24 @@ enum Arguments {
     return Int(k)
   }
 
-  static func output<T>(
-    _ pointer: UnsafeMutablePointer<T>?, named name: String
-  ) throws(CoverTreeError) -> UnsafeMutablePointer<T> {
-    guard let pointer else { throw CoverTreeError(.invalidArgument, "\(name): is NULL") }
-    return pointer
+  static func threadCount(_ count: Int32) throws(CoverTreeError) -> Int {
+    guard count >= 0, count <= Int32(CallContext.maximumThreads) else {
+      throw CoverTreeError(.invalidArgument, "n_threads: expected 0 to \(CallContext.maximumThreads), got \(count)")
+    }
+    return Int(count)
+  }
+
+  /// A case of an enumeration of the header.
+  static func known<Case: RawRepresentable<Int32>>(
+    _ value: Int32, _ name: String, _ type: String
+  ) throws(CoverTreeError) -> Case {
+    guard let known = Case(rawValue: value) else {
+      throw CoverTreeError(.invalidArgument, "\(name): expected a \(type), got \(value)")
+    }
+    return known
   }
 }
 
-/// An element type of matrices.
 protocol MatrixElement {
   static var dtype: Int32 { get }
   static var dtypeName: String { get }
@@ -144,8 +152,7 @@ extension Int64: MatrixElement {
   static var dtypeName: String { "COVERTREE_DTYPE_I64" }
 }
 
-/// The context for a call's options.
-func callContext(_ options: UnsafePointer<covertree_call_options>?) throws(CoverTreeError) -> CallContext {
+func callContext(_ options: In<covertree_call_options>) throws(CoverTreeError) -> CallContext {
   try covertree_call_options.read(options).context()
 }
 
@@ -155,25 +162,20 @@ protocol Options {
   var struct_size: UInt32 { get set }
 }
 
-/// The options of a call.
 protocol CallOptions: Options {
   var n_threads: Int32 { get }
   var progress: covertree_progress_fn! { get }
   var progress_user_data: UnsafeMutableRawPointer! { get }
 }
 
-extension covertree_tree_options: CallOptions {}
 extension covertree_call_options: CallOptions {}
-extension covertree_search_options: CallOptions {}
 
 extension CallOptions {
   func context() throws(CoverTreeError) -> CallContext {
-    guard n_threads >= 0, n_threads <= Int32(CallContext.maximumThreads) else {
-      throw CoverTreeError(.invalidArgument, "n_threads: expected 0 to \(CallContext.maximumThreads), got \(n_threads)")
-    }
-    guard let progress else { return CallContext(threads: Int(n_threads)) }
+    let threads = try Arguments.threadCount(n_threads)
+    guard let progress else { return CallContext(threads: threads) }
     let userData = progress_user_data
-    return CallContext(threads: Int(n_threads)) { share in progress(userData, share) == 0 }
+    return CallContext(threads: threads) { share in progress(userData, share) == 0 }
   }
 }
 
@@ -187,7 +189,7 @@ extension Options {
 
   /// A copy of the caller's options, with defaults for fields that its older header does not have. Fields of a newer header are accepted
   /// only if they are zero.
-  static func read(_ given: UnsafePointer<Self>?) throws(CoverTreeError) -> Self {
+  static func read(_ given: In<Self>) throws(CoverTreeError) -> Self {
     guard let given else { return defaults }
     let raw = UnsafeRawPointer(given)
     let claimed = Int(raw.load(as: UInt32.self))
@@ -211,23 +213,20 @@ extension Options {
   }
 }
 
-extension covertree_tree_options {
+extension covertree_tree_options: CallOptions {
   func checked() throws(CoverTreeError) -> TreeOptions {
-    guard let order = PointOrder(rawValue: order) else {
-      throw CoverTreeError(.invalidArgument, "order: expected a covertree_order, got \(order)")
-    }
+    var options = TreeOptions()
+    options.order = try Arguments.known(order, "order", "covertree_order")
     guard leaf_size >= 0, leaf_size <= 65536 else {
       throw CoverTreeError(.invalidArgument, "leaf_size: expected 1 to 65536, or 0 for the default, got \(leaf_size)")
     }
-    var options = TreeOptions()
-    options.order = order
     options.seed = seed
     if leaf_size > 0 { options.leafSize = Int(leaf_size) }
     return options
   }
 }
 
-extension covertree_search_options {
+extension covertree_search_options: CallOptions {
   /// - Parameter queries: the number of queries.
   func checked(queries: Int64, _ copies: Copies) throws(CoverTreeError) -> SearchOptions {
     let known =
@@ -236,16 +235,17 @@ extension covertree_search_options {
     guard flags & ~known == 0, reserved == 0 else {
       throw CoverTreeError(.unsupported, "options: unknown search flags \(flags & ~known)")
     }
+    func has(_ flag: covertree_search_flags) -> Bool { flags & flag.rawValue != 0 }
     var options = SearchOptions()
-    options.predecessorsOnly = flags & COVERTREE_SEARCH_PREDECESSORS.rawValue != 0
-    options.excludesSelf = flags & COVERTREE_SEARCH_EXCLUDE_SELF.rawValue != 0
-    if flags & COVERTREE_SEARCH_MAX_DISTANCE.rawValue != 0 { options.maximumDistance = max_distance }
+    options.predecessorsOnly = has(COVERTREE_SEARCH_PREDECESSORS)
+    options.excludesSelf = has(COVERTREE_SEARCH_EXCLUDE_SELF)
+    if has(COVERTREE_SEARCH_MAX_DISTANCE) { options.maximumDistance = max_distance }
     // A negative count is rejected with the queries.
     let count = Int(max(0, queries))
     if let before { options.before = try copies.elements(UnsafeBufferPointer(start: before, count: count)) }
     if let limits { options.limits = try copies.elements(UnsafeBufferPointer(start: limits, count: count)) }
     options.scores = scores
-    options.listsScores = flags & COVERTREE_SEARCH_SCORES.rawValue != 0
+    options.listsScores = has(COVERTREE_SEARCH_SCORES)
     return options
   }
 }

@@ -19,6 +19,14 @@ final class Copies {
     return copy.elements
   }
 
+  func indices(_ base: In<Int64>, _ count: Int64, _ name: String) throws(CoverTreeError) -> UnsafeBufferPointer<Int64> {
+    guard count >= 0, count < Int64(Int32.max) else {
+      throw CoverTreeError(.shape, "\(name): expected 0 to 2^31 - 2 of them, got \(count)")
+    }
+    let base = count == 0 ? base : try required(base, name)
+    return try elements(UnsafeBufferPointer(start: base, count: Int(count)))
+  }
+
   /// Numbers that are `stride` bytes apart.
   func numbers(_ base: UnsafeRawPointer, count: Int, stride: Int) throws(CoverTreeError) -> UnsafeBufferPointer<Int64> {
     let given = UnsafeBufferPointer(start: base.assumingMemoryBound(to: Int64.self), count: count)
@@ -43,7 +51,7 @@ final class Copies {
     }
   }
 
-  private func keep(_ copy: AnyObject) {
+  func keep(_ copy: AnyObject) {
     if first == nil { first = copy } else { others.append(copy) }
   }
 }

@@ -6,29 +6,25 @@ import CovertreeBase
 
 @_cdecl("covertree_maxmin_order") @implementation
 public func covertree_maxmin_order(
-  _ points: UnsafePointer<covertree_matrix>?, _ options: UnsafePointer<covertree_call_options>?,
-  _ order: UnsafeMutablePointer<Int64>?
+  _ points: In<covertree_matrix>, _ options: In<covertree_call_options>, _ order: Out<Int64>
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
     try maxMinOrder(
-      Arguments.view(points, "points", minimum: 1), context: callContext(options),
-      order: Arguments.output(order, named: "order"))
+      Arguments.view(points, "points", minimum: 1), context: callContext(options), order: required(order, "order"))
   }
 }
 
 @_cdecl("covertree_spread_sample") @implementation
 public func covertree_spread_sample(
-  _ points: UnsafePointer<covertree_matrix>?, _ n_sample: Int64, _ seed: UInt64,
-  _ options: UnsafePointer<covertree_call_options>?, _ sample: UnsafeMutablePointer<Int64>?
+  _ points: In<covertree_matrix>, _ n_sample: Int64, _ seed: UInt64, _ options: In<covertree_call_options>,
+  _ sample: Out<Int64>
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
     let view: PointsView<Double> = try Arguments.view(points, "points", minimum: 1)
     guard n_sample >= 1, n_sample <= view.count else {
       throw CoverTreeError(.invalidArgument, "n_sample: expected 1 to \(view.count), got \(n_sample)")
     }
-    let output = try Arguments.output(sample, named: "sample")
-    try kMeansPlusPlusSample(
-      view, seed: seed, context: callContext(options),
-      sample: UnsafeMutableBufferPointer(start: output, count: Int(n_sample)))
+    let output = UnsafeMutableBufferPointer(start: try required(sample, "sample"), count: Int(n_sample))
+    try kMeansPlusPlusSample(view, seed: seed, context: callContext(options), sample: output)
   }
 }

@@ -6,8 +6,8 @@ import CovertreeBase
 
 @_cdecl("covertree_hilbert_keys") @implementation
 public func covertree_hilbert_keys(
-  _ points: UnsafePointer<covertree_matrix>?, _ low: UnsafePointer<Double>?, _ high: UnsafePointer<Double>?,
-  _ options: UnsafePointer<covertree_call_options>?, _ keys: UnsafeMutablePointer<UInt64>?
+  _ points: In<covertree_matrix>, _ low: In<Double>, _ high: In<Double>, _ options: In<covertree_call_options>,
+  _ keys: Out<UInt64>
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
     let view: PointsView<Double> = try Arguments.view(points, "points", minimum: 0)
@@ -15,38 +15,32 @@ public func covertree_hilbert_keys(
     try fillHilbertKeys(
       of: view, from: Array(UnsafeBufferPointer(start: low, count: view.dim)),
       to: Array(UnsafeBufferPointer(start: high, count: view.dim)), context: callContext(options),
-      keys: Arguments.output(keys, named: "keys"))
+      keys: required(keys, "keys"))
   }
 }
 
 @_cdecl("covertree_residual_with_points") @implementation
 public func covertree_residual_with_points(
-  _ residual: OpaquePointer?, _ points: UnsafePointer<covertree_matrix>?,
-  _ options: UnsafePointer<covertree_call_options>?, _ other: UnsafeMutablePointer<OpaquePointer?>?
+  _ residual: Handle, _ points: In<covertree_matrix>, _ options: In<covertree_call_options>, _ other: Out<Handle>
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let context = try callContext(options)
-    let output = try Arguments.output(other, named: "other")
-    let view: PointsView<Double> = try Arguments.view(points, "points", minimum: 1)
-    let new = try search(of: residual, context).over(view, context: context)
-    output.pointee = HandleTable.shared.add(ResidualHandle(LazyHandle(new)))
+  models.run(residual, options) { (search, context, _) throws(CoverTreeError) in
+    let output = try required(other, "other")
+    let new = try search.over(Arguments.view(points, "points", minimum: 1), context: context)
+    output.pointee = models.add(new)
   }
 }
 
 @_cdecl("covertree_residual_outline") @implementation
 public func covertree_residual_outline(
-  _ residual: OpaquePointer?, _ group: Int64, _ tau: Double, _ options: UnsafePointer<covertree_call_options>?,
-  _ n_groups: UnsafeMutablePointer<Int64>?, _ pivots: UnsafeMutablePointer<OpaquePointer?>?,
-  _ error: UnsafeMutablePointer<Double>?
+  _ residual: Handle, _ group: Int64, _ tau: Double, _ options: In<covertree_call_options>, _ n_groups: Out<Int64>,
+  _ pivots: Out<Handle>, _ error: Out<Double>
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let context = try callContext(options)
-    let search = try search(of: residual, context)
+  models.run(residual, options) { (search, context, _) throws(CoverTreeError) in
     n_groups?.pointee = Int64(search.partitionSketchCount)
     guard let pivots else { return }
-    let output = try Arguments.output(error, named: "error")
+    let output = try required(error, "error")
     let sketch = try search.partitionSketch(Int(clamping: group), tolerance: tau, context: context)
-    pivots.pointee = HandleTable.shared.add(ResidualHandle(LazyHandle(sketch.pivots)))
+    pivots.pointee = models.add(sketch.pivots)
     output.pointee = sketch.error
   }
 }
@@ -57,11 +51,9 @@ private struct KnownQueries {
   let features: PointsView<Double>
   let residualVariance: UnsafePointer<Double>
 
-  init(
-    _ queries: UnsafePointer<covertree_matrix>?, _ features: UnsafePointer<covertree_features>?
-  ) throws(CoverTreeError) {
+  init(_ queries: In<covertree_matrix>, _ features: In<covertree_features>) throws(CoverTreeError) {
     points = try Arguments.view(queries, "queries", minimum: 0)
-    guard let given = features?.pointee else { throw CoverTreeError(.invalidArgument, "features: is NULL") }
+    let given = try required(features, "features").pointee
     // Without inducing points there are no features.
     self.features =
       given.v_matrix.columns == 0
@@ -74,41 +66,37 @@ private struct KnownQueries {
 
 @_cdecl("covertree_residual_projections") @implementation
 public func covertree_residual_projections(
-  _ pivots: OpaquePointer?, _ queries: UnsafePointer<covertree_matrix>?, _ features: UnsafePointer<covertree_features>?,
-  _ options: UnsafePointer<covertree_call_options>?, _ lengths: UnsafeMutablePointer<Double>?
+  _ pivots: Handle, _ queries: In<covertree_matrix>, _ features: In<covertree_features>,
+  _ options: In<covertree_call_options>, _ lengths: Out<Double>
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let context = try callContext(options)
+  models.run(pivots, options) { (search, context, _) throws(CoverTreeError) in
     let known = try KnownQueries(queries, features)
-    try search(of: pivots, context).projections(
+    try search.projections(
       of: known.points, features: known.features, residualVariance: known.residualVariance, context: context,
-      lengths: Arguments.output(lengths, named: "lengths"))
+      lengths: required(lengths, "lengths"))
   }
 }
 
 @_cdecl("covertree_residual_bounds") @implementation
 public func covertree_residual_bounds(
-  _ residual: OpaquePointer?, _ rows: UnsafePointer<Int64>?, _ n_rows: Int64, _ pivots: OpaquePointer?,
-  _ error: Double, _ options: UnsafePointer<covertree_call_options>?, _ bounds: UnsafeMutablePointer<Double>?
+  _ residual: Handle, _ rows: In<Int64>, _ n_rows: Int64, _ pivots: Handle, _ error: Double,
+  _ options: In<covertree_call_options>, _ bounds: Out<Double>
 ) -> covertree_status {
-  copying { (copies) throws(CoverTreeError) in
-    let context = try callContext(options)
+  models.run(residual, options) { (search, context, copies) throws(CoverTreeError) in
     guard error >= 0, error.isFinite else {
       throw CoverTreeError(.invalidArgument, "error: expected a finite number from 0 up, got \(error)")
     }
-    try search(of: residual, context).bounds(
-      of: StoredIndices(copies.elements(Arguments.indices(rows, n_rows, named: "rows"))),
-      with: search(of: pivots, context),
-      error: error, context: context, bounds: Arguments.output(bounds, named: "bounds"))
+    try search.bounds(
+      of: StoredIndices(copies.indices(rows, n_rows, "rows")),
+      with: models.value(pivots, context), error: error, context: context,
+      bounds: required(bounds, "bounds"))
   }
 }
 
 @_cdecl("covertree_residual_knn_given") @implementation
 public func covertree_residual_knn_given(
-  _ residual: OpaquePointer?, _ queries: UnsafePointer<covertree_matrix>?,
-  _ features: UnsafePointer<covertree_features>?,
-  _ k: Int64, _ options: UnsafePointer<covertree_search_options>?, _ indices: UnsafeMutablePointer<Int64>?,
-  _ distances: UnsafeMutablePointer<Double>?
+  _ residual: Handle, _ queries: In<covertree_matrix>, _ features: In<covertree_features>, _ k: Int64,
+  _ options: In<covertree_search_options>, _ indices: Out<Int64>, _ distances: Out<Double>
 ) -> covertree_status {
   copying { (copies) throws(CoverTreeError) in
     let known = try KnownQueries(queries, features)

@@ -4,9 +4,7 @@ import CovertreeBase
 
 // The residual-correlation metric: building, and searching.
 
-extension covertree_residual_options: CallOptions {}
-
-extension covertree_residual_options {
+extension covertree_residual_options: CallOptions {
   /// The caller's kernel; nil if there is none.
   func callbackKernel(dim: Int) -> CallbackKernel? {
     guard let function = kernel_fn else { return nil }
@@ -23,9 +21,7 @@ extension covertree_residual_options {
 
   func covariance(dim: Int) throws(CoverTreeError) -> Covariance {
     if let callback = callbackKernel(dim: dim) { return .callback(callback) }
-    guard let shape = Kernel.Shape(rawValue: kernel) else {
-      throw CoverTreeError(.invalidArgument, "kernel: expected a covertree_kernel_shape, got \(kernel)")
-    }
+    let shape: Kernel.Shape = try Arguments.known(kernel, "kernel", "covertree_kernel_shape")
     guard n_lengthscales >= 0, n_lengthscales <= 65536 else {
       throw CoverTreeError(.shape, "n_lengthscales: expected 1, or one for each dimension, got \(n_lengthscales)")
     }
@@ -62,8 +58,7 @@ extension covertree_residual_options {
 
 extension covertree_features {
   func variances() throws(CoverTreeError) -> UnsafePointer<Double> {
-    guard let residual_variance else { throw CoverTreeError(.invalidArgument, "residual_variance: is NULL") }
-    return residual_variance
+    try required(residual_variance, "residual_variance")
   }
 
   func checkRows(_ count: Int) throws(CoverTreeError) {
@@ -75,52 +70,42 @@ extension covertree_features {
 
 @_cdecl("covertree_residual_build") @implementation
 public func covertree_residual_build(
-  _ points: UnsafePointer<covertree_matrix>?, _ options: UnsafePointer<covertree_residual_options>?,
-  _ residual: UnsafeMutablePointer<OpaquePointer?>?
+  _ points: In<covertree_matrix>, _ options: In<covertree_residual_options>, _ residual: Out<Handle>
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let output = try Arguments.output(residual, named: "residual")
+    let output = try required(residual, "residual")
     let view: PointsView<Double> = try Arguments.view(points, "points", minimum: 1)
     let options = try covertree_residual_options.read(options)
     let search = try ResidualSearch(
       points: view, covariance: options.covariance(dim: view.dim),
       source: options.source(count: view.count, dim: view.dim), tuning: options.tuning(), context: options.context())
-    output.pointee = HandleTable.shared.add(ResidualHandle(LazyHandle(search)))
+    output.pointee = models.add(search)
   }
 }
 
-/// The model of a handle. The first call that needs a loaded model opens it, in its own context.
-func search(of residual: OpaquePointer?, _ context: CallContext) throws(CoverTreeError) -> ResidualSearch {
-  try HandleTable.shared.object(residual, ResidualHandle.self, named: "residual").search.value(context)
-}
-
 @_cdecl("covertree_residual_free") @implementation
-public func covertree_residual_free(_ residual: OpaquePointer?) {
-  HandleTable.shared.remove(residual, ResidualHandle.self)
-}
+public func covertree_residual_free(_ residual: Handle) { models.remove(residual) }
 
 /// A search of any kind of queries.
 func nearest(
-  _ residual: OpaquePointer?, _ queries: ResidualQueries, _ count: Int64, _ k: Int64,
-  _ options: UnsafePointer<covertree_search_options>?, _ copies: Copies,
-  _ results: (indices: UnsafeMutablePointer<Int64>?, distances: UnsafeMutablePointer<Double>?)
+  _ residual: Handle, _ queries: ResidualQueries, _ count: Int64, _ k: Int64, _ options: In<covertree_search_options>,
+  _ copies: Copies, _ results: (indices: Out<Int64>, distances: Out<Double>)
 ) throws(CoverTreeError) {
   let options = try covertree_search_options.read(options)
   let context = try options.context()
-  try search(of: residual, context).nearest(
+  let search = try models.value(residual, context)
+  try search.nearest(
     queries, k: Arguments.neighborCount(k, queries: count), options: options.checked(queries: count, copies),
-    context: context, rows: Int(count), indices: Arguments.output(results.indices, named: "indices"),
-    distances: results.distances)
+    context: context, rows: Int(count), indices: required(results.indices, "indices"), distances: results.distances)
 }
 
 @_cdecl("covertree_residual_knn") @implementation
 public func covertree_residual_knn(
-  _ residual: OpaquePointer?, _ queries: UnsafePointer<covertree_matrix>?, _ k: Int64,
-  _ options: UnsafePointer<covertree_search_options>?, _ indices: UnsafeMutablePointer<Int64>?,
-  _ distances: UnsafeMutablePointer<Double>?
+  _ residual: Handle, _ queries: In<covertree_matrix>, _ k: Int64, _ options: In<covertree_search_options>,
+  _ indices: Out<Int64>, _ distances: Out<Double>
 ) -> covertree_status {
   copying { (copies) throws(CoverTreeError) in
-    let matrix = try Arguments.matrix(queries, "queries")
+    let matrix = try required(queries, "queries").pointee
     var queries = ResidualQueries.allStored
     if matrix.dtype == Double.dtype {
       queries = .points(try Arguments.view(matrix, "queries", minimum: 0), features: nil, residualVariance: nil)
@@ -135,59 +120,51 @@ public func covertree_residual_knn(
 
 @_cdecl("covertree_residual_distances") @implementation
 public func covertree_residual_distances(
-  _ residual: OpaquePointer?, _ rows: UnsafePointer<Int64>?, _ n_rows: Int64, _ others: UnsafePointer<Int64>?,
-  _ n_others: Int64, _ options: UnsafePointer<covertree_call_options>?, _ distances: UnsafeMutablePointer<Double>?
+  _ residual: Handle, _ rows: In<Int64>, _ n_rows: Int64, _ others: In<Int64>, _ n_others: Int64,
+  _ options: In<covertree_call_options>, _ distances: Out<Double>
 ) -> covertree_status {
-  copying { (copies) throws(CoverTreeError) in
-    let context = try callContext(options)
-    let search = try search(of: residual, context)
-    let rows = try copies.elements(Arguments.indices(rows, n_rows, named: "rows"))
+  models.run(residual, options) { (search, context, copies) throws(CoverTreeError) in
+    let rows = try copies.indices(rows, n_rows, "rows")
     let width = try Arguments.neighborCount(n_others, queries: n_rows)
-    guard let others else { throw CoverTreeError(.invalidArgument, "others: is NULL") }
+    let others = UnsafeBufferPointer(start: try required(others, "others"), count: rows.count * width)
     try search.distances(
-      from: StoredIndices(rows), to: copies.elements(UnsafeBufferPointer(start: others, count: rows.count * width)),
-      width: width, context: context, distances: Arguments.output(distances, named: "distances"))
+      from: StoredIndices(rows), to: copies.elements(others), width: width, context: context,
+      distances: required(distances, "distances"))
   }
 }
 
 @_cdecl("covertree_residual_extend") @implementation
 public func covertree_residual_extend(
-  _ residual: OpaquePointer?, _ points: UnsafePointer<covertree_matrix>?,
-  _ options: UnsafePointer<covertree_call_options>?, _ extended: UnsafeMutablePointer<OpaquePointer?>?
+  _ residual: Handle, _ points: In<covertree_matrix>, _ options: In<covertree_call_options>, _ extended: Out<Handle>
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let context = try callContext(options)
-    let search = try search(of: residual, context)
-    let output = try Arguments.output(extended, named: "extended")
+  models.run(residual, options) { (search, context, _) throws(CoverTreeError) in
+    let output = try required(extended, "extended")
     let new = try search.extended(by: Arguments.view(points, "points", minimum: 0), context: context)
-    output.pointee = HandleTable.shared.add(ResidualHandle(LazyHandle(new)))
+    output.pointee = models.add(new)
   }
 }
 
 @_cdecl("covertree_residual_build_tree") @implementation
 public func covertree_residual_build_tree(
-  _ residual: OpaquePointer?, _ options: UnsafePointer<covertree_tree_options>?,
-  _ arrays: UnsafeMutablePointer<OpaquePointer?>?
+  _ residual: Handle, _ options: In<covertree_tree_options>, _ arrays: Out<Handle>
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let output = try Arguments.output(arrays, named: "arrays")
+    let output = try required(arrays, "arrays")
     let options = try covertree_tree_options.read(options)
     let context = try options.context()
-    let search = try search(of: residual, context)
+    let search = try models.value(residual, context)
     let tree = try search.tree(options: options.checked(), context: context)
-    output.pointee = HandleTable.shared.add(ArraysHandle(tree.export(), isFloat32: false))
+    output.pointee = handles.add(ArraysHandle((tree.export(), false)))
   }
 }
 
 @_cdecl("covertree_residual_validate_tree") @implementation
 public func covertree_residual_validate_tree(
-  _ residual: OpaquePointer?, _ arrays: OpaquePointer?, _ options: UnsafePointer<covertree_call_options>?
+  _ residual: Handle, _ arrays: Handle, _ options: In<covertree_call_options>
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let context = try callContext(options)
-    let search = try search(of: residual, context)
-    let handle = try HandleTable.shared.object(arrays, ArraysHandle.self, named: "arrays")
-    guard let tree = handle.arrays.owner as? CorrelationTree else {
+  models.run(residual, options) { (search, context, _) throws(CoverTreeError) in
+    let handle: ArraysHandle = try handles.object(arrays, named: "arrays")
+    guard let tree = handle.value.arrays.owner as? CorrelationTree else {
       throw CoverTreeError(.invalidArgument, "arrays: are those of a Euclidean tree")
     }
     try search.validate(tree, context: context)
@@ -195,12 +172,10 @@ public func covertree_residual_validate_tree(
 }
 
 @_cdecl("covertree_residual_get_info") @implementation
-public func covertree_residual_get_info(
-  _ residual: OpaquePointer?, _ info: UnsafeMutablePointer<covertree_residual_info>?
-) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let known = try search(of: residual, CallContext()).info
-    try Arguments.output(info, named: "info").pointee = covertree_residual_info(
+public func covertree_residual_get_info(_ residual: Handle, _ info: Out<covertree_residual_info>) -> covertree_status {
+  models.run(residual) { (search, _, _) throws(CoverTreeError) in
+    let known = search.info
+    try required(info, "info").pointee = covertree_residual_info(
       n_points: Int64(known.pointCount), dim: Int64(known.dim), n_features: Int64(known.featureCount),
       n_blocks: Int64(known.blockCount), n_pivots: Int64(known.pivotCount), memory_bytes: Int64(known.memoryBytes),
       variance: known.variance, jitter: known.jitter, build_seconds: known.buildSeconds,

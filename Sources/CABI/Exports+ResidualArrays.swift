@@ -6,13 +6,10 @@ import CovertreeBase
 
 @_cdecl("covertree_residual_features") @implementation
 public func covertree_residual_features(
-  _ residual: OpaquePointer?, _ points: UnsafePointer<covertree_matrix>?,
-  _ options: UnsafePointer<covertree_call_options>?, _ v_matrix: UnsafeMutablePointer<Double>?,
-  _ residual_variance: UnsafeMutablePointer<Double>?
+  _ residual: Handle, _ points: In<covertree_matrix>, _ options: In<covertree_call_options>, _ v_matrix: Out<Double>,
+  _ residual_variance: Out<Double>
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let context = try callContext(options)
-    let search = try search(of: residual, context)
+  models.run(residual, options) { (search, context, _) throws(CoverTreeError) in
     guard let points else { return search.copyFeatures(v_matrix, residual_variance) }
     try search.fillFeatures(
       of: Arguments.view(points, "points", minimum: 0), v_matrix, residual_variance, context: context)
@@ -21,44 +18,32 @@ public func covertree_residual_features(
 
 @_cdecl("covertree_residual_export") @implementation
 public func covertree_residual_export(
-  _ residual: OpaquePointer?, _ options: UnsafePointer<covertree_call_options>?,
-  _ arrays: UnsafeMutablePointer<OpaquePointer?>?
+  _ residual: Handle, _ options: In<covertree_call_options>, _ arrays: Out<Handle>
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let context = try callContext(options)
-    let output = try Arguments.output(arrays, named: "arrays")
-    let exported = try search(of: residual, context).export(context: context)
-    output.pointee = HandleTable.shared.add(ResidualArraysHandle(exported))
+  models.run(residual, options) { (search, context, _) throws(CoverTreeError) in
+    let output = try required(arrays, "arrays")
+    output.pointee = handles.add(try search.export(context: context))
   }
 }
 
-private func arrays(of handle: OpaquePointer?) throws(CoverTreeError) -> ResidualArrays {
-  try HandleTable.shared.object(handle, ResidualArraysHandle.self, named: "arrays").arrays
-}
-
 @_cdecl("covertree_residual_arrays_get") @implementation
-public func covertree_residual_arrays_get(
-  _ arrays: OpaquePointer?, _ view: UnsafeMutablePointer<covertree_residual_view>?
-) -> covertree_status {
+public func covertree_residual_arrays_get(_ arrays: Handle, _ view: Out<covertree_residual_view>) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let arrays = try CABI.arrays(of: arrays)
+    let arrays: ResidualArrays = try handles.object(arrays, named: "arrays")
     let kernel = arrays.kernel
-    try Arguments.output(view, named: "view").pointee = covertree_residual_view(
+    try required(view, "view").pointee = covertree_residual_view(
       n_points: Int64(arrays.count), dim: Int64(arrays.dim), n_features: Int64(arrays.featureCount),
       feature_stride: Int64(arrays.featureStride), block_size: Int64(arrays.blockSize),
       n_blocks: Int64(arrays.lowRankBlockCount), blocks_per_region: Int64(arrays.blocksPerRegion),
       n_regions: Int64(arrays.regionCount), kernel: kernel?.shape.rawValue ?? -1,
       is_current: arrays.isCurrent ? 1 : 0, kernel_variance: kernel?.variance ?? 0, variance: arrays.variance,
-      order: arrays.order, positions: arrays.positionOfIndex,
-      coordinates: arrays.coordinates, v_matrix: arrays.features, residual_variance: arrays.residualVariance,
-      scales: arrays.scales, pivot_offsets: arrays.pivotOffsets, pivots: arrays.pivots,
-      coefficient_offsets: arrays.coefficientOffsets, coefficients: arrays.coefficients,
-      remaining_norms: arrays.remainingNorms, bounds: arrays.bounds, product_offsets: arrays.productOffsets,
-      products: arrays.products)
+      order: arrays.order, positions: arrays.positionOfIndex, coordinates: arrays.coordinates,
+      v_matrix: arrays.features, residual_variance: arrays.residualVariance, scales: arrays.scales,
+      pivot_offsets: arrays.pivotOffsets, pivots: arrays.pivots, coefficient_offsets: arrays.coefficientOffsets,
+      coefficients: arrays.coefficients, remaining_norms: arrays.remainingNorms, bounds: arrays.bounds,
+      product_offsets: arrays.productOffsets, products: arrays.products)
   }
 }
 
 @_cdecl("covertree_residual_arrays_free") @implementation
-public func covertree_residual_arrays_free(_ arrays: OpaquePointer?) {
-  HandleTable.shared.remove(arrays, ResidualArraysHandle.self)
-}
+public func covertree_residual_arrays_free(_ arrays: Handle) { handles.remove(arrays, ResidualArrays.self) }

@@ -19,22 +19,17 @@ public func covertree_version_number() -> UInt32 {
 public func covertree_abi_version() -> UInt32 { UInt32(COVERTREE_ABI_VERSION) }
 
 @_cdecl("covertree_build_info") @implementation
-public func covertree_build_info() -> UnsafePointer<CChar>? { UnsafePointer(buildInfo) }
+public func covertree_build_info() -> In<CChar> { UnsafePointer(buildInfo) }
 
 @_cdecl("covertree_last_error") @implementation
-public func covertree_last_error() -> UnsafePointer<CChar>? { LastError.message }
+public func covertree_last_error() -> In<CChar> { LastError.message }
 
 @_cdecl("covertree_last_errno") @implementation
 public func covertree_last_errno() -> Int32 { LastError.code }
 
 @_cdecl("covertree_set_num_threads") @implementation
 public func covertree_set_num_threads(_ n_threads: Int32) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    guard n_threads >= 0, n_threads <= Int32(CallContext.maximumThreads) else {
-      throw CoverTreeError(.invalidArgument, "n_threads: expected 0 to \(CallContext.maximumThreads), got \(n_threads)")
-    }
-    defaultThreadCount = Int(n_threads)
-  }
+  status { () throws(CoverTreeError) in defaultThreadCount = try Arguments.threadCount(n_threads) }
 }
 
 @_cdecl("covertree_get_num_threads") @implementation

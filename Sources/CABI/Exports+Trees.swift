@@ -6,38 +6,26 @@ import CovertreeBase
 
 @_cdecl("covertree_tree_build") @implementation
 public func covertree_tree_build(
-  _ points: UnsafePointer<covertree_matrix>?, _ options: UnsafePointer<covertree_tree_options>?,
-  _ tree: UnsafeMutablePointer<OpaquePointer?>?
+  _ points: In<covertree_matrix>, _ options: In<covertree_tree_options>, _ tree: Out<Handle>
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let points = try Arguments.points(Arguments.matrix(points, "points"), "points", minimum: 1)
-    let output = try Arguments.output(tree, named: "tree")
+    let points = try Arguments.points(points, "points", minimum: 1)
+    let output = try required(tree, "tree")
     let options = try covertree_tree_options.read(options)
     let built = try AnyCoverTree.build(points, options: options.checked(), context: options.context())
-    output.pointee = HandleTable.shared.add(TreeHandle(LazyHandle(built)))
+    output.pointee = trees.add(built)
   }
 }
 
 @_cdecl("covertree_tree_free") @implementation
-public func covertree_tree_free(_ tree: OpaquePointer?) { HandleTable.shared.remove(tree, TreeHandle.self) }
-
-/// The tree of a handle, and the context for the options.
-func open(
-  _ tree: OpaquePointer?, _ options: UnsafePointer<covertree_call_options>?
-) throws(CoverTreeError) -> (AnyCoverTree, CallContext) {
-  let handle = try HandleTable.shared.object(tree, TreeHandle.self, named: "tree")
-  let context = try callContext(options)
-  return (try handle.tree.value(context), context)
-}
+public func covertree_tree_free(_ tree: Handle) { trees.remove(tree) }
 
 @_cdecl("covertree_tree_insert") @implementation
 public func covertree_tree_insert(
-  _ tree: OpaquePointer?, _ points: UnsafePointer<covertree_matrix>?,
-  _ options: UnsafePointer<covertree_call_options>?, _ first_index: UnsafeMutablePointer<Int64>?
+  _ tree: Handle, _ points: In<covertree_matrix>, _ options: In<covertree_call_options>, _ first_index: Out<Int64>
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let (tree, context) = try open(tree, options)
-    let points = try Arguments.points(Arguments.matrix(points, "points"), "points", minimum: 0)
+  trees.run(tree, options) { (tree, context, _) throws(CoverTreeError) in
+    let points = try Arguments.points(points, "points", minimum: 0)
     let first = try tree.insert(points, context: context)
     first_index?.pointee = Int64(first)
   }
@@ -45,32 +33,22 @@ public func covertree_tree_insert(
 
 @_cdecl("covertree_tree_remove") @implementation
 public func covertree_tree_remove(
-  _ tree: OpaquePointer?, _ indices: UnsafePointer<Int64>?, _ n_indices: Int64,
-  _ options: UnsafePointer<covertree_call_options>?
+  _ tree: Handle, _ indices: In<Int64>, _ n_indices: Int64, _ options: In<covertree_call_options>
 ) -> covertree_status {
-  copying { (copies) throws(CoverTreeError) in
-    let (tree, context) = try open(tree, options)
-    try tree.remove(copies.elements(Arguments.indices(indices, n_indices, named: "indices")), context: context)
+  trees.run(tree, options) { (tree, context, copies) throws(CoverTreeError) in
+    try tree.remove(copies.indices(indices, n_indices, "indices"), context: context)
   }
 }
 
 @_cdecl("covertree_tree_validate") @implementation
-public func covertree_tree_validate(
-  _ tree: OpaquePointer?, _ options: UnsafePointer<covertree_call_options>?
-) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let (tree, context) = try open(tree, options)
-    try tree.validate(context: context)
-  }
+public func covertree_tree_validate(_ tree: Handle, _ options: In<covertree_call_options>) -> covertree_status {
+  trees.run(tree, options) { (tree, context, _) throws(CoverTreeError) in try tree.validate(context: context) }
 }
 
 @_cdecl("covertree_tree_get_info") @implementation
-public func covertree_tree_get_info(
-  _ tree: OpaquePointer?, _ info: UnsafeMutablePointer<covertree_tree_info>?
-) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let (tree, _) = try open(tree, nil)
-    let output = try Arguments.output(info, named: "info")
+public func covertree_tree_get_info(_ tree: Handle, _ info: Out<covertree_tree_info>) -> covertree_status {
+  trees.run(tree) { (tree, _, _) throws(CoverTreeError) in
+    let output = try required(info, "info")
     let info = tree.info
     let cover = info.cover
     output.pointee = covertree_tree_info(
@@ -90,51 +68,42 @@ func dtype(isFloat32: Bool) -> Int32 { isFloat32 ? Float.dtype : Double.dtype }
 
 @_cdecl("covertree_tree_export") @implementation
 public func covertree_tree_export(
-  _ tree: OpaquePointer?, _ options: UnsafePointer<covertree_call_options>?,
-  _ arrays: UnsafeMutablePointer<OpaquePointer?>?
+  _ tree: Handle, _ options: In<covertree_call_options>, _ arrays: Out<Handle>
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let (tree, context) = try open(tree, options)
-    let output = try Arguments.output(arrays, named: "arrays")
-    output.pointee = HandleTable.shared.add(ArraysHandle(try tree.export(context: context), isFloat32: tree.isFloat32))
+  trees.run(tree, options) { (tree, context, _) throws(CoverTreeError) in
+    let output = try required(arrays, "arrays")
+    output.pointee = handles.add(ArraysHandle((try tree.export(context: context), tree.isFloat32)))
   }
 }
 
 @_cdecl("covertree_tree_indices") @implementation
 public func covertree_tree_indices(
-  _ tree: OpaquePointer?, _ in_leaf_order: Int32, _ n_rows: Int64, _ indices: UnsafeMutablePointer<Int64>?
+  _ tree: Handle, _ in_leaf_order: Int32, _ n_rows: Int64, _ indices: Out<Int64>
 ) -> covertree_status {
-  status { () throws(CoverTreeError) in
-    let (tree, _) = try open(tree, nil)
+  trees.run(tree) { (tree, _, _) throws(CoverTreeError) in
     guard n_rows >= 0 else { throw CoverTreeError(.shape, "n_rows: expected the number of points, got \(n_rows)") }
-    try tree.copyIndices(
-      inLeafOrder: in_leaf_order != 0, count: Int(n_rows), into: Arguments.output(indices, named: "indices"))
+    try tree.copyIndices(inLeafOrder: in_leaf_order != 0, count: Int(n_rows), into: required(indices, "indices"))
   }
 }
 
 @_cdecl("covertree_tree_points") @implementation
 public func covertree_tree_points(
-  _ tree: OpaquePointer?, _ rows: UnsafePointer<Int64>?, _ n_rows: Int64,
-  _ options: UnsafePointer<covertree_call_options>?, _ points: UnsafeMutableRawPointer?
+  _ tree: Handle, _ rows: In<Int64>, _ n_rows: Int64, _ options: In<covertree_call_options>,
+  _ points: UnsafeMutableRawPointer?
 ) -> covertree_status {
-  copying { (copies) throws(CoverTreeError) in
-    let (tree, context) = try open(tree, options)
-    let indices = try copies.elements(Arguments.indices(rows, n_rows, named: "rows"))
-    guard let points else { throw CoverTreeError(.invalidArgument, "points: is NULL") }
-    try tree.copyPoints(indices, into: points, context: context)
+  trees.run(tree, options) { (tree, context, copies) throws(CoverTreeError) in
+    let indices = try copies.indices(rows, n_rows, "rows")
+    try tree.copyPoints(indices, into: required(points, "points"), context: context)
   }
 }
 
 @_cdecl("covertree_arrays_get") @implementation
-public func covertree_arrays_get(
-  _ arrays: OpaquePointer?, _ view: UnsafeMutablePointer<covertree_arrays_view>?
-) -> covertree_status {
+public func covertree_arrays_get(_ arrays: Handle, _ view: Out<covertree_arrays_view>) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let handle = try HandleTable.shared.object(arrays, ArraysHandle.self, named: "arrays")
-    let output = try Arguments.output(view, named: "view")
-    let arrays = handle.arrays
-    output.pointee = covertree_arrays_view(
-      n_nodes: Int64(arrays.nodeCount), dim: Int64(arrays.dim), dtype: dtype(isFloat32: handle.isFloat32),
+    let handle: ArraysHandle = try handles.object(arrays, named: "arrays")
+    let (arrays, isFloat32) = handle.value
+    try required(view, "view").pointee = covertree_arrays_view(
+      n_nodes: Int64(arrays.nodeCount), dim: Int64(arrays.dim), dtype: dtype(isFloat32: isFloat32),
       is_current: arrays.isCurrent() ? 1 : 0, points: arrays.points, order: arrays.order, levels: arrays.levels,
       parents: arrays.parents, children_offsets: arrays.childrenOffsets, children: arrays.children,
       radius: arrays.radius, subtree_end: arrays.subtreeEnd, subtree_min: arrays.subtreeMin,
@@ -143,4 +112,4 @@ public func covertree_arrays_get(
 }
 
 @_cdecl("covertree_arrays_free") @implementation
-public func covertree_arrays_free(_ arrays: OpaquePointer?) { HandleTable.shared.remove(arrays, ArraysHandle.self) }
+public func covertree_arrays_free(_ arrays: Handle) { handles.remove(arrays, ArraysHandle.self) }

@@ -1,16 +1,16 @@
+import CCovertree
 import Covertree
 import CovertreeBase
 import CovertreeFiles
-import CovertreeStore
 import Glibc
+
+let handles = HandleTable()
 
 /// The objects of the caller's handles.
 ///
 /// A handle is not an address but a number that is given once: a slot and the count of earlier handles. So a handle that was freed, or
 /// never given, is recognised, even if its slot is used again.
 final class HandleTable: @unchecked Sendable {
-  static let shared = HandleTable()
-
   private struct Slot {
     var handle: UInt
     var object: AnyObject?
@@ -22,7 +22,7 @@ final class HandleTable: @unchecked Sendable {
   private var free: [Int] = []
   private var given: UInt = 0
 
-  func add(_ object: AnyObject) -> OpaquePointer {
+  func add(_ object: AnyObject) -> Handle {
     lock.locked {
       let slot = free.popLast() ?? slots.count
       given += 1
@@ -32,13 +32,13 @@ final class HandleTable: @unchecked Sendable {
       } else {
         slots[slot] = Slot(handle: handle, object: object)
       }
-      return OpaquePointer(bitPattern: handle)!
+      return OpaquePointer(bitPattern: handle)
     }
   }
 
   /// The object of a handle. The caller's reference keeps it alive even if the handle is freed during the call.
-  func object<T: AnyObject>(_ handle: OpaquePointer?, _ type: T.Type, named name: String) throws(CoverTreeError) -> T {
-    guard let handle else { throw CoverTreeError(.invalidArgument, "\(name): is NULL") }
+  func object<T: AnyObject>(_ handle: Handle, named name: String) throws(CoverTreeError) -> T {
+    let handle = try required(handle, name)
     let object = lock.locked { slot(of: handle).flatMap { slots[$0].object } }
     guard let object else {
       throw CoverTreeError(.invalidArgument, "\(name): is not a handle of this library, or was freed")
@@ -50,7 +50,7 @@ final class HandleTable: @unchecked Sendable {
   }
 
   /// Forgets a handle; does nothing if it is NULL, stale or of another type.
-  func remove<T: AnyObject>(_ handle: OpaquePointer?, _ type: T.Type) {
+  func remove<T: AnyObject>(_ handle: Handle, _ type: T.Type) {
     guard let handle else { return }
     // The last reference is released outside of the lock, because freeing a tree is slow.
     let object = lock.locked { () -> AnyObject? in
@@ -72,8 +72,47 @@ final class HandleTable: @unchecked Sendable {
   }
 }
 
-/// An object, or a file from which it is loaded on first use: so a large file opens as fast as a small one.
-final class LazyHandle<Value: Sendable>: @unchecked Sendable {
+let trees = LazyHandles<AnyCoverTree>(name: "tree")
+let indexes = LazyHandles<VectorIndex>(name: "index")
+let models = LazyHandles<ResidualSearch>(name: "residual")
+
+/// Handles of values that may come from a file.
+struct LazyHandles<Value: Sendable>: Sendable {
+  /// In messages.
+  let name: String
+
+  func add(_ value: Value) -> Handle { handles.add(LazyHandle(value)) }
+  func add(loading load: @escaping (CallContext) throws(CoverTreeError) -> Value) -> Handle {
+    handles.add(LazyHandle<Value>(loading: load))
+  }
+  func remove(_ handle: Handle) { handles.remove(handle, LazyHandle<Value>.self) }
+
+  /// The value of a handle. The first call that needs the value of a file loads it, in its own context.
+  func value(_ handle: Handle, _ context: CallContext) throws(CoverTreeError) -> Value {
+    let object: LazyHandle<Value> = try handles.object(handle, named: name)
+    return try object.value(context)
+  }
+
+  /// The value, and the context for the options.
+  func opened(_ handle: Handle, _ options: In<covertree_call_options>) throws(CoverTreeError) -> (Value, CallContext) {
+    let context = try callContext(options)
+    return (try value(handle, context), context)
+  }
+
+  /// Runs the body of an export with these, and with copies of the caller's arrays.
+  func run(
+    _ handle: Handle, _ options: In<covertree_call_options> = nil,
+    _ body: (Value, CallContext, Copies) throws(CoverTreeError) -> Void
+  ) -> covertree_status {
+    copying { (copies) throws(CoverTreeError) in
+      let (value, context) = try opened(handle, options)
+      try body(value, context, copies)
+    }
+  }
+}
+
+/// A value, or a file from which it is loaded on first use: so a large file opens as fast as a small one.
+private final class LazyHandle<Value: Sendable>: @unchecked Sendable {
   private let known: Value?
   private let loaded = Lazy<Box<Value>>()
   private let load: (CallContext) throws(CoverTreeError) -> Value
@@ -83,7 +122,7 @@ final class LazyHandle<Value: Sendable>: @unchecked Sendable {
     load = { _ in value }
   }
 
-  init(_ load: @escaping (CallContext) throws(CoverTreeError) -> Value) {
+  init(loading load: @escaping (CallContext) throws(CoverTreeError) -> Value) {
     known = nil
     self.load = load
   }
@@ -94,39 +133,8 @@ final class LazyHandle<Value: Sendable>: @unchecked Sendable {
   }
 }
 
-final class TreeHandle {
-  let tree: LazyHandle<AnyCoverTree>
-  init(_ tree: LazyHandle<AnyCoverTree>) { self.tree = tree }
-}
-
-final class ResidualHandle {
-  let search: LazyHandle<ResidualSearch>
-  init(_ search: LazyHandle<ResidualSearch>) { self.search = search }
-}
-
-final class IndexHandle {
-  let index: LazyHandle<VectorIndex>
-  init(_ index: LazyHandle<VectorIndex>) { self.index = index }
-}
-
-final class NeighborsHandle {
-  let lists: AnyNeighborLists
-  init(_ lists: AnyNeighborLists) { self.lists = lists }
-}
-
-final class ArraysHandle {
-  let arrays: TreeArrays
-  let isFloat32: Bool
-  init(_ arrays: TreeArrays, isFloat32: Bool) {
-    self.arrays = arrays
-    self.isFloat32 = isFloat32
-  }
-}
-
-final class ResidualArraysHandle {
-  let arrays: ResidualArrays
-  init(_ arrays: ResidualArrays) { self.arrays = arrays }
-}
+typealias NeighborsHandle = Box<AnyNeighborLists>
+typealias ArraysHandle = Box<(arrays: TreeArrays, isFloat32: Bool)>
 
 final class FileHandle {
   let file: StoredFile
@@ -139,14 +147,4 @@ final class FileHandle {
   }
 
   deinit { for name in names { free(name) } }
-}
-
-final class StoreHandle {
-  let store: VectorStore
-  init(_ store: VectorStore) { self.store = store }
-}
-
-final class StoreRowsHandle {
-  let rows: StoreRowSpace
-  init(_ rows: StoreRowSpace) { self.rows = rows }
 }

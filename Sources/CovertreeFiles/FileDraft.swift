@@ -79,7 +79,6 @@ struct FileDraft {
     }
   }
 
-  /// Removes the draft.
   func remove() {
     if let path { unlink(path) }
   }
@@ -118,7 +117,7 @@ struct FileDraft {
     guard file >= 0 else { return }
     defer { close(file) }
     var status = stat()
-    guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return }
+    guard fstat(file, &status) == 0, status.isRegularFile else { return }
     if flock(file, LOCK_EX | LOCK_NB) == 0 { unlink(path) }
   }
 }

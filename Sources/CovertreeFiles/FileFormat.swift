@@ -38,7 +38,6 @@ enum FileFormat {
   }
 }
 
-/// The kinds of files.
 public enum FileKind: UInt32, Sendable {
   case tree = 1
   case residual = 2
@@ -83,7 +82,6 @@ public enum ElementType: UInt32, Sendable {
   }
 }
 
-/// An element type of sections.
 package protocol StorableElement: BitwiseCopyable {
   static var elementType: ElementType { get }
 }
@@ -107,12 +105,10 @@ public struct Section: @unchecked Sendable {
   public var byteCount: Int { rows * columns * type.byteCount }
   package var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: data, count: byteCount) }
 
-  /// - Parameter data: borrowed until the section's image has been written.
-  public init(name: String, type: ElementType, rows: Int, columns: Int, data: UnsafeRawPointer) {
-    self.init(name: name, type: type, rows: rows, columns: columns, data: data, owner: nil)
-  }
-
-  package init(name: String, type: ElementType, rows: Int, columns: Int, data: UnsafeRawPointer, owner: AnyObject?) {
+  /// - Parameter data: borrowed, unless it has an owner, until the section's image has been written.
+  public init(
+    name: String, type: ElementType, rows: Int, columns: Int, data: UnsafeRawPointer, owner: AnyObject? = nil
+  ) {
     (self.name, self.type, self.rows, self.columns) = (name, type, rows, columns)
     (self.data, self.owner) = (data, owner)
   }

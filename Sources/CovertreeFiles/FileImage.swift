@@ -11,8 +11,9 @@ public struct FileImage {
     (self.kind, self.inputHash, self.sections) = (kind, inputHash, sections)
   }
 
-  /// Adds the caller's sections after the library's.
-  public mutating func append(_ more: [Section]) throws(CoverTreeError) {
+  /// The image with the caller's sections after the library's.
+  public func adding(_ more: [Section]) throws(CoverTreeError) -> FileImage {
+    var image = self
     for section in more {
       let bytes = Array(section.name.utf8)
       guard !bytes.isEmpty, bytes.count <= FileFormat.nameBytes, bytes.allSatisfy({ (0x21...0x7E).contains($0) }) else {
@@ -20,11 +21,12 @@ public struct FileImage {
           .invalidArgument,
           "sections: a name has 1 to \(FileFormat.nameBytes) visible ASCII characters, got \"\(section.name)\"")
       }
-      guard !kind.owns(section.name), !sections.contains(where: { $0.name == section.name }) else {
+      guard !kind.owns(section.name), !image.sections.contains(where: { $0.name == section.name }) else {
         throw CoverTreeError(.invalidArgument, "sections: expected distinct names, got \"\(section.name)\" twice")
       }
-      sections.append(section)
+      image.sections.append(section)
     }
+    return image
   }
 
   /// The start of each section, and the end of the file.
@@ -40,13 +42,13 @@ public struct FileImage {
   private var byteCount: Int { layout.byteCount }
 
   /// The header and the table.
-  private func head(context: CallContext) throws(CoverTreeError) -> [UInt8] {
+  private func head(context: CallContext) throws(CoverTreeError) -> Buffer<UInt8> {
     let (offsets, byteCount) = layout
-    var head = [UInt8](repeating: 0, count: FileFormat.headerBytes + sections.count * FileFormat.entryBytes)
-    head.replaceSubrange(0..<FileFormat.magic.count, with: FileFormat.magic)
-    func put<N: FixedWidthInteger>(_ number: N, at offset: Int) {
-      withUnsafeBytes(of: number.littleEndian) { head.replaceSubrange(offset..<offset + $0.count, with: $0) }
+    let head = try Buffer<UInt8>(count: FileFormat.headerBytes + sections.count * FileFormat.entryBytes, filledWith: 0)
+    func put<N: FixedWidthInteger & BitwiseCopyable>(_ number: N, at offset: Int) {
+      UnsafeMutableRawPointer(head.base + offset).storeBytes(of: number.littleEndian, as: N.self)
     }
+    for (index, byte) in FileFormat.magic.enumerated() { head[index] = byte }
     put(FileFormat.byteOrder, at: FileFormat.Header.byteOrder)
     put(FileFormat.version, at: FileFormat.Header.version)
     put(kind.rawValue, at: FileFormat.Header.kind)
@@ -55,14 +57,14 @@ public struct FileImage {
     put(inputHash, at: FileFormat.Header.inputHash)
     for (index, section) in sections.enumerated() {
       let entry = FileFormat.headerBytes + index * FileFormat.entryBytes
-      head.replaceSubrange(entry..<entry + section.name.utf8.count, with: section.name.utf8)
+      for (index, byte) in section.name.utf8.enumerated() { head[entry + index] = byte }
       put(section.type.rawValue, at: entry + FileFormat.Entry.type)
       put(try Checksum.ofSection(section.bytes, context: context), at: entry + FileFormat.Entry.checksum)
       put(UInt64(offsets[index]), at: entry + FileFormat.Entry.offset)
       put(UInt64(section.rows), at: entry + FileFormat.Entry.rows)
       put(UInt64(section.columns), at: entry + FileFormat.Entry.columns)
     }
-    put(headChecksum(head), at: FileFormat.Header.checksum)
+    put(headChecksum(UnsafeRawBufferPointer(head.elements)), at: FileFormat.Header.checksum)
     return head
   }
 
@@ -73,9 +75,7 @@ public struct FileImage {
     context.stage(from: 0, to: 0.3)
     let head = try head(context: context)
     context.stage(from: 0.3, to: 1)
-    let copy = try Buffer<UInt8>(count: head.count)
-    for (index, byte) in head.enumerated() { copy[index] = byte }
-    try body(UnsafeRawBufferPointer(copy.elements))
+    try body(UnsafeRawBufferPointer(head.elements))
     let zeros = try Buffer<UInt8>(count: FileFormat.alignment, filledWith: 0)
     var done = head.count
     let total = Double(byteCount)
@@ -107,18 +107,10 @@ public struct FileImage {
   /// Writes the file in one step (`FileReplacement`). If that fails, an old file is unchanged.
   public func write(to path: String, context: CallContext) throws(CoverTreeError) {
     try FileReplacement(path).write { (file) throws(CoverTreeError) in
-      try forEachPiece(context: context) { (piece) throws(CoverTreeError) in try writeAll(piece, to: file, path) }
+      try forEachPiece(context: context) { (piece) throws(CoverTreeError) in
+        try writeAll(piece.count, path: path) { Glibc.write(file, piece.baseAddress! + $0, piece.count - $0) }
+      }
     }
-  }
-}
-
-private func writeAll(_ bytes: UnsafeRawBufferPointer, to file: Int32, _ path: String) throws(CoverTreeError) {
-  var done = 0
-  while done < bytes.count {
-    let written = write(file, bytes.baseAddress! + done, bytes.count - done)
-    if written < 0 && errno == EINTR { continue }
-    guard written > 0 else { throw .io("path: \(path)") }
-    done += written
   }
 }
 
@@ -126,16 +118,4 @@ private func writeAll(_ bytes: UnsafeRawBufferPointer, to file: Int32, _ path: S
 func headChecksum(_ head: UnsafeRawBufferPointer) -> UInt32 {
   let before = Checksum.crc(UnsafeRawBufferPointer(rebasing: head[..<FileFormat.Header.checksum]))
   return Checksum.crc(UnsafeRawBufferPointer(rebasing: head[FileFormat.headerBytes...]), after: before)
-}
-
-private func headChecksum(_ head: [UInt8]) -> UInt32 { head.withUnsafeBytes { headChecksum($0) } }
-
-extension CoverTreeError {
-  /// The system's error of the last call that failed.
-  package static func io(_ what: String) -> CoverTreeError {
-    let code = errno
-    // The C library allocates memory of its own, for example in `realpath`.
-    return CoverTreeError(
-      code == ENOMEM ? .outOfMemory : .io, "\(what): \(String(cString: strerror(code)))", code: code)
-  }
 }

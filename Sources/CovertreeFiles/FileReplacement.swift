@@ -12,20 +12,20 @@ struct FileReplacement {
   /// The existing file, if there is one.
   private let replaced: stat?
   /// For messages.
-  private let name: String
+  private let given: String
 
   init(_ given: String) throws(CoverTreeError) {
-    name = "path: \(given)"
+    self.given = given
     let isPath: Int32 = 0o10000000  // O_PATH, which Swift lacks
     while true {
       let file = open(given, isPath | O_CLOEXEC)
       guard file >= 0 else {
-        guard errno == ENOENT else { throw .io(name) }
+        guard errno == ENOENT else { throw .io(path: given) }
         (path, replaced) = (try followed(given), nil)
         return
       }
       defer { close(file) }
-      let status = try Self.regularFile(file, named: name)
+      let status = try Self.regularFile(file, path: given)
       if let path = try Self.resolved(given, status) {
         (self.path, replaced) = (path, status)
         break
@@ -33,20 +33,20 @@ struct FileReplacement {
       // Another thread or process may have replaced the file by now. While it is open, no other file gets its number.
       var now = stat()
       if stat(given, &now) == 0, Self.areSame(now, status) {
-        throw CoverTreeError(.io, "\(name): leads to a file without a name, which cannot be replaced", code: EINVAL)
+        throw CoverTreeError(
+          .io, "path: \(given): leads to a file without a name, which cannot be replaced", code: EINVAL)
       }
     }
     // If another process has removed the file by now, nothing needs to be replaced.
-    guard faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0 || errno == ENOENT else { throw .io(name) }
+    guard faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0 || errno == ENOENT else { throw .io(path: given) }
   }
 
-  private static func regularFile(_ file: Int32, named name: String) throws(CoverTreeError) -> stat {
-    var status = stat()
-    guard fstat(file, &status) == 0 else { throw .io(name) }
+  private static func regularFile(_ file: Int32, path: String) throws(CoverTreeError) -> stat {
+    let status = try stat(of: file, path: path)
     let kind = status.st_mode & S_IFMT
-    guard kind == S_IFREG else {
+    guard status.isRegularFile else {
       throw CoverTreeError(
-        .io, "\(name): expected a regular file or nothing there, got \(noun(kind))",
+        .io, "path: \(path): expected a regular file or nothing there, got \(noun(kind))",
         code: kind == S_IFDIR ? EISDIR : EINVAL)
     }
     return status
@@ -55,14 +55,7 @@ struct FileReplacement {
   /// The path of an existing file after all links; nil if there is another file, or none. A path below /proc can lead to an open file
   /// whose name was deleted.
   private static func resolved(_ given: String, _ status: stat) throws(CoverTreeError) -> String? {
-    guard let found = realpath(given, nil) else {
-      guard errno == ENOENT else { throw .io("path: \(given)") }
-      return nil
-    }
-    defer { free(found) }
-    guard let path = String(validatingCString: found) else {
-      throw CoverTreeError(.invalidArgument, "path: \(given): expected links to names in UTF-8")
-    }
+    guard let path = try resolvedPath(given, "links to names") else { return nil }
     var named = stat()
     return lstat(path, &named) == 0 && areSame(named, status) ? path : nil
   }
@@ -84,13 +77,13 @@ struct FileReplacement {
     let folder = folder(of: path)
     FileDraft.removeAbandoned(in: folder)
     // A draft that replaces a file is private until it has the mode of that file.
-    guard var draft = FileDraft(in: folder, mode: replaced == nil ? 0o666 : 0o600) else { throw .io(name) }
+    guard var draft = FileDraft(in: folder, mode: replaced == nil ? 0o666 : 0o600) else { throw .io(path: given) }
     // Closing the draft releases its lock, so it must have its name before.
     defer { close(draft.file) }
     do throws(CoverTreeError) {
       try keepOwnership(draft.file)
       try fill(draft.file)
-      guard fsync(draft.file) == 0, draft.move(to: path) else { throw .io(name) }
+      guard fsync(draft.file) == 0, draft.move(to: path) else { throw .io(path: given) }
     } catch {
       draft.remove()
       throw error
@@ -101,14 +94,13 @@ struct FileReplacement {
   /// Gives a draft the owner, group and mode of the file that it replaces.
   private func keepOwnership(_ file: Int32) throws(CoverTreeError) {
     guard let replaced else { return }
-    var own = stat()
-    guard fstat(file, &own) == 0 else { throw .io(name) }
+    let own = try stat(of: file, path: given)
     if own.st_uid != replaced.st_uid || own.st_gid != replaced.st_gid {
       guard fchown(file, replaced.st_uid, replaced.st_gid) == 0 else {
-        throw .io("\(name): owner \(replaced.st_uid) and group \(replaced.st_gid) of the file cannot be kept")
+        throw .io("path: \(given): owner \(replaced.st_uid) and group \(replaced.st_gid) of the file cannot be kept")
       }
     }
-    guard fchmod(file, replaced.st_mode & 0o7777) == 0 else { throw .io(name) }
+    guard fchmod(file, replaced.st_mode & 0o7777) == 0 else { throw .io(path: given) }
   }
 }
 
@@ -129,7 +121,6 @@ package func followed(_ given: String) throws(CoverTreeError) -> String {
   throw CoverTreeError(.io, "path: \(given): \(String(cString: strerror(ELOOP)))", code: ELOOP)
 }
 
-/// The folder of a path.
 func folder(of path: String) -> String {
   guard let end = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
   return end == path.startIndex ? "/" : String(path[..<end])
@@ -141,5 +132,5 @@ package func syncFolder(of path: String) throws(CoverTreeError) {
   let file = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
   guard file >= 0 else { return }  // A folder may be written to and not read.
   defer { close(file) }
-  guard fsync(file) == 0 || errno == EINVAL || errno == ENOTSUP else { throw .io("path: \(folder)") }
+  guard fsync(file) == 0 || errno == EINVAL || errno == ENOTSUP else { throw .io(path: folder) }
 }

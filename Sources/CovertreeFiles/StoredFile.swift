@@ -124,11 +124,10 @@ private final class FileMemory: @unchecked Sendable {
   init(path: String, maps: Bool) throws(CoverTreeError) {
     // Without it, opening a pipe would wait for a writer.
     let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    guard file >= 0 else { throw .io("path: \(path)") }
+    guard file >= 0 else { throw .io(path: path) }
     defer { close(file) }
-    var status = stat()
-    guard fstat(file, &status) == 0 else { throw .io("path: \(path)") }
-    guard status.st_mode & S_IFMT == S_IFREG else {
+    let status = try stat(of: file, path: path)
+    guard status.isRegularFile else {
       throw CoverTreeError(
         .io, "path: \(path): is not a file", code: status.st_mode & S_IFMT == S_IFDIR ? EISDIR : EINVAL)
     }
@@ -138,31 +137,18 @@ private final class FileMemory: @unchecked Sendable {
     lseek(file, 0, Int32(SEEK_SET))
     guard maps, count > 0, !hasHoles else {
       let buffer = try Buffer<UInt8>(count: count)
-      try readAll(file, into: buffer, path)
+      try readAll(count, path: path) { read(file, buffer.base + $0, count - $0) }
       bytes = UnsafeRawBufferPointer(buffer.elements)
       owned = buffer
       return
     }
-    guard let base = mmap(nil, count, PROT_READ, MAP_SHARED, file, 0), base != MAP_FAILED else {
-      throw .io("path: \(path)")
-    }
+    guard let base = mmap(nil, count, PROT_READ, MAP_SHARED, file, 0), base != MAP_FAILED else { throw .io(path: path) }
     bytes = UnsafeRawBufferPointer(start: base, count: count)
     owned = nil
   }
 
   deinit {
     if owned == nil { munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count) }
-  }
-}
-
-private func readAll(_ file: Int32, into buffer: Buffer<UInt8>, _ path: String) throws(CoverTreeError) {
-  var done = 0
-  while done < buffer.count {
-    let got = read(file, buffer.base + done, buffer.count - done)
-    if got < 0 && errno == EINTR { continue }
-    guard got >= 0 else { throw .io("path: \(path)") }
-    guard got > 0 else { throw CoverTreeError(.corrupt, "path: \(path): became shorter while it was read") }
-    done += got
   }
 }
 
@@ -182,62 +168,52 @@ private struct FileHead {
   }
 
   init(_ bytes: UnsafeRawBufferPointer, _ name: String) throws(CoverTreeError) {
-    func number<N: FixedWidthInteger>(_ offset: Int, as: N.Type) -> N {
+    func number<N: FixedWidthInteger>(_ offset: Int) -> N {
       N(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: N.self))
     }
     func corrupt(_ what: String) -> CoverTreeError { CoverTreeError(.corrupt, "\(name): \(what)") }
     typealias Header = FileFormat.Header
     guard bytes.count >= FileFormat.headerBytes, bytes.prefix(FileFormat.magic.count).elementsEqual(FileFormat.magic)
-    else {
-      throw corrupt("is not a file of covertree")
-    }
-    let order = number(Header.byteOrder, as: UInt32.self)
+    else { throw corrupt("is not a file of covertree") }
+    let order: UInt32 = number(Header.byteOrder)
     guard order == FileFormat.byteOrder else {
       throw corrupt(
         order == FileFormat.byteOrder.byteSwapped
           ? "has big-endian numbers; files of covertree are little-endian" : "has a damaged header")
     }
-    let version = number(Header.version, as: UInt32.self)
+    let version: UInt32 = number(Header.version)
     guard version == FileFormat.version else {
       throw CoverTreeError(
         .formatVersion, "\(name): has format version \(version); this library reads version \(FileFormat.version)")
     }
-    let size = number(Header.byteCount, as: UInt64.self)
+    let size: UInt64 = number(Header.byteCount)
     guard size == UInt64(bytes.count) else {
       throw corrupt("should have \(size) bytes by its header and has \(bytes.count); was it cut off?")
     }
-    let count = Int(number(Header.sectionCount, as: UInt32.self))
+    let count = Int(number(Header.sectionCount) as UInt32)
     let end = FileFormat.headerBytes + count * FileFormat.entryBytes
     guard end <= bytes.count,
-      headChecksum(UnsafeRawBufferPointer(rebasing: bytes[..<end]))
-        == number(
-          Header.checksum, as: UInt32.self)
-    else {
-      throw corrupt("has a damaged header or table of sections")
-    }
-    guard let kind = FileKind(rawValue: number(Header.kind, as: UInt32.self)) else {
+      headChecksum(UnsafeRawBufferPointer(rebasing: bytes[..<end])) == number(Header.checksum)
+    else { throw corrupt("has a damaged header or table of sections") }
+    guard let kind = FileKind(rawValue: number(Header.kind)) else {
       throw corrupt("has contents that this library does not know")
     }
     self.kind = kind
-    inputHash = number(Header.inputHash, as: UInt64.self)
+    inputHash = number(Header.inputHash)
     var next = end
     var entries: [Entry] = []
     for index in 0..<count {
       let at = FileFormat.headerBytes + index * FileFormat.entryBytes
       typealias Field = FileFormat.Entry
       let sectionName = String(decoding: bytes[at..<at + FileFormat.nameBytes].prefix { $0 != 0 }, as: UTF8.self)
-      let (rows, columns) = (
-        number(at + Field.rows, as: UInt64.self), number(at + Field.columns, as: UInt64.self)
-      )
-      guard let type = ElementType(rawValue: number(at + Field.type, as: UInt32.self)),
+      let (rows, columns): (UInt64, UInt64) = (number(at + Field.rows), number(at + Field.columns))
+      guard let type = ElementType(rawValue: number(at + Field.type)),
         let size = Self.byteCount(rows, columns, type), size <= bytes.count - next,
-        number(at + Field.offset, as: UInt64.self) == UInt64(next), FileFormat.aligned(size) <= bytes.count - next
-      else {
-        throw corrupt("section \"\(sectionName)\" does not fit the file")
-      }
+        number(at + Field.offset) == UInt64(next), FileFormat.aligned(size) <= bytes.count - next
+      else { throw corrupt("section \"\(sectionName)\" does not fit the file") }
       entries.append(
         Entry(
-          name: sectionName, type: type, checksum: number(at + Field.checksum, as: UInt32.self), offset: next,
+          name: sectionName, type: type, checksum: number(at + Field.checksum), offset: next,
           rows: Int(rows), columns: Int(columns)))
       next += FileFormat.aligned(size)
     }

@@ -35,21 +35,18 @@ final class BatchInsert {
 
   init(_ catalogue: Catalogue, _ rows: StoreRows, _ hash: VectorHash) throws(CoverTreeError) {
     (self.catalogue, self.rows, vectorHash) = (catalogue, rows, hash)
-    (pendingVectors, sourceOfSlot, created, entered) = (
-      try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer()
-    )
+    (pendingVectors, sourceOfSlot) = (try GrowableBuffer(), try GrowableBuffer())
+    (created, entered) = (try GrowableBuffer(), try GrowableBuffer())
   }
 
   /// The entries of the ids, in order.
   var entries: UnsafeBufferPointer<Int32> { entered.elements }
-  /// The number of new vectors.
   var newCount: Int { created.count }
 
   func slot(_ position: Int) -> Int { Int(pendingVectors[position].slot) }
 
   var byteCount: Int { pendingVectors.byteCount + sourceOfSlot.byteCount + created.byteCount + entered.byteCount }
 
-  /// The batch and its options.
   private struct Job {
     let ids: UnsafeBufferPointer<StoreID>
     let vectors: PointsView<Float>

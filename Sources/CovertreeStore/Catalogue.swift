@@ -45,11 +45,9 @@ final class Catalogue {
   init() throws(CoverTreeError) {
     (slots, entries) = (try RecordPages(), try RecordPages())
     (byID, byHash) = (try HashIndex(), try HashIndex())
-    (freeSlots, freeEntries, steps, left) = (
-      try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer()
-    )
+    (freeSlots, freedSlots, doubtfulSlots) = (try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer())
+    (freeEntries, steps, left) = (try GrowableBuffer(), try GrowableBuffer(), try GrowableBuffer())
     (usedSlots, usedEntries) = (try GrowableBuffer(), try GrowableBuffer())
-    (freedSlots, doubtfulSlots) = (try GrowableBuffer(), try GrowableBuffer())
     pins = try SlotPins()
   }
 
@@ -72,7 +70,6 @@ final class Catalogue {
     byHash.number(of: hash) { slots.records.base[$0].hash == hash && holds($0) }
   }
 
-  /// Prefetches the buckets of a vector and an id.
   @inline(__always)
   func prefetch(hash: UInt64, idHash: UInt64) {
     byHash.prefetch(hash)
@@ -120,18 +117,11 @@ final class Catalogue {
 
   /// A slot for a new vector of one id: a free one, if these may be used again, or the next one.
   func create(hash: UInt64, recycling: Bool) throws(CoverTreeError) -> Int {
-    let slot: Int
     let record = SlotRecord(hash: hash, count: 1)
-    if recycling, freeSlots.count > 0 {
-      slot = Int(freeSlots[freeSlots.count - 1])
-      try freeSlots.resize(to: freeSlots.count - 1)
-      slots[slot] = record
-      try steps.append(Step(kind: .recycled, number: Int32(slot)))
-    } else {
-      slot = slots.count
-      slots.append(record)
-      try steps.append(Step(kind: .created, number: Int32(slot)))
-    }
+    let free = recycling ? freeSlots.popLast() : nil
+    let slot = free.map(Int.init) ?? slots.count
+    if free == nil { slots.append(record) } else { slots[slot] = record }
+    try note(free == nil ? .created : .recycled, slot)
     byHash.insert(hash, slot)
     uniqueCount += 1
     return slot
@@ -141,24 +131,17 @@ final class Catalogue {
   func retain(_ slot: Int) throws(CoverTreeError) {
     guard slots[slot].count < .max else { throw CoverTreeError(.internal, "slot \(slot): has 2^32 ids") }
     slots[slot].count += 1
-    try steps.append(Step(kind: .retained, number: Int32(slot)))
+    try note(.retained, slot)
   }
 
-  /// Adds an id with its slot.
   func enter(_ id: StoreID, hash: UInt64, slot: Int) throws(CoverTreeError) -> Int {
-    var entry = entries.count
     let record = EntryRecord(id, slot: slot)
-    let isFree = freeEntries.count > 0
-    if isFree {
-      entry = Int(freeEntries[freeEntries.count - 1])
-      try freeEntries.resize(to: freeEntries.count - 1)
-      entries[entry] = record
-    } else {
-      entries.append(record)
-    }
+    let free = freeEntries.popLast()
+    let entry = free.map(Int.init) ?? entries.count
+    if free == nil { entries.append(record) } else { entries[entry] = record }
     byID.insert(hash, entry)
     count += 1
-    try steps.append(Step(kind: isFree ? .reentered : .entered, number: Int32(entry)))
+    try note(free == nil ? .entered : .reentered, entry)
     return entry
   }
 
@@ -172,19 +155,28 @@ final class Catalogue {
     try left.reserve(1)
     try freeEntries.reserve(entries.count - freeEntries.count)
     try freedSlots.reserve(left.count + 1)
-    leave(entry, record)
-    try steps.append(Step(kind: .left, number: Int32(entry)))
+    leave(entry)
+    try note(.left, entry)
     try left.append(record)
     let slot = Int(record.slot)
     slots[slot].count -= 1
     let isFree = slots[slot].count == 0
     if isFree { forget(slot) }
-    try steps.append(Step(kind: isFree ? .freed : .released, number: Int32(slot)))
+    try note(isFree ? .freed : .released, slot)
   }
 
-  private func leave(_ entry: Int, _ record: EntryRecord) {
-    byID.remove(record.id.hash, entry)
+  @inline(__always)
+  private func note(_ kind: Step.Kind, _ number: Int) throws(CoverTreeError) {
+    try steps.append(Step(kind: kind, number: Int32(number)))
+  }
+
+  private func leave(_ entry: Int) {
+    unlist(entry)
     entries[entry] = EntryRecord()
+  }
+
+  private func unlist(_ entry: Int) {
+    byID.remove(entries[entry].id.hash, entry)
     count -= 1
   }
 
@@ -243,14 +235,13 @@ final class Catalogue {
         uniqueCount += 1
       // The number of records equals the file's again, and changes only together with its pages.
       case .entered:
-        leave(position, entries[position])
+        leave(position)
         try entries.resize(to: position, blank: EntryRecord())
       case .reentered:
-        leave(position, entries[position])
+        leave(position)
         try freeEntries.append(step.number)
       case .left:
-        let record = left[left.count - 1]
-        try left.resize(to: left.count - 1)
+        let record = left.popLast()!
         entries[position] = record
         byID.insert(record.id.hash, position)
         count += 1
@@ -297,10 +288,7 @@ final class Catalogue {
         throw CoverTreeError(
           .corrupt, "catalogue: entry \(entry) has an id of kind \(record.kind) in slot \(record.slot)")
       }
-      if !before.isEmpty {
-        byID.remove(before.id.hash, entry)
-        count -= 1
-      }
+      if !before.isEmpty { unlist(entry) }
       entries.records.base[entry] = record
       if !record.isEmpty { try usedEntries.append(Int32(entry)) }
     }
@@ -314,8 +302,8 @@ final class Catalogue {
     uniqueCount += usedSlots.count
     count += usedEntries.count
     try context.forEach(2, grain: 1) { (table, thread) throws(CoverTreeError) in
-      let (isEntries, polls) = (table.lowerBound == 0, (context, thread))
-      if isEntries {
+      let polls = (context, thread)
+      if table.lowerBound == 0 {
         try Self.enter(usedEntries, into: byID, polls) { entries[$0].id.hash }
       } else {
         try Self.enter(usedSlots, into: byHash, polls) { slots[$0].hash }
@@ -341,10 +329,7 @@ final class Catalogue {
   /// Sets the number of records, before new ones are loaded.
   func resize(slots slotCount: Int, entries entryCount: Int) throws(CoverTreeError) {
     for slot in min(slotCount, slots.count)..<slots.count where slots[slot].count > 0 { forget(slot) }
-    for entry in min(entryCount, entries.count)..<entries.count where !entries[entry].isEmpty {
-      byID.remove(entries[entry].id.hash, entry)
-      count -= 1
-    }
+    for entry in min(entryCount, entries.count)..<entries.count where !entries[entry].isEmpty { unlist(entry) }
     try slots.resize(to: slotCount, blank: SlotRecord())
     try entries.resize(to: entryCount, blank: EntryRecord())
     try byHash.reserve(all: slotCount)

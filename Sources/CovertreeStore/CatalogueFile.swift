@@ -83,7 +83,6 @@ final class CatalogueFile: @unchecked Sendable {
 
   private var database: SQLite { get throws(CoverTreeError) { try connection.database } }
 
-  /// A new catalogue in a file.
   static func create(_ path: String, _ state: State) throws(CoverTreeError) { _ = try create(in: path, state, .full) }
 
   private static func create(
@@ -118,7 +117,7 @@ final class CatalogueFile: @unchecked Sendable {
   private static func readState(_ database: SQLite, _ path: String) throws(CoverTreeError) -> State {
     let row = try SQLite.Statement(
       database, "SELECT dim, high, low, generation, slots, entries, checksum FROM state WHERE one = 1")
-    guard try row.step() else { throw CoverTreeError(.corrupt, "path: \(path): has no state") }
+    guard try row.step() else { throw .corrupt(path: path, "has no state") }
     let state = State(
       dim: Int(row.number(0)), store: (UInt64(bitPattern: row.number(1)), UInt64(bitPattern: row.number(2))),
       generation: row.number(3), slots: Int(row.number(4)), entries: Int(row.number(5)))
@@ -126,7 +125,7 @@ final class CatalogueFile: @unchecked Sendable {
     guard (1...VectorStore.mostDimensions).contains(state.dim), (0..<limit).contains(state.slots),
       (0..<limit).contains(state.entries), (0..<1 << 62).contains(state.generation),  // it is incremented
       row.number(6) == state.checksum
-    else { throw CoverTreeError(.corrupt, "path: \(path): its state is damaged") }
+    else { throw .corrupt(path: path, "its state is damaged") }
     return state
   }
 
@@ -154,7 +153,7 @@ final class CatalogueFile: @unchecked Sendable {
     try keep(fresh)
     // The claimed records are checked to exist before memory is allocated for them.
     for (kind, count) in [(PageKind.slots, fresh.slots), (.entries, fresh.entries)] {
-      let expected = (count + RecordPages<SlotRecord>.pageRecords - 1) / RecordPages<SlotRecord>.pageRecords
+      let expected = RecordPages<SlotRecord>.pageCount(count)
       // A damaged tree of pages may have no end.
       let pages = try database.number(
         """
@@ -162,7 +161,7 @@ final class CatalogueFile: @unchecked Sendable {
           LIMIT \(expected + 1))
         """)
       guard Int(pages) == expected else {
-        throw CoverTreeError(.corrupt, "path: \(path): pages of the catalogue are missing, or too many")
+        throw .corrupt(path: path, "pages of the catalogue are missing, or too many")
       }
     }
     try catalogue.resize(slots: fresh.slots, entries: fresh.entries)
@@ -194,23 +193,18 @@ final class CatalogueFile: @unchecked Sendable {
     var last = Int64.min
     while try page.step() {
       let (key, bytes) = try verified(page, "page")
-      guard key > last else {
-        throw CoverTreeError(.corrupt, "path: \(path): page \(key) of the catalogue is there twice")
-      }
+      guard key > last else { throw .corrupt(path: path, "page \(key) of the catalogue is there twice") }
       last = key
       let number = Int(key & 0xFF_FFFF_FFFF)
       guard let kind = PageKind(rawValue: key >> 40) else {
-        throw CoverTreeError(.corrupt, "path: \(path): page \(key) of the catalogue is of no kind")
+        throw .corrupt(path: path, "page \(key) of the catalogue is of no kind")
       }
-      let pages = kind == .slots ? catalogue.slots.pageCount : catalogue.entries.pageCount
-      guard number < pages else {
-        throw CoverTreeError(.corrupt, "path: \(path): page \(key) of the catalogue is not one of \(pages)")
-      }
-      let expected =
-        kind == .slots ? catalogue.slots.bytes(ofPage: number).count : catalogue.entries.bytes(ofPage: number).count
+      let (slots, entries) = (catalogue.slots, catalogue.entries)
+      let pages = kind == .slots ? slots.pageCount : entries.pageCount
+      guard number < pages else { throw .corrupt(path: path, "page \(key) of the catalogue is not one of \(pages)") }
+      let expected = kind == .slots ? slots.bytes(ofPage: number).count : entries.bytes(ofPage: number).count
       guard bytes.count == expected else {
-        throw CoverTreeError(
-          .corrupt, "path: \(path): page \(key) of the catalogue has \(bytes.count) bytes, not \(expected)")
+        throw .corrupt(path: path, "page \(key) of the catalogue has \(bytes.count) bytes, not \(expected)")
       }
       UnsafeMutableRawPointer(copy.base).copyMemory(from: bytes.baseAddress!, byteCount: bytes.count)
       let first = number * RecordPages<SlotRecord>.pageRecords
@@ -227,16 +221,15 @@ final class CatalogueFile: @unchecked Sendable {
   ) throws(CoverTreeError) -> (key: Int64, bytes: UnsafeRawBufferPointer) {
     let (key, bytes) = (row.number(0), row.bytes(2))
     guard row.number(1) == Self.checksum(key, bytes) else {
-      throw CoverTreeError(.corrupt, "path: \(path): \(noun) \(key) of the catalogue is damaged")
+      throw .corrupt(path: path, "\(noun) \(key) of the catalogue is damaged")
     }
     return (key, bytes)
   }
 
   private func version() throws(CoverTreeError) -> Int64 {
-    let (database, dataVersion) = (try database, try connection.dataVersion)
-    return try database.exclusively { () throws(CoverTreeError) in
-      defer { dataVersion.reset() }
-      return try dataVersion.step() ? dataVersion.number(0) : 0
+    let connection = try connection
+    return try connection.database.exclusively { () throws(CoverTreeError) in
+      try connection.dataVersion.first { $0.number(0) } ?? 0
     }
   }
 
@@ -250,12 +243,9 @@ final class CatalogueFile: @unchecked Sendable {
   /// In UTF-8; it may contain zero bytes.
   func name(ofEntry entry: Int) throws(CoverTreeError) -> [UInt8]? {
     guard let opened else { return nil }
-    let readName = opened.readName
     return try opened.database.exclusively { () throws(CoverTreeError) in
-      defer { readName.reset() }
-      try readName.bind(1, Int64(entry))
-      guard try readName.step() else { return nil }
-      return try Array(verified(readName, "name").bytes)
+      try opened.readName.bind(1, Int64(entry))
+      return try opened.readName.first { (row) throws(CoverTreeError) in try Array(verified(row, "name").bytes) }
     }
   }
 
@@ -281,17 +271,15 @@ final class CatalogueFile: @unchecked Sendable {
       try checkGeneration(connection)
       try catalogue.forEachLeft { (entry, id) throws(CoverTreeError) in
         guard id.kind == StoreID.Kind.name.rawValue else { return }
-        try connection.removeName.bind(1, Int64(entry))
-        try connection.removeName.run()
+        try connection.removeName.run(Int64(entry))
       }
       if let names {
         let kind = StoreID.Kind.name.rawValue
         for (position, entry) in entries.enumerated() where catalogue.entries[Int(entry)].kind == kind {
-          connection.database.allowRows(of: names[position].count)
-          try connection.writeName.bind(1, Int64(entry))
-          try connection.writeName.bind(2, Self.checksum(Int64(entry), UnsafeRawBufferPointer(names[position])))
-          try connection.writeName.bind(text: 3, names[position])
-          try connection.writeName.run()
+          let name = names[position]
+          connection.database.allowRows(of: name.count)
+          try connection.writeName.bind(text: 3, name)
+          try connection.writeName.run(Int64(entry), Self.checksum(Int64(entry), UnsafeRawBufferPointer(name)))
         }
       }
       if !isInMemory {
@@ -304,33 +292,23 @@ final class CatalogueFile: @unchecked Sendable {
   }
 
   private func checkGeneration(_ connection: Connection) throws(CoverTreeError) {
-    defer { connection.readGeneration.reset() }
-    guard try connection.readGeneration.step(), connection.readGeneration.number(0) == state.generation else {
-      throw CoverTreeError(
-        .busy, "path: \(path): the store has changed since it was opened; open it again")
+    guard try connection.readGeneration.first({ $0.number(0) }) == state.generation else {
+      throw CoverTreeError(.busy, "path: \(path): the store has changed since it was opened; open it again")
     }
   }
 
   private func write<Record>(
     _ pages: RecordPages<Record>, _ kind: PageKind, _ next: State, _ connection: Connection
   ) throws(CoverTreeError) {
-    let writePage = connection.writePage
     for page in pages.changed.elements {
       let key = kind.key(Int(page))
       let bytes = UnsafeRawBufferPointer(pages.bytes(ofPage: Int(page)))
-      try writePage.bind(1, key)
-      try writePage.bind(2, next.generation)
-      try writePage.bind(3, Self.checksum(key, bytes))
-      try writePage.bind(4, bytes)
-      try writePage.run()
+      try connection.writePage.bind(4, bytes)
+      try connection.writePage.run(key, next.generation, Self.checksum(key, bytes))
     }
-    let before = kind == .slots ? state.slots : state.entries
     // One by one: a range of a damaged tree of pages may have no end.
-    let pagesBefore = (before + RecordPages<Record>.pageRecords - 1) / RecordPages<Record>.pageRecords
-    for page in min(pages.pageCount, pagesBefore)..<pagesBefore {
-      try connection.removePage.bind(1, kind.key(page))
-      try connection.removePage.run()
-    }
+    let pagesBefore = RecordPages<Record>.pageCount(kind == .slots ? state.slots : state.entries)
+    for page in min(pages.pageCount, pagesBefore)..<pagesBefore { try connection.removePage.run(kind.key(page)) }
   }
 
   private static func write(_ state: State, _ database: SQLite) throws(CoverTreeError) {
@@ -363,7 +341,6 @@ final class CatalogueFile: @unchecked Sendable {
     }
   }
 
-  /// Waits until all commits are on the disk.
   func sync() throws(CoverTreeError) { if !isInMemory { try opened?.database.sync() } }
 
   /// Writes the contents of the write-ahead log to the database, so that the space of the log can be used again.
@@ -374,7 +351,7 @@ final class CatalogueFile: @unchecked Sendable {
     let bytes = try database.number("PRAGMA page_count") * database.number("PRAGMA page_size")
     let more = Int(bytes) - Self.byteCount(path)
     var disk = statvfs()
-    guard statvfs(path, &disk) == 0 else { throw .io("path: \(path)") }
+    guard statvfs(path, &disk) == 0 else { throw .io(path: path) }
     // The next change needs some space, too.
     let (free, overflows) = UInt(disk.f_bavail).multipliedReportingOverflow(by: UInt(disk.f_frsize))
     guard overflows || more <= Int(clamping: free / 2) else { return false }
@@ -386,7 +363,7 @@ final class CatalogueFile: @unchecked Sendable {
   func vacuum(_ context: CallContext) throws(CoverTreeError) {
     guard let database = opened?.database else { return }
     // A damaged tree of pages may have no end, and a copy of it would fill the disk.
-    if let fault = try fault(context) { throw CoverTreeError(.corrupt, "path: \(path): \(fault)") }
+    if let fault = try fault(context) { throw .corrupt(path: path, fault) }
     do throws(CoverTreeError) {
       try database.watched(by: context) { () throws(CoverTreeError) in try database.execute("VACUUM") }
     } catch {
@@ -395,9 +372,7 @@ final class CatalogueFile: @unchecked Sendable {
   }
 
   /// Fills a copy of a file that has only its names.
-  static func fill(
-    _ path: String, with catalogue: Catalogue, _ context: CallContext
-  ) throws(CoverTreeError) {
+  static func fill(_ path: String, with catalogue: Catalogue, _ context: CallContext) throws(CoverTreeError) {
     let file = try open(path, writable: true, immutable: false, .full, context)
     try file.database.execute("PRAGMA journal_mode = WAL")
     catalogue.slots.markAll()

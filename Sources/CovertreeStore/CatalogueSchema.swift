@@ -32,7 +32,7 @@ enum CatalogueSchema {
 
   private static func checkKind(_ database: SQLite, _ path: String) throws(CoverTreeError) {
     guard try database.number("PRAGMA application_id") == applicationID else {
-      throw CoverTreeError(.corrupt, "path: \(path): is not the catalogue of a store")
+      throw .corrupt(path: path, "is not the catalogue of a store")
     }
     let version = try database.number("PRAGMA user_version")
     guard version == Self.version else {
@@ -49,12 +49,8 @@ enum CatalogueSchema {
       let (type, name) = (row.text(0), row.text(1))
       guard type == "table", row.text(2) == name, let expected = missing.removeValue(forKey: name),
         row.text(3) == expected
-      else {
-        throw CoverTreeError(.corrupt, "path: \(path): the \(type) \"\(name)\" is not one that a catalogue has")
-      }
+      else { throw .corrupt(path: path, "the \(type) \"\(name)\" is not one that a catalogue has") }
     }
-    guard missing.isEmpty else {
-      throw CoverTreeError(.corrupt, "path: \(path): lacks the table \"\(missing.keys.sorted()[0])\"")
-    }
+    guard missing.isEmpty else { throw .corrupt(path: path, "lacks the table \"\(missing.keys.sorted()[0])\"") }
   }
 }

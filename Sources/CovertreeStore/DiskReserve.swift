@@ -1,5 +1,6 @@
 import Covertree
 import CovertreeBase
+import CovertreeFiles
 import Glibc
 
 /// Disk space that a store reserves. A removal needs some, too, and uses it if the disk is full.
@@ -21,8 +22,7 @@ struct DiskReserve {
   private func opened(_ flags: Int32) -> Int32? {
     let file = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | flags, mode)
     guard file >= 0 else { return nil }
-    var status = stat()
-    guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+    guard let status = try? stat(of: file, path: path), status.isRegularFile else {
       close(file)
       return nil
     }
@@ -43,8 +43,7 @@ struct DiskReserve {
   private func release() -> Bool {
     guard let file = opened(0) else { return false }
     defer { close(file) }
-    var status = stat()
-    guard fstat(file, &status) == 0, status.st_blocks > 0 else { return false }
+    guard let status = try? stat(of: file, path: path), status.st_blocks > 0 else { return false }
     return ftruncate(file, 0) == 0
   }
 

@@ -19,7 +19,6 @@ final class RowFile: @unchecked Sendable {
   let descriptor: Int32
   let path: String
 
-  /// The header of the file.
   struct Header: BitwiseCopyable {
     var magic: UInt64
     var version: UInt32
@@ -46,7 +45,7 @@ final class RowFile: @unchecked Sendable {
 
   static func create(_ path: String, _ header: Header) throws(CoverTreeError) -> RowFile {
     let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
-    guard descriptor >= 0 else { throw .io("path: \(path)") }
+    guard descriptor >= 0 else { throw .io(path: path) }
     let file = RowFile(descriptor: descriptor, path: path)
     let page = try Buffer<UInt8>(count: headerBytes, filledWith: 0)
     UnsafeMutableRawPointer(page.base).storeBytes(of: header, as: Header.self)
@@ -55,23 +54,21 @@ final class RowFile: @unchecked Sendable {
   }
 
   /// - Parameter rows: the required number.
-  static func open(
-    _ path: String, _ expected: Header, rows: Int, writable: Bool
-  ) throws(CoverTreeError) -> RowFile {
+  static func open(_ path: String, _ expected: Header, rows: Int, writable: Bool) throws(CoverTreeError) -> RowFile {
     let descriptor = Glibc.open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW)
-    guard descriptor >= 0 else { throw .io("path: \(path)") }
+    guard descriptor >= 0 else { throw .io(path: path) }
     let file = RowFile(descriptor: descriptor, path: path)
     var header = expected
     let got = withUnsafeMutableBytes(of: &header) { pread(descriptor, $0.baseAddress!, $0.count, 0) }
     guard got == MemoryLayout<Header>.size, header.magic == magic else {
-      throw CoverTreeError(.corrupt, "path: \(path): is not the row file of a store")
+      throw .corrupt(path: path, "is not the row file of a store")
     }
     guard header.version == 1 else {
       throw CoverTreeError(.formatVersion, "path: \(path): has format version \(header.version), this library reads 1")
     }
-    guard header.checksum == header.sum else { throw CoverTreeError(.corrupt, "path: \(path): its header is damaged") }
+    guard header.checksum == header.sum else { throw .corrupt(path: path, "its header is damaged") }
     guard header.store == expected.store, header.dim == expected.dim else {
-      throw CoverTreeError(.corrupt, "path: \(path): belongs to another store than the catalogue beside it")
+      throw .corrupt(path: path, "belongs to another store than the catalogue beside it")
     }
     try file.check(holds: rows, rowBytes: StoreRows.rowBytes(dim: Int(header.dim)))
     return file
@@ -82,7 +79,7 @@ final class RowFile: @unchecked Sendable {
     let needed = rows == 0 ? 0 : Self.headerBytes + rows * rowBytes
     let size = try size()
     guard size >= needed else {
-      throw CoverTreeError(.corrupt, "path: \(path): is truncated: it has \(size) bytes, its rows need \(needed)")
+      throw .corrupt(path: path, "is truncated: it has \(size) bytes, its rows need \(needed)")
     }
   }
 
@@ -92,16 +89,10 @@ final class RowFile: @unchecked Sendable {
     max(0, min(try size(), 1 << 60) - Self.headerBytes + rowBytes - 1) / rowBytes
   }
 
-  func size() throws(CoverTreeError) -> Int { Int(try status().st_size) }
+  func size() throws(CoverTreeError) -> Int { Int(try stat(of: descriptor, path: path).st_size) }
 
   /// The disk space of the file, without holes.
-  func allocatedBytes() throws(CoverTreeError) -> Int { Int(try status().st_blocks) * 512 }
-
-  private func status() throws(CoverTreeError) -> stat {
-    var status = stat()
-    guard fstat(descriptor, &status) == 0 else { throw .io("path: \(path)") }
-    return status
-  }
+  func allocatedBytes() throws(CoverTreeError) -> Int { Int(try stat(of: descriptor, path: path).st_blocks) * 512 }
 
   /// Writes consecutive rows; `fill` writes one to memory.
   func write(
@@ -120,25 +111,12 @@ final class RowFile: @unchecked Sendable {
   }
 
   private func write(_ bytes: UnsafeRawPointer, _ count: Int, at offset: Int) throws(CoverTreeError) {
-    var done = 0
-    while done < count {
-      let written = pwrite(descriptor, bytes + done, count - done, off_t(offset + done))
-      if written < 0 && errno == EINTR { continue }
-      guard written > 0 else { throw .io("path: \(path)") }
-      done += written
-    }
+    try writeAll(count, path: path) { pwrite(descriptor, bytes + $0, count - $0, off_t(offset + $0)) }
   }
 
   /// Reads bytes by a call that can fail. Reading a mapping instead ends the process if the disk has lost the bytes.
   func read(into target: UnsafeMutableRawPointer, _ count: Int, at offset: Int) throws(CoverTreeError) {
-    var done = 0
-    while done < count {
-      let got = pread(descriptor, target + done, count - done, off_t(offset + done))
-      if got < 0 && errno == EINTR { continue }
-      guard got >= 0 else { throw .io("path: \(path)") }
-      guard got > 0 else { throw CoverTreeError(.corrupt, "path: \(path): became shorter while it was read") }
-      done += got
-    }
+    try readAll(count, path: path) { pread(descriptor, target + $0, count - $0, off_t(offset + $0)) }
   }
 
   /// Copies the first rows to a new file. Holes stay holes.
@@ -148,11 +126,11 @@ final class RowFile: @unchecked Sendable {
     var next = Self.headerBytes
     while next < end {
       let data = lseek(descriptor, off_t(next), Self.seekData)
-      guard data >= 0 || errno == ENXIO else { throw .io("path: \(path)") }
+      guard data >= 0 || errno == ENXIO else { throw .io(path: path) }
       // The rest is a hole.
       guard data >= 0, Int(data) < end else { break }
       let hole = lseek(descriptor, data, Self.seekHole)
-      guard hole >= 0 else { throw .io("path: \(path)") }
+      guard hole >= 0 else { throw .io(path: path) }
       next = min(end, Int(hole))
       for first in stride(from: Int(data), to: next, by: Self.stagedBytes) {
         let count = min(Self.stagedBytes, next - first)
@@ -168,7 +146,7 @@ final class RowFile: @unchecked Sendable {
   func extend(to rows: Int, rowBytes: Int) throws(CoverTreeError) {
     let end = Self.headerBytes + rows * rowBytes
     guard try size() < end else { return }
-    guard ftruncate(descriptor, off_t(end)) == 0 else { throw .io("path: \(path)") }
+    guard ftruncate(descriptor, off_t(end)) == 0 else { throw .io(path: path) }
   }
 
   /// Throws if a row in use is in a hole, and the file system is memory (tmpfs). Reading a mapped hole there allocates memory, and ends
@@ -182,13 +160,11 @@ final class RowFile: @unchecked Sendable {
       let data = Int(lseek(descriptor, off_t(Self.headerBytes + hole), Self.seekData)) - Self.headerBytes
       next = data < 0 ? rows : min(rows, (data + rowBytes - 1) / rowBytes)
       guard let row = (hole / rowBytes..<next).first(where: isUsed) else { continue }
-      throw CoverTreeError(
-        .corrupt, "path: \(path): has a hole where row \(row) should be; copy the store with cp --sparse=never")
+      throw .corrupt(path: path, "has a hole where row \(row) should be; copy the store with cp --sparse=never")
     }
   }
 
-  /// Waits until all writes are on the disk.
-  func sync() throws(CoverTreeError) { guard fdatasync(descriptor) == 0 else { throw .io("path: \(path)") } }
+  func sync() throws(CoverTreeError) { guard fdatasync(descriptor) == 0 else { throw .io(path: path) } }
 
   /// Turns whole pages of rows into holes.
   func discard(_ slots: Range<Int>, rowBytes: Int) throws(CoverTreeError) {
@@ -201,11 +177,11 @@ final class RowFile: @unchecked Sendable {
     guard count > 0, cn_is_in_memory(descriptor) == 0 else { return }
     guard let mapped = mmap(nil, count, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, off_t(first)),
       mapped != MAP_FAILED
-    else { throw .io("path: \(path)") }
+    else { throw .io(path: path) }
     defer { munmap(mapped, count) }
     // Some file systems have no holes. Then the disk space stays in use, and the rows are used again.
     guard madvise(mapped, count, MADV_REMOVE) == 0 || errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL else {
-      throw .io("path: \(path)")
+      throw .io(path: path)
     }
   }
 }

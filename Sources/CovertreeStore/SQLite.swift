@@ -106,25 +106,20 @@ final class SQLite: @unchecked Sendable {
 
   func check(_ code: Int32) throws(CoverTreeError) {
     if code & 0xFF == SQLITE_INTERRUPT, let error = watch?.error { throw error }
-    guard code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE else {
-      throw Self.error(code, database, name)
-    }
+    guard code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE else { throw Self.error(code, database, name) }
   }
 
   func execute(_ sql: String) throws(CoverTreeError) { try check(sqlite3_exec(database, sql, nil, nil, nil)) }
 
-  /// The first number of a query.
   func number(_ sql: String) throws(CoverTreeError) -> Int64 {
     let statement = try Statement(self, sql)
-    guard try statement.step() else { throw CoverTreeError(.corrupt, "path: \(name): \(sql) gives nothing") }
-    return statement.number(0)
+    guard let found = try statement.first({ $0.number(0) }) else { throw .corrupt(path: name, "\(sql) gives nothing") }
+    return found
   }
 
-  /// The first text of a query.
   func text(_ sql: String) throws(CoverTreeError) -> String {
     let statement = try Statement(self, sql)
-    guard try statement.step() else { return "" }
-    return statement.text(0)
+    return try statement.first { $0.text(0) } ?? ""
   }
 
   /// Runs calls without others in between: those of a statement that threads share.
@@ -166,9 +161,7 @@ final class SQLite: @unchecked Sendable {
     current.isAsking = true
     watch = current
     do throws(CoverTreeError) {
-      guard current.asked <= current.most else {
-        throw CoverTreeError(.corrupt, "path: \(name): is damaged: reading it does not end")
-      }
+      guard current.asked <= current.most else { throw .corrupt(path: name, "is damaged: reading it does not end") }
       try current.context.poll()
     } catch {
       current.error = error
@@ -287,13 +280,18 @@ final class SQLite: @unchecked Sendable {
       return code == SQLITE_ROW
     }
 
-    /// Runs it to its end, and resets it.
-    func run() throws(CoverTreeError) {
+    /// Runs it to its end, with these numbers as its first parameters, and resets it.
+    func run(_ numbers: Int64...) throws(CoverTreeError) {
       defer { sqlite3_reset(statement) }
+      for (position, number) in numbers.enumerated() { try bind(Int32(position + 1), number) }
       while try step() {}
     }
 
-    func reset() { sqlite3_reset(statement) }
+    /// The values that `read` gets from the first row, if there is one; resets the statement.
+    func first<Values>(_ read: (Statement) throws(CoverTreeError) -> Values) throws(CoverTreeError) -> Values? {
+      defer { sqlite3_reset(statement) }
+      return try step() ? read(self) : nil
+    }
 
     func number(_ column: Int32) -> Int64 { sqlite3_column_int64(statement, column) }
 

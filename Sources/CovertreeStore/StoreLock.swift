@@ -33,21 +33,19 @@ final class StoreLock: @unchecked Sendable {
   /// - Parameter writable: true for a writer, false for a reader.
   init(_ store: StoreFolder, writable: Bool) throws(CoverTreeError) {
     folder = open(store.path, Self.asPath | O_DIRECTORY | O_CLOEXEC)
-    guard folder >= 0 else { throw .io("path: \(store.path)") }
+    guard folder >= 0 else { throw .io(path: store.path) }
     var opened: Int32 = -1
     do throws(CoverTreeError) {
       opened = openat(
         folder, StoreFolder.rowsName, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW)
-      guard opened >= 0 else { throw .io("path: \(store.rows)") }
+      guard opened >= 0 else { throw .io(path: store.rows) }
       var lock = Self.lock(writable ? F_WRLCK : F_RDLCK, writable ? .writer : .readers)
       guard fcntl(opened, Self.set, &lock) == 0 else {
-        guard errno == EAGAIN || errno == EACCES else { throw .io("path: \(store.rows)") }
+        guard errno == EAGAIN || errno == EACCES else { throw .io(path: store.rows) }
         throw CoverTreeError(.busy, "path: \(store.path): the store is already open for writing")
       }
-      var status = stat()
-      guard fstat(opened, &status) == 0 else { throw .io("path: \(store.rows)") }
       files = [
-        (StoreFolder.rowsName, FileIdentity(status)),
+        (StoreFolder.rowsName, FileIdentity(try stat(of: opened, path: store.rows))),
         (StoreFolder.catalogueName, try Self.named(StoreFolder.catalogueName, in: folder)),
       ]
       descriptor = opened
@@ -71,7 +69,6 @@ final class StoreLock: @unchecked Sendable {
     return lock
   }
 
-  /// Whether readers have the store open.
   var hasReaders: Bool {
     var lock = Self.lock(F_WRLCK, .readers)
     return fcntl(descriptor, Self.get, &lock) != 0 || lock.l_type != Int16(F_UNLCK)
@@ -96,9 +93,7 @@ final class StoreLock: @unchecked Sendable {
 
   /// Also throws if a row file, opened by its name, is not the locked file.
   func confirm(_ rows: RowFile) throws(CoverTreeError) {
-    var status = stat()
-    guard fstat(rows.descriptor, &status) == 0 else { throw .io("path: \(rows.path)") }
-    guard FileIdentity(status) == files[0].file else {
+    guard try FileIdentity(stat(of: rows.descriptor, path: rows.path)) == files[0].file else {
       throw CoverTreeError(.io, "path: \(rows.path): was replaced while the store was opened", code: ESTALE)
     }
     try confirm()

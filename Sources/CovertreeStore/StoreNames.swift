@@ -23,7 +23,7 @@ extension String {
     for byte in utf8 {
       switch byte {
       case UInt8(ascii: "%"), UInt8(ascii: "?"), UInt8(ascii: "#"):
-        uri += "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
+        uri += "%" + String(byte, radix: 16)
       default: uri.unicodeScalars.append(Unicode.Scalar(byte))
       }
     }

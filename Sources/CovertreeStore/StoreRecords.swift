@@ -3,7 +3,6 @@ import CovertreeBase
 
 /// The id of a vector: a number, 16 bytes, or the 16-byte digest of a name.
 public struct StoreID: BitwiseCopyable, Equatable, Sendable {
-  /// The kinds as files have them.
   public enum Kind: UInt32, Sendable {
     case number = 1
     case uuid = 2
@@ -67,7 +66,8 @@ final class RecordPages<Record: BitwiseCopyable> {
   }
 
   var count: Int { records.count }
-  var pageCount: Int { (count + Self.pageRecords - 1) / Self.pageRecords }
+  var pageCount: Int { Self.pageCount(count) }
+  static func pageCount(_ records: Int) -> Int { (records + pageRecords - 1) / pageRecords }
 
   @inline(__always)
   subscript(index: Int) -> Record {
@@ -89,7 +89,7 @@ final class RecordPages<Record: BitwiseCopyable> {
   /// Reserves memory for `more` records, so that adding them cannot fail.
   func reserve(_ more: Int) throws(CoverTreeError) {
     try records.reserve(more)
-    let pages = (count + more + Self.pageRecords - 1) / Self.pageRecords
+    let pages = Self.pageCount(count + more)
     try flags.reserve(max(0, pages - flags.count))
     try changed.reserve(max(0, pages - changed.count))
   }
@@ -106,7 +106,7 @@ final class RecordPages<Record: BitwiseCopyable> {
   func resize(to newCount: Int, blank: Record) throws(CoverTreeError) {
     let before = count
     if newCount > before { try reserve(newCount - before) }
-    let pages = (newCount + Self.pageRecords - 1) / Self.pageRecords
+    let pages = Self.pageCount(newCount)
     let pagesBefore = flags.count
     try records.resize(to: newCount)
     try flags.resize(to: pages)
@@ -129,13 +129,11 @@ final class RecordPages<Record: BitwiseCopyable> {
     try changed.resize(to: kept)
   }
 
-  /// Called after the pages were written.
   func markWritten() {
     for page in changed.elements { flags[Int(page)] = 0 }
     changed.removeAll()
   }
 
-  /// Marks all pages as changed.
   func markAll() { mark(from: 0) }
 
   /// Marks the pages of the records from `first` on as changed.
@@ -144,7 +142,6 @@ final class RecordPages<Record: BitwiseCopyable> {
     for page in first / Self.pageRecords..<pageCount { mark(page) }
   }
 
-  /// The bytes of a page.
   func bytes(ofPage page: Int) -> UnsafeMutableRawBufferPointer {
     let first = page * Self.pageRecords
     return UnsafeMutableRawBufferPointer(

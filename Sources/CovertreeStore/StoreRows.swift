@@ -159,7 +159,6 @@ final class StoreRows: @unchecked Sendable {
     cn_copy_floats(target, source, Int64(dim), pastCaches ? 1 : 0)
   }
 
-  /// Prefetches a row that is about to be written.
   @inline(__always)
   func prefetch(_ slot: Int) { cn_prefetch(row(slot), Int64(rowBytes)) }
 

@@ -28,11 +28,7 @@ struct StoreFolder {
 
   /// The absolute path after all symbolic links, which does not depend on the working directory.
   func resolved() throws(CoverTreeError) -> StoreFolder {
-    guard let found = realpath(path, nil) else { throw .io("path: \(path)") }
-    defer { free(found) }
-    guard let resolved = String(validatingCString: found) else {
-      throw CoverTreeError(.invalidArgument, "path: \(path): expected folders with names in UTF-8")
-    }
+    guard let resolved = try resolvedPath(path, "folders with names") else { throw .io(path: path) }
     return StoreFolder(path: resolved)
   }
 
@@ -44,28 +40,25 @@ struct StoreFolder {
       guard lstat(path, &status) == 0 else {
         // Opening a missing file fails, if it is needed.
         if errno == ENOENT { continue }
-        throw .io("path: \(path)")
+        throw .io(path: path)
       }
       guard path != journal else {
-        throw CoverTreeError(.corrupt, "path: \(path): a store has no rollback journal, and one can delete files")
+        throw .corrupt(path: path, "a store has no rollback journal, and one can delete files")
       }
-      guard status.st_mode & S_IFMT == S_IFREG else {
-        throw CoverTreeError(.corrupt, "path: \(path): expected a regular file, not a link or a device")
-      }
+      guard status.isRegularFile else { throw .corrupt(path: path, "expected a regular file, not a link or a device") }
     }
   }
 
   /// Creates the folder under another name, and renames it when it is complete. Dangling symbolic links are followed.
   ///
   /// - Parameter original: the store to be copied. The copy gets its modes, so that it is as private.
-  func make(
-    like original: StoreFolder?, _ fill: (StoreFolder) throws(CoverTreeError) -> Void
-  ) throws(CoverTreeError) {
+  func make(like original: StoreFolder?, _ fill: (StoreFolder) throws(CoverTreeError) -> Void) throws(CoverTreeError) {
+    guard !exists else { throw CoverTreeError(.exists, "path: \(path): is there already") }
     let path = try followed(path)
     let number = randomNumber().0
     let draft = StoreFolder(path: "\(path).\(String(number, radix: 36)).part")
     let mode = Self.mode(of: original?.path) ?? 0o777
-    guard mkdir(draft.path, mode | 0o700) == 0 else { throw .io("path: \(path)") }
+    guard mkdir(draft.path, mode | 0o700) == 0 else { throw .io(path: path) }
     do throws(CoverTreeError) {
       try Self.keepGroup(draft.path, of: original?.path)
       // SQLite creates files with 0644, however permissive the umask is.
@@ -75,7 +68,7 @@ struct StoreFolder {
       try fill(draft.resolved())
       try syncFolder(of: draft.rows)
       // An existing folder is an error, unless it is empty.
-      guard rename(draft.path, path) == 0 else { throw CoverTreeError.io("path: \(path)") }
+      guard rename(draft.path, path) == 0 else { throw .io(path: path) }
     } catch {
       draft.remove()
       throw error
@@ -94,7 +87,7 @@ struct StoreFolder {
   private static func touch(_ path: String, like original: String?) throws(CoverTreeError) {
     let mode = (Self.mode(of: original) ?? 0o666) | 0o600
     let file = Glibc.open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
-    guard file >= 0 else { throw .io("path: \(path)") }
+    guard file >= 0 else { throw .io(path: path) }
     close(file)
     try keepGroup(path, of: original)
   }
@@ -103,11 +96,9 @@ struct StoreFolder {
   private static func keepGroup(_ path: String, of original: String?) throws(CoverTreeError) {
     var (own, other) = (stat(), stat())
     guard let original, stat(original, &other) == 0 else { return }
-    guard stat(path, &own) == 0 else { throw .io("path: \(path)") }
+    guard stat(path, &own) == 0 else { throw .io(path: path) }
     guard own.st_gid != other.st_gid, own.st_mode & 0o070 != 0 else { return }
-    guard chown(path, .max, other.st_gid) == 0 || chmod(path, own.st_mode & 0o707) == 0 else {
-      throw .io("path: \(path)")
-    }
+    guard chown(path, .max, other.st_gid) == 0 || chmod(path, own.st_mode & 0o707) == 0 else { throw .io(path: path) }
   }
 
   private func remove() {
@@ -132,8 +123,8 @@ extension VectorStore {
     }
     guard access(folder.catalogue, F_OK) == 0 else {
       let code = errno
-      if code == ENOENT { throw CoverTreeError(.corrupt, "path: \(path): is not a store: it has no catalogue") }
-      throw CoverTreeError.io("path: \(folder.catalogue)")
+      if code == ENOENT { throw .corrupt(path: path, "is not a store: it has no catalogue") }
+      throw .io(path: folder.catalogue)
     }
     let store = try existing(folder.resolved(), sync, readOnly: readOnly, context)
     guard dim == 0 || dim == store.dim else {
@@ -191,9 +182,7 @@ extension VectorStore {
       reserve: reserve)
   }
 
-  private static func syncAll(
-    _ folder: StoreFolder, _ file: CatalogueFile, _ rows: RowFile?
-  ) throws(CoverTreeError) {
+  private static func syncAll(_ folder: StoreFolder, _ file: CatalogueFile, _ rows: RowFile?) throws(CoverTreeError) {
     try rows?.sync()
     try file.sync()
     try syncFolder(of: folder.catalogue)
@@ -209,9 +198,7 @@ extension VectorStore {
     try lock?.confirm()
     // A reader of its own sees one transaction, and keeps its rows from being used again.
     let reader = try Self.open(own, dim: 0, sync: .off, readOnly: true, context: context)
-    guard reader.file.state.store == file.state.store else {
-      throw CoverTreeError(.corrupt, "path: \(own): another store is there now")
-    }
+    guard reader.file.state.store == file.state.store else { throw .corrupt(path: own, "another store is there now") }
     try reader.copy(to: StoreFolder(path: path), context)
   }
 
@@ -221,7 +208,6 @@ extension VectorStore {
   }
 
   private func copy(to folder: StoreFolder, _ context: CallContext) throws(CoverTreeError) {
-    guard !folder.exists else { throw Self.occupied(folder.path) }
     try folder.make(like: path.map(StoreFolder.init)) { (folder) throws(CoverTreeError) in
       // The rows are copied for the state of the catalogue's copy.
       try file.backUp(to: folder.catalogue, context)
@@ -232,12 +218,7 @@ extension VectorStore {
     }
   }
 
-  private static func occupied(_ path: String) -> CoverTreeError {
-    CoverTreeError(.exists, "path: \(path): is there already")
-  }
-
   private func snapshotOfMemory(_ folder: StoreFolder, _ context: CallContext) throws(CoverTreeError) {
-    guard !folder.exists else { throw Self.occupied(folder.path) }
     try folder.make(like: nil) { (folder) throws(CoverTreeError) in
       let copy = try Catalogue()
       // The catalogue is copied quickly; its rows do not change while they are copied.

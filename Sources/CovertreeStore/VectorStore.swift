@@ -130,12 +130,8 @@ public final class VectorStore: @unchecked Sendable {
   }
 
   /// Runs a change of the catalogue, and rolls it back if it fails.
-  private func change(
-    _ context: CallContext, _ body: () throws(CoverTreeError) -> Void
-  ) throws(CoverTreeError) {
-    guard !isReadOnly else {
-      throw CoverTreeError(.unsupported, "store: \(path ?? "") was opened to be read only")
-    }
+  private func change(_ context: CallContext, _ body: () throws(CoverTreeError) -> Void) throws(CoverTreeError) {
+    guard !isReadOnly else { throw CoverTreeError(.unsupported, "store: \(path ?? "") was opened to be read only") }
     try readWriteLock.writing(context) { () throws(CoverTreeError) in
       try checkProcess()
       try lock?.confirm()
@@ -194,9 +190,7 @@ public final class VectorStore: @unchecked Sendable {
 
   private func refresh() throws(CoverTreeError) {
     try checkProcess()
-    guard try readWriteLock.reading(.brief, { () throws(CoverTreeError) in try file.isBehind() }) else {
-      return
-    }
+    guard try readWriteLock.reading(.brief, { () throws(CoverTreeError) in try file.isBehind() }) else { return }
     try readWriteLock.writing(.brief) { () throws(CoverTreeError) in
       try file.read(into: catalogue, .brief) { (state) throws(CoverTreeError) in
         try rows.file?.check(holds: state.slots, rowBytes: rows.rowBytes)
@@ -209,9 +203,7 @@ public final class VectorStore: @unchecked Sendable {
   }
 
   /// The slot of each id; -1 for unknown ones.
-  public func find(
-    _ ids: UnsafeBufferPointer<StoreID>, slots: UnsafeMutablePointer<Int64>
-  ) throws(CoverTreeError) {
+  public func find(_ ids: UnsafeBufferPointer<StoreID>, slots: UnsafeMutablePointer<Int64>) throws(CoverTreeError) {
     try reading { () throws(CoverTreeError) in
       for (position, id) in ids.enumerated() { slots[position] = Int64(catalogue.slot(of: id) ?? -1) }
     }

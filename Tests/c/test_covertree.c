@@ -426,7 +426,8 @@ static void test_residual(const double *points) {
   p[3] = 2;
   covertree_residual_options_init(&options);
   options.features = FEATURES(v, FEW, M, 0, p);
-  EXPECT_ERROR(covertree_residual_build(F64(points, FEW, DIM, 0), &options, &none), COVERTREE_INVALID_ARGUMENT, "p_diag");
+  EXPECT_ERROR(covertree_residual_build(F64(points, FEW, DIM, 0), &options, &none), COVERTREE_INVALID_ARGUMENT,
+               "residual_variance[3]");
   options.features = FEATURES(v, FEW - 1, M, 0, p);
   EXPECT_ERROR(covertree_residual_build(F64(points, FEW, DIM, 0), &options, &none), COVERTREE_SHAPE,
                "v_matrix: expected 400 rows, one for each point, got 399");

@@ -148,7 +148,7 @@ static void test_residual(const double *points) {
   EXPECT_ERROR(covertree_residual_with_points(pivots, F64(points, N, DIM, 0), NULL, &partitions[0]), COVERTREE_UNSUPPORTED, "v_matrix");
   p[5] *= 2;
   EXPECT_ERROR(covertree_residual_projections(pivots, F64(points, N, DIM, 0), FEATURES(v, N, M, 0, p), NULL, lengths),
-               COVERTREE_INVALID_ARGUMENT, "p_diag[5]");
+               COVERTREE_INVALID_ARGUMENT, "residual_variance[5]");
   covertree_residual_free(all);
   covertree_residual_free(pivots);
   for (int i = 0; i < 2; i++) covertree_residual_free(partitions[i]);

@@ -150,7 +150,7 @@ def test_features_that_contradict_the_kernel_are_refused(rng):
     tree = cover_tree(rng.random((50, 2)), kernel=RBF(), inducing_count=5)
     new = rng.random((3, 2))
     v, p = tree.features(new)
-    with pytest.raises(ValueError, match=r"p_diag\[1\]"):
+    with pytest.raises(ValueError, match=r"residual_variance\[1\]"):
         Partition(np.arange(50), tree).nearest(Queries(np.arange(3), new, features=(v, p * [1, 3, 1])), 2)
     with pytest.raises(ValueError, match="v_matrix"):
         Partition(np.arange(50), tree).nearest(Queries(np.arange(3), new, features=(v[:, :4].copy(), p)), 2)

@@ -10,7 +10,7 @@ import CovertreeFiles
 ///
 /// Of equal vectors only the first `k` are in a batch: bounds cannot separate the others from them, so all would be decided.
 final class BruteForce: IndexStructure, @unchecked Sendable {
-  private let table: VectorTable
+  let table: VectorTable
   /// The data for batches, made on first use.
   private var prepared = Lazy<Prepared>()
   private let compared = Counter()
@@ -190,15 +190,9 @@ final class BruteForce: IndexStructure, @unchecked Sendable {
 
   func insert(from first: Int, context: CallContext) throws(CoverTreeError) { forget() }
   func truncate(to first: Int) { forget() }
-  var wantsCompaction: Bool { table.deadCount * 4 > table.count }
   func compaction(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) -> () -> Void {
     { self.forget() }
   }
-  func removeAll() throws(CoverTreeError) { forget() }
-  func optimize(context: CallContext) throws(CoverTreeError) -> Bool { false }
-  func own() throws(CoverTreeError) {}
-  func findRows() {}
-
   var sections: [Section] { [] }
   var byteCount: Int { 0 }
   var comparisons: Int { compared.value }

@@ -1,6 +1,5 @@
 import CovertreeBase
 
-/// The kinds of index.
 public enum IndexKind: Int32, Sendable {
   case bruteForce = 0
   case kdTree = 1
@@ -87,6 +86,15 @@ public struct IndexSearchOptions: Sendable {
   public var candidateCount = 0
 
   public init() {}
+
+  /// These options, with those of the index for zeros.
+  func completed(by index: IndexOptions) -> IndexSearchOptions {
+    var options = self
+    if efSearch <= 0 { options.efSearch = index.efSearch }
+    if probeCount <= 0 { options.probeCount = index.probeCount }
+    if candidateCount <= 0 { options.candidateCount = index.candidateCount }
+    return options
+  }
 }
 
 /// The vectors that may be found.
@@ -103,18 +111,21 @@ extension IndexOptions {
     func require(_ holds: Bool, _ message: @autoclosure () -> String) throws(CoverTreeError) {
       guard holds else { throw CoverTreeError(.invalidArgument, message()) }
     }
-    try require((1...65536).contains(leafSize), "leaf_size: expected 1 to 65536, got \(leafSize)")
-    try require((2...512).contains(m), "m: expected 2 to 512, got \(m)")
-    try require((1...65536).contains(efConstruction), "ef_construction: expected 1 to 65536, got \(efConstruction)")
-    try require((1...1 << 24).contains(efSearch), "ef_search: expected 1 to 2^24, got \(efSearch)")
-    try require((1...256).contains(tableCount), "n_tables: expected 1 to 256, got \(tableCount)")
-    let mostBits = lshMode == .tables ? 24 : 8192
-    try require((1...mostBits).contains(bitCount), "n_bits: expected 1 to \(mostBits), got \(bitCount)")
+    func check(_ name: String, _ value: Int, _ range: ClosedRange<Int>) throws(CoverTreeError) {
+      let most = range.upperBound == 1 << 24 ? "2^24" : "\(range.upperBound)"
+      try require(range.contains(value), "\(name): expected \(range.lowerBound) to \(most), got \(value)")
+    }
+    try check("leaf_size", leafSize, 1...65536)
+    try check("m", m, 2...512)
+    try check("ef_construction", efConstruction, 1...65536)
+    try check("ef_search", efSearch, 1...1 << 24)
+    try check("n_tables", tableCount, 1...256)
+    try check("n_bits", bitCount, 1...(lshMode == .tables ? 24 : 8192))
     try require(
       lshMode == .codes || tableCount << bitCount <= 1 << 28,
       "n_tables: \(tableCount) tables of 2^\(bitCount) buckets are more than 2^28")
-    try require((1...65536).contains(probeCount), "n_probes: expected 1 to 65536, got \(probeCount)")
-    try require((1...1 << 24).contains(candidateCount), "n_candidates: expected 1 to 2^24, got \(candidateCount)")
+    try check("n_probes", probeCount, 1...65536)
+    try check("n_candidates", candidateCount, 1...1 << 24)
     if kind == .kdTree {
       try require(metric != .innerProduct, "metric: a k-d tree knows no inner products; use another kind of index")
       try require(storage == .float32, "storage: a k-d tree keeps float32")
@@ -125,8 +136,7 @@ extension IndexOptions {
   func checkPinned() throws(CoverTreeError) {
     guard kind != .kdTree || !metric.normalizes else {
       throw CoverTreeError(
-        .invalidArgument, "metric: a k-d tree over a store compares unchanged vectors; use l2 or another kind"
-      )
+        .invalidArgument, "metric: a k-d tree over a store compares unchanged vectors; use l2 or another kind")
     }
   }
 }

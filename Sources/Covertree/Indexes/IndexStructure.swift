@@ -5,9 +5,11 @@ import CovertreeFiles
 ///
 /// A change excludes everything else; it changes the table first and then the structure. Searches run in parallel.
 protocol IndexStructure: AnyObject, Sendable {
+  var table: VectorTable { get }
+
   /// Inserts the vectors of the table from a slot on.
   func insert(from first: Int, context: CallContext) throws(CoverTreeError)
-  /// Undoes an `insert` of the vectors from a slot on that failed.
+  /// Removes the vectors from a slot on: all, or those of an `insert` that failed.
   func truncate(to first: Int)
   /// Whether there are enough dead vectors in the table for a compaction.
   var wantsCompaction: Bool { get }
@@ -16,10 +18,8 @@ protocol IndexStructure: AnyObject, Sendable {
   /// - Parameter map: the new slot of each vector, -1 for the dead.
   /// - Returns: a function to call right after the compaction of the table. It cannot fail.
   func compaction(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) -> () -> Void
-  /// Removes everything, as for an empty table.
-  func removeAll() throws(CoverTreeError)
-  /// Moves near vectors together in memory; false if that changes nothing.
-  func optimize(context: CallContext) throws(CoverTreeError) -> Bool
+  /// Moves near vectors together in memory.
+  func optimize(context: CallContext) throws(CoverTreeError)
 
   func nearest(_ search: IndexSearch, k: Int, into rows: ResultRows) throws(CoverTreeError)
   func within(_ search: IndexSearch, score: Double) throws(CoverTreeError) -> ScoredLists
@@ -34,6 +34,13 @@ protocol IndexStructure: AnyObject, Sendable {
   var comparisons: Int { get }
 }
 
+extension IndexStructure {
+  var wantsCompaction: Bool { table.deadCount * 4 > table.count }
+  func optimize(context: CallContext) throws(CoverTreeError) {}
+  func own() throws(CoverTreeError) {}
+  func findRows() {}
+}
+
 /// One search: prepared queries, admitted slots, and options.
 struct IndexSearch: @unchecked Sendable {
   let queries: PointsView<Float>
@@ -41,6 +48,7 @@ struct IndexSearch: @unchecked Sendable {
   let admitted: Buffer<UInt8>?
   /// The number of vectors that may be found.
   let admittedCount: Int
+  /// With those of the index for zeros.
   let options: IndexSearchOptions
   let context: CallContext
 

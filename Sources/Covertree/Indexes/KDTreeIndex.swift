@@ -6,7 +6,7 @@ import CovertreeBase
 /// that the tree is rebuilt. In many dimensions without structure, queries are compared with all vectors in batches instead, as in a
 /// search of a cover tree.
 final class KDTreeIndex: IndexStructure, @unchecked Sendable {
-  private let table: VectorTable
+  let table: VectorTable
   /// Earlier slots are in the boxes.
   private var covered = 0
   private(set) var boxes: KDTree<Float>?
@@ -69,11 +69,9 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
   }
 
   func truncate(to first: Int) {
-    if first < covered { (boxes, covered) = (nil, 0) }
+    if first < covered { forget() }
     view()
   }
-
-  var wantsCompaction: Bool { table.deadCount * 4 > table.count }
 
   /// Builds new boxes of the living from a copy of their rows, because the table has not moved these yet.
   func compaction(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) -> () -> Void {
@@ -95,9 +93,7 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
     }
   }
 
-  func removeAll() throws(CoverTreeError) { forget() }
   private func forget() { (boxes, points, storeSlots, covered) = (nil, nil, nil, 0) }
-  func optimize(context: CallContext) throws(CoverTreeError) -> Bool { false }
   func own() throws(CoverTreeError) { findRows() }
   func findRows() { if rows.base != found { view() } }
 
@@ -110,18 +106,16 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
       }
     }
     let set = try QuerySet(new: search.queries, for: points, context: search.context)
+    func run(_ rows: some NeighborRows<Float>) throws(CoverTreeError) {
+      let task = NearestTask(
+        set: set, points: points, k: k, options: SearchOptions(), context: search.context, counters: counters,
+        rows: rows)
+      try specialized(table.dim, task)
+    }
     if covered == table.count {
-      try specialized(
-        table.dim,
-        NearestTask(
-          set: set, points: points, k: k, options: SearchOptions(), context: search.context, counters: counters,
-          rows: rows))
+      try run(rows)
     } else {
-      try specialized(
-        table.dim,
-        NearestTask(
-          set: set, points: points, k: k, options: SearchOptions(), context: search.context, counters: counters,
-          rows: Tail(table: table, from: covered, search: search, k: room, rows: rows)))
+      try run(Tail(table: table, from: covered, search: search, k: room, rows: rows))
     }
   }
 

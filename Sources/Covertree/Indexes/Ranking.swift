@@ -65,7 +65,6 @@ final class Ranking {
     }
   }
 
-  /// Writes the first `k` as a row of results.
   func write(_ row: Int, into rows: ResultRows) {
     order(found.all)
     let count = min(rows.k, found.count)

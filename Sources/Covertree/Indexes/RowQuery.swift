@@ -30,7 +30,6 @@ final class RowQuery {
       hasByteProducts: cn_has_byte_products())
   }
 
-  /// Makes a vector the query.
   func load(_ row: UnsafePointer<Float>) {
     values.base.update(from: row, count: scanned.dim)
     scores.query.pointee.values = UnsafePointer(values.base)
@@ -71,7 +70,6 @@ struct RowScores {
   @inline(__always)
   func omitted(slot: Int) -> Float { rows.pointee.kind == 2 ? rows.pointee.lengths[slot] : 0 }
 
-  /// The exact score, in float64.
   @inline(__always)
   func decided(_ slot: Int32) -> Double { cn_decided_score(decisive, values, Int64(slot)) }
 

@@ -53,7 +53,6 @@ extension VectorIndex {
   }
 }
 
-/// The section "settings".
 struct IndexSettings {
   static let count = 21
 
@@ -73,9 +72,7 @@ struct IndexSettings {
   }
 
   private static var amounts: [WritableKeyPath<IndexOptions, Int>] {
-    [
-      \.leafSize, \.bitCount, \.tableCount, \.probeCount, \.candidateCount, \.m, \.efConstruction, \.efSearch,
-    ]
+    [\.leafSize, \.bitCount, \.tableCount, \.probeCount, \.candidateCount, \.m, \.efConstruction, \.efSearch]
   }
 
   func write(to settings: Buffer<Int64>) {
@@ -84,8 +81,7 @@ struct IndexSettings {
         Int64(dim), Int64(count), nextID, Int64(options.kind.rawValue), Int64(options.metric.rawValue),
         Int64(options.storage.rawValue), options.reranks ? 1 : 0, Int64(options.split.rawValue),
         Int64(options.lshMode.rawValue), Int64(bitPattern: options.seed), hasBytes.map { $0 ? 1 : 0 } ?? -1,
-        isPinned ? 1 : 0,
-        0,
+        isPinned ? 1 : 0, 0,
       ] + Self.amounts.map { Int64(options[keyPath: $0]) }
     for (position, number) in numbers.enumerated() { settings[position] = number }
   }
@@ -94,18 +90,17 @@ struct IndexSettings {
     try file.expect(.index)
     try file.verify("settings")
     let settings: Buffer<Int64> = try file.buffer("settings", rows: Self.count)
+    func known<Case: RawRepresentable<Int32>>(_ position: Int) -> Case? {
+      Int32(exactly: settings[position]).flatMap(Case.init(rawValue:))
+    }
     var options = IndexOptions()
     guard (1...65536).contains(settings[0]), (0..<Int64(Int32.max)).contains(settings[1]),
-      let kind = Int32(exactly: settings[3]).flatMap(IndexKind.init(rawValue:)),
-      let metric = Int32(exactly: settings[4]).flatMap(IndexMetric.init(rawValue:)),
-      let storage = Int32(exactly: settings[5]).flatMap(VectorStorage.init(rawValue:)), (0...1).contains(settings[6]),
-      let split = Int32(exactly: settings[7]).flatMap(SplitRule.init(rawValue:)),
-      let mode = Int32(exactly: settings[8]).flatMap(LSHMode.init(rawValue:)), (-1...1).contains(settings[10]),
-      (0...1).contains(settings[11])
+      let kind: IndexKind = known(3), let metric: IndexMetric = known(4), let storage: VectorStorage = known(5),
+      let split: SplitRule = known(7), let mode: LSHMode = known(8), (0...1).contains(settings[6]),
+      (-1...1).contains(settings[10]), (0...1).contains(settings[11])
     else { throw file.corrupt("section \"settings\" is out of range") }
-    (options.kind, options.metric, options.storage, options.split, options.lshMode) = (
-      kind, metric, storage, split, mode
-    )
+    (options.kind, options.metric, options.storage) = (kind, metric, storage)
+    (options.split, options.lshMode) = (split, mode)
     (options.reranks, options.seed) = (settings[6] == 1, UInt64(bitPattern: settings[9]))
     for (position, amount) in Self.amounts.enumerated() { options[keyPath: amount] = Int(settings[13 + position]) }
     do throws(CoverTreeError) { try options.check() } catch {
@@ -191,32 +186,18 @@ extension HNSW {
   }
 
   convenience init(_ table: VectorTable, _ file: StoredFile, context: CallContext) throws(CoverTreeError) {
-    let (count, m, degree) = (table.count, table.options.m, 2 * table.options.m)
-    let twins = try Twins(table, file)
-    let levels: Buffer<UInt8> = try file.buffer("graph.levels", rows: count)
-    let links: Buffer<Int32> = try file.buffer("graph.links", rows: count, columns: degree)
-    let upperFirst: Buffer<Int32> = try file.buffer("graph.upper_first", rows: count)
-    let upperLinks: Buffer<Int32> = try file.buffer("graph.upper_links")
-    let positions = PositionsInGraph(
-      twins: twins, m: m, levels: levels, links: links, upperFirst: upperFirst, upperLinks: upperLinks)
-    try positions.check(file, context: context)
-    self.init(
-      table, twins, levels: GrowableBuffer(viewing: levels), links: GrowableBuffer(viewing: links),
-      upperFirst: GrowableBuffer(viewing: upperFirst), upperLinks: GrowableBuffer(viewing: upperLinks))
+    let count = table.count
+    try self.init(
+      table, Twins(table, file), levels: GrowableBuffer(viewing: file.buffer("graph.levels", rows: count)),
+      links: GrowableBuffer(viewing: file.buffer("graph.links", rows: count, columns: 2 * table.options.m)),
+      upperFirst: GrowableBuffer(viewing: file.buffer("graph.upper_first", rows: count)),
+      upperLinks: GrowableBuffer(viewing: file.buffer("graph.upper_links")))
+    try checkPositions(file, context: context)
     findEntry()
   }
-}
 
-/// The offsets in a graph. Searches follow them; changes write to the lists, and renumber all links.
-private struct PositionsInGraph {
-  let twins: Twins
-  let m: Int
-  let levels: Buffer<UInt8>
-  let links: Buffer<Int32>
-  let upperFirst: Buffer<Int32>
-  let upperLinks: Buffer<Int32>
-
-  func check(_ file: StoredFile, context: CallContext) throws(CoverTreeError) {
+  /// Checks the offsets in a graph. Searches follow them; changes write to the lists, and renumber all links.
+  private func checkPositions(_ file: StoredFile, context: CallContext) throws(CoverTreeError) {
     guard levels.elements.allSatisfy({ $0 <= HNSW.mostLevels }) else {
       throw file.corrupt("section \"graph.levels\" is out of range")
     }
@@ -255,10 +236,11 @@ private struct PositionsInGraph {
   private func leadSomewhere(_ slot: Int) -> Bool {
     let (level, isNode) = (Int(levels[slot]), twins.isNode(slot))
     guard isNode || level == 0 else { return false }
+    let lists = lists
     return (0...level).allSatisfy { level in
-      let list = level == 0 ? links.base + slot * 2 * m : upperLinks.base + Int(upperFirst[slot]) + (level - 1) * m
+      let list = lists.list(Int32(slot), level)
       var hasEnded = false
-      for position in 0..<(level == 0 ? 2 * m : m) {
+      for position in 0..<lists.capacity(level) {
         let link = list[position]
         if link == HNSW.noLink {
           hasEnded = true

@@ -123,7 +123,7 @@ public final class VectorIndex: @unchecked Sendable {
   public func clear(context: CallContext) throws(CoverTreeError) {
     try change(context) { () throws(CoverTreeError) in
       try table.removeAll()
-      try structure.removeAll()
+      structure.truncate(to: 0)
     }
   }
 
@@ -152,7 +152,7 @@ public final class VectorIndex: @unchecked Sendable {
   public func optimize(context: CallContext) throws(CoverTreeError) {
     try change(context) { () throws(CoverTreeError) in
       try compact(context)
-      _ = try structure.optimize(context: context)
+      try structure.optimize(context: context)
     }
   }
 
@@ -223,13 +223,14 @@ public final class VectorIndex: @unchecked Sendable {
       let count = admitted.map { $0.elements.reduce(0) { $0 + Int($1) } } ?? table.count
       return try body(
         IndexSearch(
-          queries: prepared.view, admitted: admitted, admittedCount: count, options: options, context: context))
+          queries: prepared.view, admitted: admitted, admittedCount: count,
+          options: options.completed(by: self.options), context: context))
     }
   }
 
   /// Writes the stored vectors of some ids, one row after the other.
   public func get(_ ids: UnsafeBufferPointer<Int64>, into vectors: UnsafeMutablePointer<Float>) throws(CoverTreeError) {
-    try readWriteLock.reading(CallContext()) { () throws(CoverTreeError) in
+    try readWriteLock.reading(.brief) { () throws(CoverTreeError) in
       try store?.checkProcess()
       let slots = try table.slots(of: ids)
       let rows = table.decisive
@@ -244,14 +245,14 @@ public final class VectorIndex: @unchecked Sendable {
   public func contains(
     _ ids: UnsafeBufferPointer<Int64>, into flags: UnsafeMutablePointer<UInt8>
   ) throws(CoverTreeError) {
-    try readWriteLock.reading(CallContext()) { () throws(CoverTreeError) in
+    try readWriteLock.reading(.brief) { () throws(CoverTreeError) in
       for (position, id) in ids.enumerated() { flags[position] = table.slot(of: id) == nil ? 0 : 1 }
     }
   }
 
   /// All ids, in the order in which their vectors were added. `.busy` if there are not `count` of them.
   public func ids(count: Int, into ids: UnsafeMutablePointer<Int64>) throws(CoverTreeError) {
-    try readWriteLock.reading(CallContext()) { () throws(CoverTreeError) in
+    try readWriteLock.reading(.brief) { () throws(CoverTreeError) in
       guard count == table.liveCount else {
         throw CoverTreeError(.busy, "n_ids: the index has \(table.liveCount) vectors, there is room for \(count)")
       }
@@ -270,7 +271,7 @@ public final class VectorIndex: @unchecked Sendable {
   }
 
   public func info() throws(CoverTreeError) -> Info {
-    try readWriteLock.reading(CallContext()) { () throws(CoverTreeError) in
+    try readWriteLock.reading(.brief) { () throws(CoverTreeError) in
       Info(
         count: table.liveCount, removed: table.deadCount, nextID: table.nextID,
         memoryBytes: table.byteCount + structure.byteCount, comparisons: structure.comparisons,

@@ -20,7 +20,6 @@ package final class Arena {
   @inlinable
   deinit { SpareBlocks.giveBack(memory, byteCount) }
 
-  /// The bytes of an array.
   @inlinable @inline(__always)
   package static func size<Element>(_ count: Int, of type: Element.Type) -> Int { count * MemoryLayout<Element>.stride }
 

@@ -71,6 +71,21 @@ package final class GrowableBuffer<Element: BitwiseCopyable> {
   @inlinable @inline(__always)
   package func removeLast() { count &-= 1 }
 
+  @inlinable @inline(__always)
+  package func popLast() -> Element? {
+    guard count > 0 else { return nil }
+    count &-= 1
+    return base[count]
+  }
+
+  /// The elements in other memory.
+  @inlinable
+  package func copied() throws(CoverTreeError) -> GrowableBuffer {
+    let copy = try GrowableBuffer()
+    try copy.append(elements)
+    return copy
+  }
+
   /// Sets the count; elements beyond the old count are uninitialised.
   @inlinable @inline(__always)
   package func resize(to newCount: Int) throws(CoverTreeError) {
@@ -78,7 +93,6 @@ package final class GrowableBuffer<Element: BitwiseCopyable> {
     count = newCount
   }
 
-  /// Reserves memory for `more` elements.
   @inlinable
   package func reserve(_ more: Int) throws(CoverTreeError) { if count + more > capacity { try grow(to: count + more) } }
 

@@ -1,7 +1,6 @@
 import Glibc
 import Synchronization
 
-/// Seconds on a monotonic clock.
 public func monotonicSeconds() -> Double {
   var time = timespec()
   clock_gettime(CLOCK_MONOTONIC, &time)

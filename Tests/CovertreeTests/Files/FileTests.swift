@@ -48,12 +48,12 @@ import Testing
 
   @Test func namesAreChecked() throws {
     let number = try Buffer<Int32>(count: 1, filledWith: 7)
-    var image = FileImage(kind: .arrays, inputHash: 0, sections: [Section("one", number)])
+    let image = FileImage(kind: .arrays, inputHash: 0, sections: [Section("one", number)])
     for name in ["", "one", "with space", "ä", String(repeating: "x", count: 25)] {
-      #expect(throws: CoverTreeError.self) { try image.append([Section(name, number)]) }
+      #expect(throws: CoverTreeError.self) { try image.adding([Section(name, number)]) }
     }
-    try image.append([Section(String(repeating: "x", count: 24), number)])
-    let file = try StoredFile(image, context: CallContext())
+    let more = [Section(String(repeating: "x", count: 24), number)]
+    let file = try StoredFile(image.adding(more), context: CallContext())
     #expect(file.sections.map(\.name) == ["one", String(repeating: "x", count: 24)])
     #expect(try file.buffer("one", of: Int32.self)[0] == 7)
     #expect(throws: CoverTreeError.self) { try file.buffer("one", of: Double.self) }

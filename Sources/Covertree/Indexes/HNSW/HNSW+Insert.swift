@@ -82,7 +82,6 @@ extension HNSW {
     }
   }
 
-  /// A seeded random number of a vector.
   private func drawn(_ slot: Int) -> UInt64 {
     splitMix64(options.seed ^ splitMix64(UInt64(UInt32(bitPattern: table.serials[slot]))))
   }

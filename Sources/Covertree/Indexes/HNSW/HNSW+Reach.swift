@@ -36,9 +36,7 @@ extension HNSW {
 
     func spread(from start: Int32) throws(CoverTreeError) {
       try reach(start)
-      while waiting.count > 0 {
-        let slot = waiting[waiting.count - 1]
-        waiting.removeLast()
+      while let slot = waiting.popLast() {
         for link in graph.linked(slot, 0) where !has(link) { try reach(link) }
       }
     }

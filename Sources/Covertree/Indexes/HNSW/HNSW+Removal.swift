@@ -8,47 +8,19 @@ extension HNSW {
 
   /// Removes the dead from the graph. A copy of the graph is made first, and restored if a later step fails.
   func compaction(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) -> () -> Void {
-    let before = try Copy(self)
+    let before = (levels: try levels.copied(), links: try links.copied(), twins: try twins.copied(), entry: entry)
+    let upper = (first: try upperFirst.copied(), links: try upperLinks.copied())
     do throws(CoverTreeError) {
       try forgetDead(context: context)
-      let upper = try GrowableBuffer<Int32>()
-      try upper.reserve(upperLinks.count)
+      let renumbered = try GrowableBuffer<Int32>()
+      try renumbered.reserve(upperLinks.count)
       let lists = try twins.renumbered(map, count: table.liveCount)
-      return { self.renumber(map, upper, lists) }
+      return { self.renumber(map, renumbered, lists) }
     } catch {
-      before.restore(self)
+      (levels, links, upperFirst, upperLinks) = (before.levels, before.links, upper.first, upper.links)
+      twins.adopt(before.twins)
+      entry = before.entry
       throw error
-    }
-  }
-
-  /// A copy of the graph's links.
-  private struct Copy {
-    private let levels: Buffer<UInt8>
-    private let links: Buffer<Int32>
-    private let upperFirst: Buffer<Int32>
-    private let upperLinks: Buffer<Int32>
-    private let twins: Twins.Lists
-    private let entry: Int32
-
-    init(_ graph: HNSW) throws(CoverTreeError) {
-      (levels, links) = (try Self.copy(graph.levels), try Self.copy(graph.links))
-      (upperFirst, upperLinks) = (try Self.copy(graph.upperFirst), try Self.copy(graph.upperLinks))
-      (twins, entry) = (try graph.twins.copy(), graph.entry)
-    }
-
-    private static func copy<Element>(_ stack: GrowableBuffer<Element>) throws(CoverTreeError) -> Buffer<Element> {
-      let copy = try Buffer<Element>(count: stack.count)
-      copy.base.update(from: stack.base, count: stack.count)
-      return copy
-    }
-
-    func restore(_ graph: HNSW) {
-      graph.levels.base.update(from: levels.base, count: levels.count)
-      graph.links.base.update(from: links.base, count: links.count)
-      graph.upperFirst.base.update(from: upperFirst.base, count: upperFirst.count)
-      graph.upperLinks.base.update(from: upperLinks.base, count: upperLinks.count)
-      graph.twins.adopt(twins)
-      graph.entry = entry
     }
   }
 
@@ -61,7 +33,7 @@ extension HNSW {
     try context.forEach(table.count, grain: 64) { (range, thread) throws(CoverTreeError) in
       let linker = try linkers.value(thread) { () throws(CoverTreeError) in try Linker(self) }
       for slot in range where dead[slot] == 0 {
-        for level in 0...Int(levels[slot]) { try replaceDead(Int32(slot), level, linker) }
+        for level in 0...Int(levels[slot]) { try replaceLinks(of: Int32(slot), level, linker) { dead[$0] != 0 } }
       }
     }
     for linker in linkers.all { compared.add(linker.walker.compared) }
@@ -79,11 +51,7 @@ extension HNSW {
       (links.base + node * degree).update(repeating: Self.noLink, count: degree)
     }
     try context.forEach(table.count, grain: 1 << 10) { (range, _) throws(CoverTreeError) in
-      for slot in range {
-        for level in 0...Int(levels[slot]) {
-          pack(lists.list(Int32(slot), level), lists.capacity(level)) { heirs[$0] < 0 ? $0 : heirs[$0] }
-        }
-      }
+      for slot in range { renumberLinks(of: slot) { heirs[$0] < 0 ? $0 : heirs[$0] } }
     }
   }
 
@@ -93,11 +61,6 @@ extension HNSW {
     for slot in 0..<levels.count where twins.isNode(slot) && isLeft(slot) {
       if entry < 0 || levels[slot] > levels[entry] { entry = Int32(slot) }
     }
-  }
-
-  private func replaceDead(_ slot: Int32, _ level: Int, _ linker: Linker) throws(CoverTreeError) {
-    let dead = table.dead
-    try replaceLinks(of: slot, level, linker) { dead[$0] != 0 }
   }
 
   /// If a vector has links to be removed, chooses its links again among the others and the links of the removed ones.
@@ -122,10 +85,10 @@ extension HNSW {
     // If there is no memory to choose again, the links are only dropped.
     let linker = try? Linker(self)
     for slot in 0..<min(first, levels.count) {
-      for level in 0...Int(levels[slot]) {
-        if let linker { try? replaceLinks(of: Int32(slot), level, linker) { $0 >= first } }
-        pack(lists.list(Int32(slot), level), lists.capacity(level)) { $0 < first ? $0 : Self.noLink }
+      if let linker {
+        for level in 0...Int(levels[slot]) { try? replaceLinks(of: Int32(slot), level, linker) { $0 >= first } }
       }
+      renumberLinks(of: slot) { $0 < first ? $0 : Self.noLink }
     }
     try? levels.resize(to: min(first, levels.count))
     try? links.resize(to: min(first * degree, links.count))
@@ -139,19 +102,21 @@ extension HNSW {
     findEntry()
   }
 
-  /// Renumbers links; links to removed vectors are dropped.
-  private func pack(_ list: UnsafeMutablePointer<Int32>, _ capacity: Int, _ number: (Int32) -> Int32) {
-    var kept = 0
-    for position in 0..<capacity where list[position] >= 0 {
-      let link = number(list[position])
-      guard link >= 0 else { continue }
-      list[kept] = link
-      kept += 1
+  /// Renumbers the links of a vector; links to removed vectors are dropped.
+  private func renumberLinks(of slot: Int, _ number: (Int32) -> Int32) {
+    for level in 0...Int(levels[slot]) {
+      let (list, capacity) = (lists.list(Int32(slot), level), lists.capacity(level))
+      var kept = 0
+      for position in 0..<capacity where list[position] >= 0 {
+        let link = number(list[position])
+        guard link >= 0 else { continue }
+        list[kept] = link
+        kept += 1
+      }
+      for position in kept..<capacity { list[position] = Self.noLink }
     }
-    for position in kept..<capacity { list[position] = Self.noLink }
   }
 
-  /// The links of a vector on a level.
   func linked(_ slot: Int32, _ level: Int) -> UnsafeBufferPointer<Int32>.SubSequence {
     let all = UnsafeBufferPointer(start: lists.list(slot, level), count: lists.capacity(level))
     return all.prefix { $0 >= 0 }
@@ -164,9 +129,7 @@ extension HNSW {
     var next = 0
     // Slots only move to lower numbers, so nothing is overwritten before it is read.
     for slot in 0..<map.count where map[slot] >= 0 {
-      for level in 0...Int(levels[slot]) {
-        pack(self.lists.list(Int32(slot), level), self.lists.capacity(level)) { map[$0] }
-      }
+      renumberLinks(of: slot) { map[$0] }
       let own = UnsafeBufferPointer(
         start: upperLinks.base + max(0, Int(upperFirst[slot])), count: Int(levels[slot]) * m)
       upperFirst[next] = own.isEmpty ? -1 : Int32(upper.count)
@@ -183,15 +146,6 @@ extension HNSW {
     entry = entry < 0 ? -1 : map[entry]
   }
 
-  func removeAll() throws(CoverTreeError) {
-    try levels.resize(to: 0)
-    try links.resize(to: 0)
-    try upperFirst.resize(to: 0)
-    try upperLinks.resize(to: 0)
-    try twins.removeAll()
-    entry = -1
-  }
-
   func own() throws(CoverTreeError) {
     try levels.own()
     try links.own()
@@ -200,11 +154,9 @@ extension HNSW {
     try twins.own()
   }
 
-  func findRows() {}
-
   /// Sorts vectors in the order in which a walk over all links from the entry meets them, so that its first vectors are together.
-  func optimize(context: CallContext) throws(CoverTreeError) -> Bool {
-    guard table.count > 1, table.deadCount == 0 else { return false }
+  func optimize(context: CallContext) throws(CoverTreeError) {
+    guard table.count > 1, table.deadCount == 0 else { return }
     let order = try Buffer<Int32>(count: table.count)
     let rank = try Buffer<Int32>(count: table.count, filledWith: -1)
     var (met, next) = (0, 0)
@@ -224,12 +176,7 @@ extension HNSW {
       meet(start)
     }
     let (oldLevels, oldLinks, oldFirst) = (levels, links, upperFirst)
-    let (newLevels, newLinks, newFirst) = (
-      try GrowableBuffer<UInt8>(), try GrowableBuffer<Int32>(), try GrowableBuffer<Int32>()
-    )
-    try newLevels.resize(to: table.count)
-    try newLinks.resize(to: table.count * degree)
-    try newFirst.resize(to: table.count)
+    let (newLevels, newLinks, newFirst) = (try levels.copied(), try links.copied(), try upperFirst.copied())
     let lists = try twins.renumbered(rank, count: table.count)
     try table.permute(order)  // the last step that can fail; on failure nothing has moved
     for (to, from) in order.elements.enumerated() {
@@ -246,6 +193,5 @@ extension HNSW {
     }
     entry = rank[entry]
     twins.adopt(lists)
-    return true
   }
 }

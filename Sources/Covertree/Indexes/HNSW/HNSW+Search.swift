@@ -20,8 +20,7 @@ extension HNSW {
     let comparisons: Int
 
     init(_ graph: HNSW, _ search: IndexSearch, k: Int) throws(CoverTreeError) {
-      let ef = search.options.efSearch > 0 ? search.options.efSearch : graph.options.efSearch
-      limit = max(k, ef)
+      limit = max(k, search.options.efSearch)
       admitted = try search.admitted.map { (flags) throws(CoverTreeError) in try graph.twins.nodes(among: flags) }
       members = try graph.twins.members(among: search.admitted)
       guard let admitted else {
@@ -30,8 +29,7 @@ extension HNSW {
         budget = nodes == nil ? search.admittedCount : 0
         return
       }
-      let count =
-        graph.twins.count == 0 ? search.admittedCount : admitted.elements.reduce(0) { $0 + Int($1) }
+      let count = graph.twins.count == 0 ? search.admittedCount : admitted.elements.reduce(0) { $0 + Int($1) }
       // A walk has met about half of a vector's links before. The filter admits a share of the others.
       let share = Double(count) / Double(graph.nodeCount)
       let walk = Double(limit) * Double(graph.m) / share
@@ -77,10 +75,9 @@ extension HNSW {
     guard search.admittedCount > 0 else { return lists }
     let members = try twins.members(among: search.admitted)
     let seekers = PerThread<Seeker>(count: search.context.threads)
-    let ef = search.options.efSearch > 0 ? search.options.efSearch : options.efSearch
     try search.context.forEach(search.queries.count, grain: 1) { (range, thread) throws(CoverTreeError) in
       var seeker = try seekers.value(thread) { () throws(CoverTreeError) in
-        try Seeker(self, capacity: min(ef, table.count))
+        try Seeker(self, capacity: min(search.options.efSearch, table.count))
       }
       for row in range {
         seeker.walker.query.load(search.queries.row(row))
@@ -111,13 +108,13 @@ extension HNSW {
     let graph: HNSW
     let walker: Walker
     let ranking: Ranking
-    let queue: WalkQueue
+    let queue: MinHeap<UInt64>
 
     init(_ graph: HNSW, capacity: Int) throws(CoverTreeError) {
       self.graph = graph
       walker = try Walker(graph, capacity: capacity)
       ranking = try Ranking(graph.table)
-      queue = try WalkQueue()
+      queue = try MinHeap()
     }
 
     /// Ranks the admitted vectors nearest to the query: at least `k`, or all if fewer are admitted.
@@ -135,7 +132,6 @@ extension HNSW {
       return try walker.walk(from: walker.start(), limit: plan.limit, among: admitted, budget: plan.budget, queue)
     }
 
-    /// Ranks the result of a walk.
     private func rank(_ beam: Beam, _ plan: Plan, _ k: Int) throws(CoverTreeError) {
       ranking.removeAll()
       try ranking.add(beam.count, walker.query.scores, k, { (beam.slot($0), beam.score($0)) }) {
@@ -144,7 +140,6 @@ extension HNSW {
       }
     }
 
-    /// Ranks the first `k` of all admitted vectors.
     private func rankAll(_ plan: Plan, _ k: Int) throws(CoverTreeError) {
       ranking.removeAll()
       for position in 0..<(plan.nodes?.count ?? graph.table.count) {

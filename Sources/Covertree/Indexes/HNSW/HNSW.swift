@@ -30,7 +30,6 @@ final class HNSW: IndexStructure, @unchecked Sendable {
   static var mostLevels: Int { 24 }
   /// The beam of a descent. With a beam of 1 a descent can end at a local minimum, which is more frequent if near vectors were added
   /// together.
-  /// frequent if near vectors came together.
   static var upperLimit: Int { 4 }
 
   var degree: Int { 2 * m }
@@ -50,7 +49,6 @@ final class HNSW: IndexStructure, @unchecked Sendable {
     (self.levels, self.links, self.upperFirst, self.upperLinks) = (levels, links, upperFirst, upperLinks)
   }
 
-  /// The number of nodes of the graph.
   var nodeCount: Int { levels.count - twins.count }
 
   var lists: LinkLists {
@@ -123,10 +121,12 @@ final class HNSW: IndexStructure, @unchecked Sendable {
 
     /// The nearest admitted vectors on the lowest level. The walk expands every vector; only admitted ones fill the beam.
     ///
-    /// - Parameter budget: the most comparisons of the walk.
+    /// - Parameters:
+    ///   - budget: the most comparisons of the walk.
+    ///   - queue: scratch: the keys of vectors that were met and not expanded.
     /// - Returns: nil if the budget was too small.
     func walk(
-      from start: Int32, limit: Int, among admitted: Buffer<UInt8>, budget: Int, _ queue: WalkQueue
+      from start: Int32, limit: Int, among admitted: Buffer<UInt8>, budget: Int, _ queue: MinHeap<UInt64>
     ) throws(CoverTreeError) -> Beam? {
       let end = compared + budget
       var beam = begin(at: start, limit: limit)
@@ -142,7 +142,7 @@ final class HNSW: IndexStructure, @unchecked Sendable {
 
     @inline(__always)
     private func collect(
-      _ count: Int, into beam: inout Beam, among admitted: Buffer<UInt8>, _ queue: WalkQueue
+      _ count: Int, into beam: inout Beam, among admitted: Buffer<UInt8>, _ queue: MinHeap<UInt64>
     ) throws(CoverTreeError) {
       for position in 0..<count {
         let slot = scratch.fresh.base[position]
@@ -153,7 +153,6 @@ final class HNSW: IndexStructure, @unchecked Sendable {
       }
     }
 
-    /// An empty beam.
     func nothing(limit: Int) -> Beam { Beam(scratch, limit: limit) }
 
     /// Inserts vectors into a beam, except `own` and those that it has met.
@@ -188,7 +187,6 @@ final class HNSW: IndexStructure, @unchecked Sendable {
   }
 }
 
-/// The ranges of the links of each vector.
 struct LinkLists {
   fileprivate let m: Int
   fileprivate let links: UnsafeMutablePointer<Int32>

@@ -10,7 +10,6 @@ final class Linker {
   private let candidate: RowQuery
   private let chosen: Buffer<Int32>
   private let scores: Buffer<Float>
-  /// The candidates of `relink`.
   let candidates: GrowableBuffer<Int32>
 
   init(_ graph: HNSW) throws(CoverTreeError) {

@@ -42,7 +42,6 @@ final class HammingCodes: Hashes, @unchecked Sendable {
 
   func link(from first: Int) throws(CoverTreeError) {}
 
-  /// Codes from a file.
   func set(_ codes: Buffer<UInt32>, count: Int) { (self.codes, self.count) = (GrowableBuffer(viewing: codes), count) }
 
   func truncate(to count: Int) {
@@ -167,21 +166,13 @@ private struct CodeSearch: BitwiseCopyable {
   let histogram: UnsafeMutablePointer<Int32>
   /// Scratch: the results of a chunk.
   let keys: UnsafeMutablePointer<UInt32>
-  private var count = 0
+  var count = 0
   /// The number of found codes that differ in at most `most` bits.
-  private var near = 0
+  var near = 0
   /// The current limit of differing bits: fewer bits would not give enough codes.
-  private(set) var most = 0
+  var most = 0
 
   private static let hasVectorPopcount = cn_has_vector_popcount()
-
-  init(
-    bits: Int, wanted: Int, room: Int, query: UnsafeMutablePointer<UInt32>, found: UnsafeMutablePointer<Found>,
-    histogram: UnsafeMutablePointer<Int32>, keys: UnsafeMutablePointer<UInt32>
-  ) {
-    (self.bits, self.wanted, self.room, self.query) = (bits, wanted, room, query)
-    (self.found, self.histogram, self.keys) = (found, histogram, keys)
-  }
 
   mutating func begin(_ distances: UnsafePointer<Float>, within most: Int) {
     cn_signs(distances, Int64(bits), query)
@@ -244,7 +235,6 @@ private struct CodeSearch: BitwiseCopyable {
     (count, near) = (kept, kept)
   }
 
-  /// Puts the slots on a list.
   mutating func pick(_ list: Shortlist) throws(CoverTreeError) {
     keepWanted()
     for position in 0..<count { try list.add(found[position].slot) }

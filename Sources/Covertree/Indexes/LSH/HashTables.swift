@@ -51,10 +51,14 @@ final class HashTables: Hashes, @unchecked Sendable {
   func link(from slot: Int) throws(CoverTreeError) {
     let count = buckets.count / tables
     guard count - covered > max(Self.fewestWaiting, covered / Self.waitingShare) else { return list(from: slot) }
-    let gathered = try gather(buckets, twins.nodes)
+    cover(count, try gather(buckets, twins.nodes))
+  }
+
+  /// Adopts the members of buckets. There are no later slots.
+  private func cover(_ count: Int, _ gathered: (starts: Buffer<Int32>, members: Buffer<Int32>)) {
     (starts, members, covered, coveredNodes) = (gathered.starts, gathered.members, count, count - twins.count)
     first.base.update(repeating: -1, count: first.count)
-    try next.resize(to: 0)
+    next.removeAll()
   }
 
   /// Stores the members of each bucket side by side.
@@ -84,7 +88,6 @@ final class HashTables: Hashes, @unchecked Sendable {
     return (starts, members)
   }
 
-  /// Adds later slots to the lists.
   private func list(from slot: Int) {
     for slot in max(slot, covered)..<max(slot, covered, buckets.count / tables) where twins.isNode(slot) {
       for table in 0..<tables {
@@ -95,7 +98,6 @@ final class HashTables: Hashes, @unchecked Sendable {
     }
   }
 
-  /// Calls `body` with every slot of a bucket.
   @inline(__always)
   fileprivate func forEachMember(
     of bucket: Int, in table: Int, _ body: (Int32) throws(CoverTreeError) -> Void
@@ -111,7 +113,6 @@ final class HashTables: Hashes, @unchecked Sendable {
     }
   }
 
-  /// Buckets from a file.
   func set(_ buckets: Buffer<Int32>, count: Int, context: CallContext) throws(CoverTreeError) {
     self.buckets = GrowableBuffer(viewing: buckets)
     try extend(to: count, context: context)
@@ -142,10 +143,8 @@ final class HashTables: Hashes, @unchecked Sendable {
     let gathered = try gather(moved, lists.nodes)
     return {
       self.twins.adopt(lists)
-      (self.buckets, self.starts, self.members) = (moved, gathered.starts, gathered.members)
-      (self.covered, self.coveredNodes) = (kept, kept - self.twins.count)
-      self.first.base.update(repeating: -1, count: self.first.count)
-      self.next.removeAll()
+      self.buckets = moved
+      self.cover(kept, gathered)
     }
   }
 
@@ -178,22 +177,22 @@ final class HashTables: Hashes, @unchecked Sendable {
     /// Bits by squared distance from their planes, and these distances.
     private let order: Buffer<Int32>
     private let margins: Buffer<Float>
-    /// Sets of planes to cross: a heap, the nearest on top.
-    private let crossings: GrowableBuffer<Crossing>
+    /// Sets of planes to cross, the nearest on top.
+    private let crossings: MinHeap<Crossing>
 
     /// A set of crossed planes; `last` is the rank of the farthest.
-    private struct Crossing: BitwiseCopyable {
+    private struct Crossing: BitwiseCopyable, Comparable {
       var squared: Float
       var mask: Int32
       var last: Int32
+
+      static func < (a: Self, b: Self) -> Bool { a.squared < b.squared }
     }
 
     init(_ hashes: HashTables, _ found: Twins.Members, copies: Int, _ probes: Int) throws(CoverTreeError) {
       (self.hashes, self.found, self.copies, self.probes) = (hashes, found, copies, probes)
       met = try Buffer(count: hashes.twins.nodes.count, filledWith: 0)
-      (order, margins, crossings) = (
-        try Buffer(count: hashes.bits), try Buffer(count: hashes.bits), try GrowableBuffer()
-      )
+      (order, margins, crossings) = (try Buffer(count: hashes.bits), try Buffer(count: hashes.bits), try MinHeap())
     }
 
     func find(_ index: Int, of queries: ProjectedQueries, _ list: Shortlist) throws(CoverTreeError) {
@@ -232,16 +231,16 @@ final class HashTables: Hashes, @unchecked Sendable {
       guard probes > 1 else { return }
       sortMargins(distances)
       crossings.removeAll()
-      try push(Crossing(squared: margins[0], mask: 1 << order[0], last: 0))
+      try crossings.push(Crossing(squared: margins[0], mask: 1 << order[0], last: 0))
       for _ in 1..<probes {
-        guard crossings.count > 0 else { return }
-        let crossing = try pop()
+        guard let crossing = crossings.pop() else { return }
         try body(crossing.mask)
         let next = Int(crossing.last) + 1
         guard next < hashes.bits else { continue }
         let (mask, squared) = (crossing.mask | 1 << order[next], crossing.squared + margins[next])
-        try push(Crossing(squared: squared, mask: mask, last: Int32(next)))
-        try push(Crossing(squared: squared - margins[next - 1], mask: mask ^ (1 << order[next - 1]), last: Int32(next)))
+        try crossings.push(Crossing(squared: squared, mask: mask, last: Int32(next)))
+        let (other, replaced) = (squared - margins[next - 1], mask ^ (1 << order[next - 1]))
+        try crossings.push(Crossing(squared: other, mask: replaced, last: Int32(next)))
       }
     }
 
@@ -255,31 +254,6 @@ final class HashTables: Hashes, @unchecked Sendable {
         }
         (margins[position], order[position]) = (squared, Int32(bit))
       }
-    }
-
-    private func push(_ crossing: Crossing) throws(CoverTreeError) {
-      try crossings.append(crossing)
-      var position = crossings.count - 1
-      while position > 0 && crossing.squared < crossings[(position - 1) / 2].squared {
-        crossings[position] = crossings[(position - 1) / 2]
-        position = (position - 1) / 2
-      }
-      crossings[position] = crossing
-    }
-
-    private func pop() throws(CoverTreeError) -> Crossing {
-      let (top, moved) = (crossings[0], crossings[crossings.count - 1])
-      try crossings.resize(to: crossings.count - 1)
-      var position = 0
-      while 2 * position + 1 < crossings.count {
-        var child = 2 * position + 1
-        if child + 1 < crossings.count && crossings[child + 1].squared < crossings[child].squared { child += 1 }
-        guard crossings[child].squared < moved.squared else { break }
-        crossings[position] = crossings[child]
-        position = child
-      }
-      if crossings.count > 0 { crossings[position] = moved }
-      return top
     }
   }
 }

@@ -7,7 +7,6 @@ import Glibc
 /// locality-sensitive hashing, 2012). For inner products a coordinate is added that gives all vectors one length, and is 0 for queries
 /// (Neyshabur and Srebro, 2015).
 final class Hyperplanes: @unchecked Sendable {
-  /// The most vectors of a batch.
   static var batch: Int { 64 }
   private static var largestGroup: Int { 128 }
   private static var sample: Int { 4096 }

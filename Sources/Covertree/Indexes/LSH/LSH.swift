@@ -49,21 +49,14 @@ final class LSH: IndexStructure, @unchecked Sendable {
     if first == 0 { planes.unplace() }
   }
 
-  var wantsCompaction: Bool { table.deadCount * 4 > table.count }
-
   func compaction(_ map: Buffer<Int32>, context: CallContext) throws(CoverTreeError) -> () -> Void {
     try hashes.compaction(map)
   }
 
-  func removeAll() throws(CoverTreeError) { truncate(to: 0) }
-
-  func optimize(context: CallContext) throws(CoverTreeError) -> Bool { false }
   func own() throws(CoverTreeError) { try hashes.own() }
-  func findRows() {}
 
   func nearest(_ search: IndexSearch, k: Int, into rows: ResultRows) throws(CoverTreeError) {
-    let options = table.options
-    let wanted = max(k, search.options.candidateCount > 0 ? search.options.candidateCount : options.candidateCount)
+    let wanted = max(k, search.options.candidateCount)
     try forEachQuery(search, candidates: wanted, copies: k) { (row, shortlist, candidates) throws(CoverTreeError) in
       // If too few vectors share a bucket with the query, all vectors are candidates.
       if shortlist.count < min(k, search.admittedCount) {
@@ -77,9 +70,8 @@ final class LSH: IndexStructure, @unchecked Sendable {
 
   func within(_ search: IndexSearch, score: Double) throws(CoverTreeError) -> ScoredLists {
     let lists = try ScoredLists(queries: search.queries.count)
-    let wanted = search.options.candidateCount > 0 ? search.options.candidateCount : table.options.candidateCount
-    try forEachQuery(search, candidates: wanted, copies: .max) { (row, shortlist, _) throws(CoverTreeError) in
-      try shortlist.collect(within: score, into: lists.found[row])
+    try forEachQuery(search, candidates: search.options.candidateCount, copies: .max) {
+      (row, shortlist, _) throws(CoverTreeError) in try shortlist.collect(within: score, into: lists.found[row])
     }
     return lists
   }
@@ -91,9 +83,8 @@ final class LSH: IndexStructure, @unchecked Sendable {
     _ search: IndexSearch, candidates: Int, copies: Int,
     _ body: (Int, Shortlist, any CandidateSeeker) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
-    let probeCount = search.options.probeCount > 0 ? search.options.probeCount : table.options.probeCount
     let wanted = min(candidates, search.admittedCount)
-    let makeSeeker = try hashes.seekers(for: search, wanted: wanted, probes: probeCount, copies: copies)
+    let makeSeeker = try hashes.seekers(for: search, wanted: wanted, probes: search.options.probeCount, copies: copies)
     let seekers = PerThread<Seeker>(count: search.context.threads)
     let batch = min(Hyperplanes.batch, max(1, search.queries.count / (4 * search.context.threads)))
     let batches = (search.queries.count + batch - 1) / batch

@@ -11,7 +11,6 @@ final class Twins {
   private(set) var nodes: GrowableBuffer<Int32>
   /// By slot: the next of the equal vectors, in order of arrival; -1 at the end.
   private(set) var next: GrowableBuffer<Int32>
-  /// The number of twins.
   private(set) var count = 0
   /// The last of the equal vectors, by hash; nil until the next vector is added.
   private var lasts: HashIndex?
@@ -198,25 +197,20 @@ final class Twins {
   struct Lists {
     let nodes: GrowableBuffer<Int32>
     fileprivate let next: GrowableBuffer<Int32>
-
-    fileprivate init(count: Int) throws(CoverTreeError) {
-      (nodes, next) = (try GrowableBuffer(), try GrowableBuffer())
-      try nodes.resize(to: count)
-      try next.resize(to: count)
-    }
   }
 
-  /// A copy of the lists.
-  func copy() throws(CoverTreeError) -> Lists {
-    let copy = try Lists(count: nodes.count)
-    copy.nodes.base.update(from: nodes.base, count: nodes.count)
-    copy.next.base.update(from: next.base, count: next.count)
-    return copy
+  private func lists(count: Int) throws(CoverTreeError) -> Lists {
+    let lists = Lists(nodes: try GrowableBuffer(), next: try GrowableBuffer())
+    try lists.nodes.resize(to: count)
+    try lists.next.resize(to: count)
+    return lists
   }
+
+  func copied() throws(CoverTreeError) -> Lists { Lists(nodes: try nodes.copied(), next: try next.copied()) }
 
   /// The lists at other slots: `map[slot]` is the new one, -1 for the dead, which are in no list.
   func renumbered(_ map: Buffer<Int32>, count newCount: Int) throws(CoverTreeError) -> Lists {
-    let lists = try Lists(count: newCount)
+    let lists = try lists(count: newCount)
     for slot in 0..<map.count where map[slot] >= 0 {
       lists.nodes[Int(map[slot])] = map[nodes[slot]]
       lists.next[Int(map[slot])] = next[slot] < 0 ? -1 : map[next[slot]]
@@ -226,7 +220,7 @@ final class Twins {
 
   /// The lists of the living at other slots: `map[slot]` is the new one, -1 for the dead. The first living twin replaces a dead node.
   func surviving(_ map: Buffer<Int32>, count newCount: Int) throws(CoverTreeError) -> Lists {
-    let lists = try Lists(count: newCount)
+    let lists = try lists(count: newCount)
     for node in 0..<map.count where isNode(node) {
       var (slot, head, last) = (Int32(node), Int32(-1), Int32(-1))
       while slot >= 0 {
@@ -245,8 +239,6 @@ final class Twins {
     (nodes, next, lasts) = (lists.nodes, lists.next, nil)
     recount()
   }
-
-  func removeAll() throws(CoverTreeError) { truncate(to: 0) }
 
   func own() throws(CoverTreeError) {
     try nodes.own()

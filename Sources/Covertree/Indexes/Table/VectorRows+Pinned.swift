@@ -8,17 +8,14 @@ extension VectorRows {
     UnsafeRawPointer(bytes.base).assumingMemoryBound(to: cn_leased_row.self)[slot]
   }
 
-  /// Sets the leased row of a slot.
   @inline(__always)
   func set(_ slot: Int, _ row: cn_leased_row) {
     UnsafeMutableRawPointer(bytes.base).assumingMemoryBound(to: cn_leased_row.self)[slot] = row
   }
 
-  /// The store's slot of a row.
   @inline(__always)
   func storeSlot(_ slot: Int) -> Int { Int(pinned(slot).slot) }
 
-  /// The store's slots of the first rows.
   func storeSlots(_ count: Int) throws(CoverTreeError) -> Buffer<Int32> {
     let storeSlots = try Buffer<Int32>(count: count)
     for slot in 0..<count { storeSlots[slot] = Int32(storeSlot(slot)) }
@@ -79,7 +76,6 @@ extension VectorRows {
 
 /// One over the length of a vector; nil for a zero vector.
 func inverseLength(_ row: UnsafePointer<Float>, _ dim: Int) -> Double? {
-  var sum = 0.0
-  for d in 0..<dim { sum += Double(row[d]) * Double(row[d]) }
-  return sum > 0 ? 1 / sum.squareRoot() : nil
+  let length = lengthOf(row, dim)
+  return length > 0 ? 1 / length : nil
 }

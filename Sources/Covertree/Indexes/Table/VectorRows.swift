@@ -13,7 +13,6 @@ final class VectorRows: @unchecked Sendable {
   private let products: Bool
   /// The coordinates of a row, padding included.
   let coordinates: Int
-  /// The offset between rows.
   private let rowBytes: Int
   let bytes: GrowableBuffer<UInt8>
   private let scales: GrowableBuffer<Float>
@@ -135,7 +134,6 @@ final class VectorRows: @unchecked Sendable {
     ]
   }
 
-  /// Rows of a file.
   init(
     _ file: StoredFile, _ prefix: String, _ storage: VectorStorage, dim: Int, products: Bool, padded: Bool, count: Int,
     context: CallContext
@@ -147,33 +145,30 @@ final class VectorRows: @unchecked Sendable {
         ? try file.buffer("\(prefix).rows", of: Float.self, rows: count, columns: coordinates).reinterpreted()
         : try file.buffer("\(prefix).rows", rows: count, columns: rowBytes))
     isCentered = count > 0
-    guard storage == .int8 else {
-      (scales, lengths, center) = (
-        try GrowableBuffer(), try GrowableBuffer(), try Buffer(count: coordinates, filledWith: 0)
-      )
-      try check(file, prefix, context)
-      return
-    }
-    scales = GrowableBuffer(viewing: try file.buffer("\(prefix).scales", rows: count))
-    lengths = GrowableBuffer(viewing: try file.buffer("\(prefix).lengths", rows: count))
     // Clearing the index writes to it.
-    center = try Buffer(count: coordinates)
-    center.base.update(from: try file.buffer("\(prefix).center", rows: coordinates).base, count: coordinates)
+    center = try Buffer(count: coordinates, filledWith: 0)
+    if storage == .int8 {
+      scales = GrowableBuffer(viewing: try file.buffer("\(prefix).scales", rows: count))
+      lengths = GrowableBuffer(viewing: try file.buffer("\(prefix).lengths", rows: count))
+      center.base.update(from: try file.buffer("\(prefix).center", rows: coordinates).base, count: coordinates)
+    } else {
+      (scales, lengths) = (try GrowableBuffer(), try GrowableBuffer())
+    }
     try check(file, prefix, context)
   }
 
-  /// Whether all numbers could have been added.
+  /// Throws unless all numbers could have been added.
   private func check(_ file: StoredFile, _ prefix: String, _ context: CallContext) throws(CoverTreeError) {
     let limit = VectorTable.coordinateLimit
     func isUsable(_ numbers: UnsafeBufferPointer<Float>, _ most: Float) -> Bool {
       numbers.allSatisfy { $0.magnitude <= most }
     }
-    guard
-      storage != .int8
-        || isUsable(scales.elements, limit) && isUsable(center.elements, limit)
-          && isUsable(lengths.elements, .greatestFiniteMagnitude)
-    else { throw file.corrupt("section \"\(prefix)\" has numbers that no vector has") }
-    guard storage != .int8 else { return }
+    guard storage != .int8 else {
+      guard isUsable(scales.elements, limit), isUsable(center.elements, limit),
+        isUsable(lengths.elements, .greatestFiniteMagnitude)
+      else { throw file.corrupt("section \"\(prefix)\" has numbers that no vector has") }
+      return
+    }
     try context.forEach(count, grain: 1024) { (range, _) throws(CoverTreeError) in
       let (first, bytes) = (range.lowerBound * rowBytes, range.count * rowBytes)
       let raw = UnsafeRawPointer(self.bytes.base + first)
@@ -225,11 +220,7 @@ final class VectorRows: @unchecked Sendable {
 
   /// Appends reserved rows, which are about to be set.
   func extend(by more: Int) {
-    // The memory is reserved, so nothing can fail.
-    try? bytes.resize(to: bytes.count + more * rowBytes)
-    guard storage == .int8 else { return }
-    try? scales.resize(to: scales.count + more)
-    try? lengths.resize(to: lengths.count + more)
+    resize(to: count + more)
   }
 
   /// Sets a row. Several threads may set rows at once.
@@ -267,49 +258,42 @@ final class VectorRows: @unchecked Sendable {
       next = Int(slot) + 1
     }
     unpin(next..<count)
-    for (to, from) in slots.enumerated() { move(Int(from), to: to) }
-    shorten(to: slots.count)
+    for (to, from) in slots.enumerated() where to != Int(from) { copy(from: self, Int(from), to: to) }
+    resize(to: slots.count)
   }
 
   func truncate(to count: Int) {
     unpin(min(count, self.count)..<self.count)
-    shorten(to: count)
+    resize(to: count)
     guard count == 0 else { return }
     isCentered = false
     for d in 0..<center.count { center[d] = 0 }
   }
 
-  private func shorten(to count: Int) {
+  /// The memory is there, so nothing can fail.
+  private func resize(to count: Int) {
     try? bytes.resize(to: count * rowBytes)
     guard storage == .int8 else { return }
     try? scales.resize(to: count)
     try? lengths.resize(to: count)
   }
 
-  func removeAll() { truncate(to: 0) }
-
-  private func move(_ from: Int, to: Int) {
-    guard from != to else { return }
-    (bytes.base + to * rowBytes).update(from: bytes.base + from * rowBytes, count: rowBytes)
+  private func copy(from other: VectorRows, _ from: Int, to: Int) {
+    (bytes.base + to * rowBytes).update(from: other.bytes.base + from * rowBytes, count: rowBytes)
     guard storage == .int8 else { return }
-    scales[to] = scales[from]
-    lengths[to] = lengths[from]
+    scales[to] = other.scales[from]
+    lengths[to] = other.lengths[from]
   }
 
   /// The same rows in another order: row `slot` comes from `order[slot]`.
   func permuted(_ order: Buffer<Int32>) throws(CoverTreeError) -> VectorRows {
     let other = try sibling()
     try other.bytes.reserve(bytes.count)
+    try other.scales.reserve(scales.count)
+    try other.lengths.reserve(lengths.count)
     try retain()
-    try other.bytes.resize(to: bytes.count)
-    try other.scales.resize(to: scales.count)
-    try other.lengths.resize(to: lengths.count)
-    for (to, from) in order.elements.enumerated() {
-      (other.bytes.base + to * rowBytes).update(from: bytes.base + Int(from) * rowBytes, count: rowBytes)
-      guard storage == .int8 else { continue }
-      other.scales[to] = scales[Int(from)]
-      other.lengths[to] = lengths[Int(from)]
-    }
+    other.resize(to: count)
+    for (to, from) in order.elements.enumerated() { other.copy(from: self, Int(from), to: to) }
     other.center.base.update(from: center.base, count: center.count)
     other.isCentered = isCentered
     return other

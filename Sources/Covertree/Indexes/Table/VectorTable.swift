@@ -50,7 +50,6 @@ final class VectorTable: @unchecked Sendable {
     }
   }
 
-  /// A table from a file.
   init(
     dim: Int, options: IndexOptions, exact: VectorRows?, small: VectorRows?, ids: Buffer<Int64>,
     serials: Buffer<Int32>, dead: Buffer<UInt8>, nextID: Int64
@@ -209,12 +208,16 @@ final class VectorTable: @unchecked Sendable {
     self.nextID = nextID
     slotOf.truncate(to: slot, in: ids.base, dead: dead.base, count: count)
     for gone in slot..<count { deadCount -= Int(dead[gone]) }
-    try? ids.resize(to: slot)
-    try? serials.resize(to: slot)
-    try? dead.resize(to: slot)
+    shorten(to: slot)
     exact?.truncate(to: slot)
     small?.truncate(to: slot)
     if slot == 0 { judgeAgain() }
+  }
+
+  private func shorten(to count: Int) {
+    try? ids.resize(to: count)
+    try? serials.resize(to: count)
+    try? dead.resize(to: count)
   }
 
   /// The state that `judgeAgain` resets.
@@ -242,7 +245,6 @@ final class VectorTable: @unchecked Sendable {
     deadCount += slots.count
   }
 
-  /// Undoes the last `kill`.
   func revive(_ slots: Buffer<Int32>) {
     for slot in slots.elements {
       dead[Int(slot)] = 0
@@ -280,9 +282,7 @@ final class VectorTable: @unchecked Sendable {
       serials[to] = serials[Int(from)]
     }
     dead.base.update(repeating: 0, count: count)
-    try? ids.resize(to: count)
-    try? serials.resize(to: count)
-    try? dead.resize(to: count)
+    shorten(to: count)
     exact?.keep(kept.elements)
     small?.keep(kept.elements)
     deadCount = 0
@@ -303,11 +303,9 @@ final class VectorTable: @unchecked Sendable {
 
   func removeAll() throws(CoverTreeError) {
     try slotOf.removeAll()
-    try ids.resize(to: 0)
-    try serials.resize(to: 0)
-    try dead.resize(to: 0)
-    exact?.removeAll()
-    small?.removeAll()
+    shorten(to: 0)
+    exact?.truncate(to: 0)
+    small?.truncate(to: 0)
     (deadCount, nextID) = (0, 0)
     judgeAgain()
   }

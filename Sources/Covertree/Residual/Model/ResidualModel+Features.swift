@@ -92,14 +92,15 @@ extension ResidualModel {
   ) throws(CoverTreeError) {
     let floor = relativeFloor * shared.variance
     guard p > 0, p.isFinite else {
-      throw CoverTreeError(.invalidArgument, "p_diag[\(index)]: expected a finite number above 0, got \(p)")
+      throw CoverTreeError(.invalidArgument, "residual_variance[\(index)]: expected a finite number above 0, got \(p)")
     }
     guard diagonal > 0, diagonal.isFinite else {
-      throw CoverTreeError(.invalidArgument, "kernel_diag[\(index)]: expected a finite number above 0, got \(diagonal)")
+      throw CoverTreeError(
+        .invalidArgument, "kernel_diagonal[\(index)]: expected a finite number above 0, got \(diagonal)")
     }
     // Products of two larger or smaller numbers would overflow or vanish.
     let most = mostExplained * shared.variance
-    for (name, value) in [("kernel_diag", diagonal), ("v_matrix", norm)] where !(value <= most) {
+    for (name, value) in [("kernel_diagonal", diagonal), ("v_matrix", norm)] where !(value <= most) {
       throw CoverTreeError(
         .invalidArgument,
         "\(name)[\(index)]: \(shared.unit.unscaled(value)) \(name == "v_matrix" ? "as its squared length " : "")is more than "
@@ -108,7 +109,7 @@ extension ResidualModel {
     guard p >= leastGiven * shared.variance else {
       throw CoverTreeError(
         .invalidArgument,
-        "p_diag[\(index)]: \(shared.unit.unscaled(p)) is less than 2^-500 times the kernel's variance "
+        "residual_variance[\(index)]: \(shared.unit.unscaled(p)) is less than 2^-500 times the kernel's variance "
           + "\(shared.unit.unscaled(shared.variance))")
     }
     let left = max(diagonal - norm, floor)
@@ -118,7 +119,7 @@ extension ResidualModel {
       let (given, own, lost) = (shared.unit.unscaled(p), shared.unit.unscaled(diagonal), shared.unit.unscaled(norm))
       throw CoverTreeError(
         .invalidArgument,
-        "p_diag[\(index)]: \(given) contradicts v_matrix and the kernel, by which it is k_ii - |v_i|^2 = "
+        "residual_variance[\(index)]: \(given) contradicts v_matrix and the kernel, by which it is k_ii - |v_i|^2 = "
           + "\(own) - \(lost) = \(own - lost)")
     }
   }

@@ -74,7 +74,8 @@ def build(
     if features is not None:
         options.features = ctypes.pointer(features_of(features))
     function, free = lib.covertree_residual_build, lib.covertree_residual_free
-    return made(function, free, (matrix(points),), options, progress, kernel=callback)
+    names = {"residual_variance": "p_diag", "kernel_diagonal": "kernel_diag"}
+    return made(function, free, (matrix(points),), options, progress, kernel=callback, **names)
 
 
 def extend(
