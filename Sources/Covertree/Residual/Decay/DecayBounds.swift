@@ -100,7 +100,7 @@ final class DecayBounds: @unchecked Sendable {
     var nearPairs = 0
     for q in (0..<sampled).map({ $0 * count / sampled }) {
       for t in 0..<count {
-        let squared = squaredDistance(ofBoxes: boxes.base + 2 * dim * q, boxes.base + 2 * dim * t, dim: dim)
+        let squared = squaredGap(ofBoxes: boxes.base + 2 * dim * q, boxes.base + 2 * dim * t, dim: dim)
         let correlation = kernel.decay(atSquared: SIMD8(repeating: squared))[0]
         if correlation * model.typicalScale[q] * model.typicalScale[t] > near { nearPairs += 1 }
       }
@@ -153,7 +153,7 @@ extension InducingFeatures {
   fileprivate func squaredDistances(from first: Int, toBox box: UnsafePointer<Double>) -> SIMD8<Double> {
     var squared = SIMD8<Double>(repeating: 0)
     for lane in 0..<min(8, count - first) {
-      squared[lane] = squaredDistance(ofPoint: inducing.base + (first + lane) * dim, toBox: box, dim: dim)
+      squared[lane] = squaredGap(ofPoint: inducing.base + (first + lane) * dim, toBox: box, dim: dim)
     }
     return squared
   }
@@ -168,7 +168,7 @@ extension Kernel {
 }
 
 /// The squared distance of a point to a box, its least and then its largest coordinates.
-func squaredDistance(ofPoint point: UnsafePointer<Double>, toBox box: UnsafePointer<Double>, dim: Int) -> Double {
+func squaredGap(ofPoint point: UnsafePointer<Double>, toBox box: UnsafePointer<Double>, dim: Int) -> Double {
   var sum = 0.0
   for d in 0..<dim {
     let apart = max(0, max(box[d] - point[d], point[d] - box[dim + d]))
@@ -178,7 +178,7 @@ func squaredDistance(ofPoint point: UnsafePointer<Double>, toBox box: UnsafePoin
 }
 
 /// The squared distance between two boxes.
-func squaredDistance(ofBoxes a: UnsafePointer<Double>, _ b: UnsafePointer<Double>, dim: Int) -> Double {
+func squaredGap(ofBoxes a: UnsafePointer<Double>, _ b: UnsafePointer<Double>, dim: Int) -> Double {
   var sum = 0.0
   for d in 0..<dim {
     let apart = max(0, max(a[d] - b[dim + d], b[d] - a[dim + d]))

@@ -113,7 +113,7 @@ final class DecayComparison {
       }
       for lane in 0..<min(32, bounds.targetCount - first) {
         let target = first + lane
-        let squared = squaredDistance(ofBoxes: box.base, bounds.boxes.base + 2 * dim * target, dim: dim)
+        let squared = squaredGap(ofBoxes: box.base, bounds.boxes.base + 2 * dim * target, dim: dim)
         let correlation = Float(bounds.kernel.decay(atSquared: SIMD8(repeating: squared))[0] / bounds.kernel.variance)
         let sum = correlation * scale * bounds.scales[target] + (lane < 16 ? low[lane] : high[lane - 16])
         found[target] = (sum + slack * bounds.lengths[target]) * rounding + DecayBounds.neglected
