@@ -49,12 +49,14 @@ final class DecayBounds: @unchecked Sendable {
   let reaches: Panels<Float>
   /// The slack of a pair over `|w_i| sigma_i` and the target's length.
   let slack: Double
+  /// The share of near pairs of blocks.
+  let nearShare: Double
   /// - Returns: nil if the domain is so narrow that bounds exclude few pairs of blocks, and without inducing points and a kernel of the
   ///   library.
   init?(_ model: ResidualModel, context: CallContext) throws(CoverTreeError) {
-    guard case .kernel(let kernel) = model.covariance, let inducing = model.inducingFeatures,
-      try Self.areWorthwhile(for: kernel, model)
-    else { return nil }
+    guard case .kernel(let kernel) = model.covariance, let inducing = model.inducingFeatures else { return nil }
+    nearShare = try Self.nearShare(kernel, model)
+    guard nearShare <= Self.worthwhileShare else { return nil }
     (self.kernel, self.inducing, dim, blockCount) = (kernel, inducing, model.dim, model.blockCount)
     let outliersOfBlock = (0..<model.blockCount).map { Self.outliers(ofBlock: $0, in: model) }
     let outliers = outliersOfBlock.flatMap(\.self)
@@ -91,8 +93,8 @@ final class DecayBounds: @unchecked Sendable {
     }
   }
 
-  /// Whether few of a sample of pairs of blocks are near each other.
-  private static func areWorthwhile(for kernel: Kernel, _ model: ResidualModel) throws(CoverTreeError) -> Bool {
+  /// The share of near pairs in a sample of pairs of blocks.
+  private static func nearShare(_ kernel: Kernel, _ model: ResidualModel) throws(CoverTreeError) -> Double {
     let (dim, count) = (model.dim, model.blockCount)
     let boxes = try Buffer<Double>(count: 2 * dim * count)
     for block in 0..<count { model.extend(boxes.base + 2 * dim * block, by: model.positions(ofBlock: block)) }
@@ -105,7 +107,7 @@ final class DecayBounds: @unchecked Sendable {
         if correlation * model.typicalScale[q] * model.typicalScale[t] > near { nearPairs += 1 }
       }
     }
-    return Double(nearPairs) <= worthwhileShare * Double(sampled * count)
+    return Double(nearPairs) / Double(sampled * count)
   }
 
   /// The points of a block with far larger sigma than most, in the order of positions.

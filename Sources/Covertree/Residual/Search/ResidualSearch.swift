@@ -88,11 +88,11 @@ public final class ResidualSearch: @unchecked Sendable {
     // The bounds need true inner products, as the library's own features have.
     let areInnerProducts = !model.covariance.isCallback && !model.hasGivenFeatures
     decayBounds = try DecayBounds(model, context: context)
-    // If bounds by distance leave few blocks, comparing these costs less than low-rank blocks of many pivots.
+    // If distances leave few pairs of blocks, comparing these by their features may cost less.
+    let worth = decayBounds.map { min(LowRankBlocks.usualWorth, 2 * $0.nearShare) } ?? LowRankBlocks.usualWorth
     lowRankBlocks =
       areInnerProducts
-      ? try LowRankBlocks(
-        model, mostBlocks: sizes.blocks, worth: decayBounds == nil ? 1.5 : 0.5, tau: tau, context: context) : nil
+      ? try LowRankBlocks(model, mostBlocks: sizes.blocks, worth: worth, tau: tau, context: context) : nil
     buildSeconds = monotonicSeconds() - start
   }
 
