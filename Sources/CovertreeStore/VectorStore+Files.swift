@@ -49,11 +49,15 @@ struct StoreFolder {
     }
   }
 
+  /// Throws if there is something where a copy is to be made.
+  func checkIsNew() throws(CoverTreeError) {
+    guard !exists else { throw CoverTreeError(.exists, "path: \(path): is there already") }
+  }
+
   /// Creates the folder under another name, and renames it when it is complete. Dangling symbolic links are followed.
   ///
   /// - Parameter original: the store to be copied. The copy gets its modes, so that it is as private.
   func make(like original: StoreFolder?, _ fill: (StoreFolder) throws(CoverTreeError) -> Void) throws(CoverTreeError) {
-    guard !exists else { throw CoverTreeError(.exists, "path: \(path): is there already") }
     let path = try followed(path)
     let number = randomNumber().0
     let draft = StoreFolder(path: "\(path).\(String(number, radix: 36)).part")
@@ -208,6 +212,7 @@ extension VectorStore {
   }
 
   private func copy(to folder: StoreFolder, _ context: CallContext) throws(CoverTreeError) {
+    try folder.checkIsNew()
     try folder.make(like: path.map(StoreFolder.init)) { (folder) throws(CoverTreeError) in
       // The rows are copied for the state of the catalogue's copy.
       try file.backUp(to: folder.catalogue, context)
@@ -219,6 +224,7 @@ extension VectorStore {
   }
 
   private func snapshotOfMemory(_ folder: StoreFolder, _ context: CallContext) throws(CoverTreeError) {
+    try folder.checkIsNew()
     try folder.make(like: nil) { (folder) throws(CoverTreeError) in
       let copy = try Catalogue()
       // The catalogue is copied quickly; its rows do not change while they are copied.

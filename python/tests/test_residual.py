@@ -6,7 +6,7 @@ import residual_oracle as oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from covertreex import ResidualCoverTree, cover_tree
+from covertreex import ResidualCoverTree, cover_tree, residual_tree
 from covertreex.kernels import RBF, Matern12, Matern32, Matern52
 
 KERNELS = (RBF, Matern12, Matern32, Matern52)
@@ -71,6 +71,41 @@ def test_through_skeletons(rng, kernel, predecessor_mode):
         stats = tree.stats()
         assert stats.n_pivots > 0
         assert stats.blocks_estimated > 0
+
+
+def uniform(rng, n, dim):
+    return rng.random((n, dim)) * n ** (1 / dim)
+
+
+def raster(rng, n, dim):
+    side = round(n ** (1 / dim))
+    return rng.permutation(np.stack(np.meshgrid(*[np.arange(side)] * dim), -1).reshape(-1, dim)).astype(float)
+
+
+def cities(rng, n, dim):
+    centres = rng.random((n // 100, dim)) * n ** (1 / dim)
+    return centres[rng.integers(0, len(centres), n)] + rng.standard_normal((n, dim))
+
+
+def track(rng, n, dim):
+    """A curve that crosses the domain many times, in the order of time."""
+    t = np.arange(n) / n
+    return n ** (1 / dim) * np.stack([(1 + np.sin(2 * np.pi * (31 + 17 * d) * t)) / 2 for d in range(dim)], axis=1)
+
+
+@pytest.mark.parametrize("layout, dim, kernel", [
+    (uniform, 2, RBF(0.3)), (raster, 2, RBF(3.0)), (cities, 2, Matern12(1.0)), (track, 2, Matern32(5.0)),
+    (raster, 3, Matern52(0.3)), (uniform, 2, Matern52(2.0, 7.0)), (cities, 2, Matern52(10.0)),
+    (track, 3, Matern12([0.3, 0.5, 1.0])), (uniform, 1, Matern32(20.0)),
+])  # fmt: skip
+def test_domains_of_many_lengthscales(rng, layout, dim, kernel):
+    points = layout(rng, 10_000, dim)
+    tree = residual_tree(points, kernel, n_inducing=100)
+    tree.knn(10)
+    rows = rng.choice(len(points), 120, replace=False)
+    for predecessor_mode in (False, True):
+        found, _ = check(tree, points, kernel, 10, rows, predecessor_mode=predecessor_mode)
+        np.testing.assert_array_equal(tree.knn(10, predecessor_mode=predecessor_mode)[rows], found)
 
 
 def test_all_points_with_predecessors(rng):

@@ -118,6 +118,54 @@ final class CholeskyFactor: @unchecked Sendable {
     }
   }
 
+  /// Solves `L^T Y = X` for one panel of 16 columns in place: `x` is `paddedCount x 16`.
+  func solveTransposed(_ x: UnsafeMutablePointer<Double>) {
+    let vectors = UnsafeMutableRawPointer(x).assumingMemoryBound(to: SIMD8<Double>.self)
+    for strip in Swift.stride(from: paddedCount / tileRows - 1, through: 0, by: -1) {
+      let first = strip &* tileRows
+      let factor = strips.base + Self.offset(ofStrip: strip)
+      for r in Swift.stride(from: tileRows - 1, through: 0, by: -1) {
+        let row = first &+ r
+        var (low, high) = (vectors[2 &* row], vectors[2 &* row &+ 1])
+        for t in r &+ 1..<tileRows {
+          let c = SIMD8(repeating: -factor[row &* tileRows &+ t])
+          low = Double.multiplyAdd(c, vectors[2 &* (first &+ t)], low)
+          high = Double.multiplyAdd(c, vectors[2 &* (first &+ t) &+ 1], high)
+        }
+        let inverse = 1 / factor[row &* tileRows &+ r]
+        vectors[2 &* row] = low * inverse
+        vectors[2 &* row &+ 1] = high * inverse
+      }
+      // Subtracts the solved rows from those before them.
+      for half in 0..<2 {
+        let solved = InlineArray<8, SIMD8<Double>> { vectors[2 &* (first &+ $0) &+ half] }
+        for column in 0..<first {
+          var sum = vectors[2 &* column &+ half]
+          for t in 0..<tileRows {
+            sum = Double.multiplyAdd(SIMD8(repeating: -factor[column &* tileRows &+ t]), solved[t], sum)
+          }
+          vectors[2 &* column &+ half] = sum
+        }
+      }
+    }
+  }
+
+  /// An upper bound of the spectral norm of the matrix of the elements' absolute values.
+  var normOfAbsoluteValues: Double {
+    var columns = [Double](repeating: 0, count: count)
+    var largestRow = 0.0
+    for row in 0..<count {
+      var sum = 0.0
+      for column in 0...row {
+        let value = self[row, column].magnitude
+        sum += value
+        columns[column] += value
+      }
+      largestRow = max(largestRow, sum)
+    }
+    return (largestRow * (columns.max() ?? 0)).squareRoot() * (1 + 0x1p-30)
+  }
+
   /// `L^-1`, its rows in panels with `paddedCount` columns; the padding of the last panel is 0.
   func inverse() throws(CoverTreeError) -> Panels<Double> {
     let width = Self.panel

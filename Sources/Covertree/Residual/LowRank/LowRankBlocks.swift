@@ -17,6 +17,8 @@ final class LowRankBlocks: @unchecked Sendable {
   private static let wantedShare = 0.25
   /// The tolerance of residual norms of a block's pivots in its region.
   private static let regionTolerance = 0.2
+  /// The largest cost of the first search, as a multiple of comparing all blocks by their features; later searches cost less.
+  static let usualWorth = 1.5
   /// The most regions of which all pairs are bounded.
   private static let mostRegions = 1024
 
@@ -49,11 +51,11 @@ final class LowRankBlocks: @unchecked Sendable {
 
   /// - Parameters:
   ///   - mostBlocks: with more blocks there are regions.
-  ///   - worth: the largest cost of the first search, as a multiple of comparing all blocks by their features; later searches cost less.
+  ///   - worth: see `usualWorth`.
   ///   - tau: the tolerance; nil for the first of `tolerances` that needs few pivots.
   /// - Returns: nil if the residual process has too many degrees of freedom for low-rank blocks to be worth it.
   init?(
-    _ model: ResidualModel, mostBlocks: Int, worth: Double = 1.5, tau: Double? = nil, context: CallContext
+    _ model: ResidualModel, mostBlocks: Int, worth: Double = usualWorth, tau: Double? = nil, context: CallContext
   ) throws(CoverTreeError) {
     let start = monotonicSeconds()
     self.model = model

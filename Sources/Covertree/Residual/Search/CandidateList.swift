@@ -20,10 +20,18 @@ final class CandidateList {
   /// Covariances with the query, if the caller's kernel gives them in blocks, so that they are not computed twice.
   let covariances: GrowableBuffer<Double>?
 
+  /// `1 - |rho|` rounds to 1 for smaller |rho|: these points are all at distance 1.
+  static let vanishing: Float = 0x1p-54
+
   /// Upper bounds below this are of no use.
   private(set) var threshold: Float = 0
+  /// Whether points at distance 1 are left out, because the caller adds those of the lowest indices.
+  private var leavesOutVanishing = false
+  private var isThresholdKnown = false
   private var k = 0
   private var pruneAt = 0
+  /// The number of candidates that the last pruning has left.
+  private var keptCount = 0
   private var endsWhenFull = false
   /// Whether there were more candidates than `most`. The list is then empty and accepts no more.
   private(set) var isFull = false
@@ -38,8 +46,11 @@ final class CandidateList {
   }
 
   /// Empties the list for a query whose neighbours are within a distance, `limit`.
-  func begin(_ goal: SearchGoal, limit: Double) throws(CoverTreeError) {
-    isFull = false
+  ///
+  /// - Parameter leavesOutVanishing: whether the caller adds the points at distance 1.
+  func begin(_ goal: SearchGoal, limit: Double, leavesOutVanishing: Bool) throws(CoverTreeError) {
+    (isFull, isThresholdKnown) = (false, false)
+    self.leavesOutVanishing = leavesOutVanishing
     switch goal {
     case .nearest(let k):
       (self.k, threshold, pruneAt) = (k, max(0, Self.least(squared: limit * limit)), Self.room(k))
@@ -48,11 +59,18 @@ final class CandidateList {
       (k, threshold, pruneAt) = (most, Self.least(squared: squared), most)
       endsWhenFull = true
     }
+    keptCount = 0
     try resize(to: 0)
   }
 
   /// The least upper bound of a point within a squared distance.
   static func least(squared: Double) -> Float { Float(1 - min(squared, 2)) - 0x1p-20 }
+
+  /// The least |rho| that can change the result.
+  var leastUseful: Float { leavesOutVanishing ? max(threshold, Self.vanishing) : threshold }
+
+  /// Estimates with larger errors would leave too many candidates.
+  var largestUsefulError: Double { isThresholdKnown ? min(0.01, Double(leastUseful) / 4) : 1e-4 }
 
   /// Adds the query itself, at distance 0 whatever its variances.
   func appendOwn(_ position: Int32) throws(CoverTreeError) {
@@ -75,6 +93,11 @@ final class CandidateList {
     if count > pruneAt { try prune() }
   }
 
+  /// Does so early, for searches in which a threshold saves whole blocks.
+  func tighten() throws(CoverTreeError) {
+    if !endsWhenFull && count > max(k, keptCount + keptCount / 4) { try prune() }
+  }
+
   func prune() throws(CoverTreeError) {
     guard count > k else { return }
     if endsWhenFull {
@@ -82,6 +105,7 @@ final class CandidateList {
       return try resize(to: 0)
     }
     raiseThreshold()
+    isThresholdKnown = true
     var kept = 0
     for slot in 0..<count where upper[slot] >= threshold {
       upper[kept] = upper[slot]
@@ -91,6 +115,7 @@ final class CandidateList {
       kept &+= 1
     }
     try resize(to: kept)
+    keptCount = kept
     pruneAt = max(Self.room(k), 2 * kept)
   }
 
@@ -101,15 +126,16 @@ final class CandidateList {
     try covariances?.resize(to: count)
   }
 
-  /// Halves the interval of the k-th largest lower bound until it is narrow; its lower end is a threshold.
+  /// Halves the interval of the k-th largest lower bound, in steps of floating-point numbers, until it is narrow. Its lower end, less the
+  /// differences that vanish in `1 - |rho|`, is a threshold.
   private func raiseThreshold() {
-    var (low, high): (Float, Float) = (threshold, 1)
-    guard atLeast(low) >= k else { return }
-    for _ in 0..<14 {
-      let middle = (low + high) / 2
-      if atLeast(middle) >= k { low = middle } else { high = middle }
+    var (low, high) = (threshold.bitPattern, Float(1).bitPattern)
+    guard atLeast(threshold) >= k else { return }
+    while high - low > 1 << 11 {
+      let middle = low + (high - low) / 2
+      if atLeast(Float(bitPattern: middle)) >= k { low = middle } else { high = middle }
     }
-    threshold = low
+    threshold = max(threshold, Float(bitPattern: low) - 0x1p-50)
   }
 
   /// The upper bound of a candidate.

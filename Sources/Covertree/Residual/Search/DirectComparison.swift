@@ -11,10 +11,17 @@ final class DirectComparison {
   private let estimates: Buffer<Float>
   private let noErrors: Buffer<Float>
   private let eligible: Buffer<Int>
+  /// `|v_i| / sqrt(p_i)` of each query.
+  private let lengths: Buffer<Double>
+  /// The largest relative error of a covariance of the kernel above 2^-100: rounding of the squared distance changes it at most by its
+  /// logarithm.
+  private let kernelError: Double
   private var group: QueryGroup!
 
   init(_ model: ResidualModel, groupSize: Int) throws(CoverTreeError) {
     self.model = model
+    kernelError = Double(model.dim + 8) * 0x1p-46
+    lengths = try Buffer(count: groupSize)
     single = try FeatureProducts(model, groupSize: groupSize)
     double = try FeatureProducts(model, groupSize: groupSize)
     covariances = try Buffer(count: model.blockSize * (model.covariance.isCallback ? groupSize : 1))
@@ -25,6 +32,13 @@ final class DirectComparison {
 
   func begin(_ group: QueryGroup) {
     self.group = group
+    for i in 0..<group.count {
+      let point = group.queries[i].point
+      let squared = dot(point.features, point.features, count: model.rank) / model.variance
+      let scale = ResidualModel.errorScale(point.residualVariance / model.variance)
+      // The caller's features may be longer than the variance allows, by less than this factor.
+      lengths[i] = scale == .infinity ? scale : 1.001 * squared.squareRoot() * scale
+    }
     single.begin(group)
     double.begin(group)
   }
@@ -42,15 +56,13 @@ final class DirectComparison {
     guard most > 0 else { return }
     if case .callback(let callback) = model.covariance { try fillByCallback(callback, positions, most) }
     // Float32 is used if its error in a correlation is small for most points of the block.
-    let limit = 0.01 / (single.error * model.typicalScale[block])
-    let precise = limit * limit / (model.variance * model.variance)
-    let rows = (0..<group.count).filter { eligible[$0] > 0 }
-    try compare(
-      single, rows.filter { 1 < precise * group.queries[$0].point.residualVariance }, positions, indices, lists,
-      &statistics)
-    try compare(
-      double, rows.filter { 1 >= precise * group.queries[$0].point.residualVariance }, positions, indices, lists,
-      &statistics)
+    let typical = single.error * model.typicalScale[block] * model.variance.squareRoot()
+    var (precise, others): ([Int], [Int]) = ([], [])
+    for i in 0..<group.count where eligible[i] > 0 {
+      if typical * lengths[i] < lists[i].largestUsefulError { precise.append(i) } else { others.append(i) }
+    }
+    try compare(single, precise, positions, indices, lists, &statistics)
+    try compare(double, others, positions, indices, lists, &statistics)
   }
 
   /// Compares some queries, each with the first points of the block that count for it.
@@ -76,9 +88,7 @@ final class DirectComparison {
         estimates.base, count: count, indices: indices, firstPosition: positions.lowerBound, own: point.index,
         excludesOwn: group.excludesSelf, among: group.copies,
         within: EstimateErrors(
-          fixed: 0x1p-22,
-          factor: Float.roundedUp(
-            products.error * ResidualModel.errorScale(point.residualVariance / model.variance))),
+          fixed: 0x1p-80, factor: max(0x1p-80, Float.roundedUp((products.error + kernelError) * lengths[i]))),
         errors: noErrors.base, scales: model.scaleAbove.base + positions.lowerBound,
         covariances: model.covariance.isCallback ? UnsafePointer(row) : nil)
     }

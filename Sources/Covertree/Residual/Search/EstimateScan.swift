@@ -1,8 +1,11 @@
 import CNumerics
 import CovertreeBase
 
-/// The largest error of one query's estimates: `fixed + share * error_j + factor * scale_j` for point `j` of a block.
+/// The largest error of one query's estimates: `fixed + share * error_j + factor * scale_j` for point `j` of a block, and their own
+/// rounding to float32.
 struct EstimateErrors {
+  fileprivate static let rounding: Float = 0x1p-22
+
   var fixed: Float
   var share: Float = 0
   var factor: Float
@@ -27,13 +30,15 @@ extension CandidateList {
     let (estimates, errors, scales) = (estimates.vectors, errors.vectors, scales.vectors)
     let ranks = copies.map { $0.ranks(from: firstPosition).vectors }
     let last = Lanes(repeating: copies?.last ?? 0)
-    let least = Lanes(repeating: threshold)
+    let least = Lanes(repeating: leastUseful)
     let (fixed, share, factor) = (
       Lanes(repeating: bounds.fixed), Lanes(repeating: bounds.share), Lanes(repeating: bounds.factor)
     )
     for vector in 0..<(count &+ 15) / 16 {
-      let error = Float.multiplyAdd(errors[vector], share, Float.multiplyAdd(scales[vector], factor, fixed))
-      let upper = cn_f32x16_abs(estimates[vector]) + error
+      let size = cn_f32x16_abs(estimates[vector])
+      let known = Float.multiplyAdd(errors[vector], share, Float.multiplyAdd(scales[vector], factor, fixed))
+      let error = Float.multiplyAdd(size, Lanes(repeating: EstimateErrors.rounding), known)
+      let upper = size + error
       let inUse = UInt32(0xFFFF) >> UInt32(truncatingIfNeeded: 16 &- min(16, count &- vector &* 16))
       var hits = Float.maskLessOrEqual(least, upper) & inUse
       if hits != 0, let ranks { hits &= Float.maskLessOrEqual(ranks[vector], last) }

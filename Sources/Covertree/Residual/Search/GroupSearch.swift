@@ -8,25 +8,28 @@ final class GroupSearch {
   /// A query that meets more than this many blocks with too coarse low-rank blocks is a fallback query: it is compared directly.
   private static let mostCoarseBlocks = 8
 
-  private let model: ResidualModel
+  let model: ResidualModel
   private let lowRankBlocks: LowRankBlocks?
   private let regions: LowRankBlocks.Regions?
-  private let goal: SearchGoal
-  private let context: CallContext
-  private let slot: Int
-  private let lists: [CandidateList]
-  private let direct: DirectComparison
+  let goal: SearchGoal
+  let context: CallContext
+  let slot: Int
+  let lists: [CandidateList]
+  let direct: DirectComparison
   private let byLowRank: LowRankComparison?
+  private let byDecay: DecayComparison?
+  /// The queries that each block was compared with, kept if there are bounds by decay.
+  let compared: ComparedBlocks?
   private let collected: TopK.Scratch?
   private let sequence: GrowableBuffer<UInt64>
-  private var group: QueryGroup!
+  var group: QueryGroup!
   /// The queries of the group that are left for a direct comparison.
   private var fallbackQueries = QueryMask()
   /// The number of blocks with too coarse low-rank blocks that each query has met.
   private let coarseBlocks: Buffer<Int>
   /// Rows of all fallback queries so far.
   let fallbackRows: GrowableBuffer<Int32>
-  private(set) var statistics = ResidualStatistics()
+  var statistics = ResidualStatistics()
 
   /// - Parameters:
   ///   - lowRankBlocks: with their regions; nil if there are none.
@@ -53,16 +56,28 @@ final class GroupSearch {
       if let lowRankBlocks, let regions, !directly {
         try LowRankComparison(model, lowRankBlocks, regions, groupSize: groupSize)
       } else { nil }
+    byDecay =
+      if byLowRank == nil, let decayBounds = task.decayBounds {
+        try DecayComparison(model, decayBounds, groupSize: groupSize)
+      } else { nil }
+    compared = byDecay == nil ? nil : try ComparedBlocks(model.blockCount)
   }
 
   func search(_ group: QueryGroup) throws(CoverTreeError) {
     self.group = group
     fallbackQueries = QueryMask()
+    let leavesOutVanishing = if case .nearest = goal { byDecay != nil } else { false }
     for i in 0..<group.count {
-      try lists[i].begin(goal, limit: group.queries[i].limit)
+      try lists[i].begin(goal, limit: group.queries[i].limit, leavesOutVanishing: leavesOutVanishing)
       if let copies = group.copies { try insertOwn(i, unlessAmong: copies) }
     }
-    if let byLowRank { try searchBlocks(by: byLowRank) } else { try searchDirectly() }
+    if let byLowRank {
+      try searchBlocks(by: byLowRank)
+    } else if let byDecay, let compared {
+      try searchNearBlocks(by: byDecay, compared)
+    } else {
+      try searchDirectly()
+    }
   }
 
   /// A query counts for itself even if it is not among the first copies.
@@ -141,14 +156,14 @@ final class GroupSearch {
     }
   }
 
-  private func compareDirectly(_ block: Int, _ active: QueryMask) throws(CoverTreeError) {
+  func compareDirectly(_ block: Int, _ active: QueryMask) throws(CoverTreeError) {
     try context.poll(inSlot: slot)
     if group.leavesOut(block..<block + 1) { return }
     try direct.compare(block, active, lists, &statistics)
   }
 
   /// The numbers below `count` by descending promise.
-  private func order(_ count: Int, by promise: (Int) -> UInt32) throws(CoverTreeError) -> [Int] {
+  func order(_ count: Int, by promise: (Int) -> UInt32) throws(CoverTreeError) -> [Int] {
     try sequence.resize(to: count)
     for i in 0..<count { sequence[i] = UInt64(~promise(i)) << 32 | UInt64(i) }
     return sortedSlots(count)

@@ -44,7 +44,7 @@ extension ResidualSearch {
     let lowRankBlocks =
       settings.blocksPerRegion == 0
       ? nil : try LowRankBlocks(file, model, blocksPerRegion: settings.blocksPerRegion, context: context)
-    self.init(model, lowRankBlocks, since: start)
+    try self.init(model, lowRankBlocks, since: start, context: context)
   }
 
   /// The number of coordinates of a point in a file, whose settings are checked. Throws if the file needs the caller's kernel and there

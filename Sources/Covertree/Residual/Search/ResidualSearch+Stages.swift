@@ -9,7 +9,8 @@ extension ResidualSearch {
     guard let late else { return }
     let set = try prepareQueries(late, request)
     let task = GroupTask(
-      goal: .nearest(min(request.k, model.count)), groupSize: groupSize(request.k), context: request.context
+      goal: .nearest(min(request.k, model.count)), groupSize: groupSize(request.k),
+      decayBounds: decayBounds, context: request.context
     ) { (search, _) throws(CoverTreeError) in try search.rankExactly(into: request) }
     let fallback = try searchBlocks(for: set, task)
     try searchFallback(fallback, of: set, task)
@@ -24,7 +25,8 @@ extension ResidualSearch {
       nil, rows: rows.elements, in: model, options: SearchOptions(), groupSize: Self.mostGroupSize, context: context)
     let results = try (0..<context.threads).map { (_) throws(CoverTreeError) in try NeighborGraph.ThreadResults() }
     let task = GroupTask(
-      goal: .within(squared: squared, most: mostListed), groupSize: Self.mostGroupSize, context: context
+      goal: .within(squared: squared, most: mostListed), groupSize: Self.mostGroupSize,
+      decayBounds: decayBounds, context: context
     ) { (search, slot) throws(CoverTreeError) in try search.list(into: results[slot]) }
     let fallback = try searchBlocks(for: set, task)
     try searchFallback(fallback, of: set, task)
@@ -145,6 +147,8 @@ enum ResidualQueryRows {
 struct GroupTask {
   let goal: SearchGoal
   let groupSize: Int
+  /// nil if they exclude too little.
+  let decayBounds: DecayBounds?
   let context: CallContext
   /// Handles the result of a group.
   let finish: (GroupSearch, _ slot: Int) throws(CoverTreeError) -> Void

@@ -50,6 +50,8 @@ public final class ResidualSearch: @unchecked Sendable {
   private let sizes: Sizes
   private let tau: Double?
   let model: ResidualModel
+  /// Bounds by distance; nil if they exclude little.
+  let decayBounds: DecayBounds?
   let lowRankBlocks: LowRankBlocks?
   /// Points with a lower index are searched among themselves, by a search of their own.
   let earlyCount: Int
@@ -85,14 +87,21 @@ public final class ResidualSearch: @unchecked Sendable {
     earlyCount = sizes.early(of: model.count)
     // The bounds need true inner products, as the library's own features have.
     let areInnerProducts = !model.covariance.isCallback && !model.hasGivenFeatures
+    decayBounds = try DecayBounds(model, context: context)
+    // If distances leave few pairs of blocks, comparing these by their features may cost less.
+    let worth = decayBounds.map { min(LowRankBlocks.usualWorth, 2 * $0.nearShare) } ?? LowRankBlocks.usualWorth
     lowRankBlocks =
-      areInnerProducts ? try LowRankBlocks(model, mostBlocks: sizes.blocks, tau: tau, context: context) : nil
+      areInnerProducts
+      ? try LowRankBlocks(model, mostBlocks: sizes.blocks, worth: worth, tau: tau, context: context) : nil
     buildSeconds = monotonicSeconds() - start
   }
 
   /// A model and low-rank blocks from a file.
-  init(_ model: ResidualModel, _ lowRankBlocks: LowRankBlocks?, since start: Double) {
+  init(
+    _ model: ResidualModel, _ lowRankBlocks: LowRankBlocks?, since start: Double, context: CallContext
+  ) throws(CoverTreeError) {
     (self.model, self.lowRankBlocks) = (model, lowRankBlocks)
+    decayBounds = try DecayBounds(model, context: context)
     (sizes, tau) = (Sizes(), nil)
     earlyCount = sizes.early(of: model.count)
     buildSeconds = monotonicSeconds() - start
@@ -103,10 +112,13 @@ public final class ResidualSearch: @unchecked Sendable {
     let start = monotonicSeconds()
     let count = search.earlyCount
     (sizes, tau) = (search.sizes, search.tau)
-    let isDirect = count <= sizes.direct || search.lowRankBlocks == nil
+    let isDirect = count <= sizes.direct || search.lowRankBlocks == nil && search.decayBounds == nil
     model = try search.model.first(count, inBlocks: !isDirect, context: context)
     earlyCount = isDirect ? 0 : sizes.early(of: count)
-    lowRankBlocks = isDirect ? nil : try LowRankBlocks(model, mostBlocks: sizes.blocks, tau: tau, context: context)
+    decayBounds = isDirect ? nil : try DecayBounds(model, context: context)
+    lowRankBlocks =
+      isDirect || search.lowRankBlocks == nil
+      ? nil : try LowRankBlocks(model, mostBlocks: sizes.blocks, tau: tau, context: context)
     buildSeconds = monotonicSeconds() - start
   }
 
@@ -197,7 +209,8 @@ public final class ResidualSearch: @unchecked Sendable {
       variance: model.unit.unscaled(model.variance),
       jitter: model.inducingFeatures?.jitter ?? 0, blockCount: model.blockCount, pivotCount: lowRankBlocks?.rank ?? 0,
       memoryBytes: model.byteCount + (lowRankBlocks?.byteCount ?? 0) + (early?.memoryBytes ?? 0)
-        + (spatial.known?.byteCount ?? 0) + (equalPoints.known?.byteCount ?? 0),
+        + (spatial.known?.byteCount ?? 0) + (equalPoints.known?.byteCount ?? 0)
+        + (decayBounds?.byteCount ?? 0),
       buildSeconds: buildSeconds, orderSeconds: model.orderSeconds + (early?.orderSeconds ?? 0),
       featureSeconds: model.featureSeconds + (early?.featureSeconds ?? 0),
       lowRankSeconds: (lowRankBlocks?.seconds ?? 0) + (early?.lowRankSeconds ?? 0),

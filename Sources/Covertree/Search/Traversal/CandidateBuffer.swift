@@ -163,7 +163,7 @@ struct CandidateBuffer<S: Scalar>: ResultHandler {
     if count > scratch.k { tighten() }
     reranker.removeAll()
     for first in stride(from: 0, to: count, by: S.width) {
-      let lanes = (filtered + first).vectors.pointee
+      let lanes = UnsafeRawPointer(filtered + first).load(as: S.Lanes.self)
       var near = S.maskLessOrEqual(lanes, S.Lanes(repeating: threshold))
       if count &- first < S.width { near &= (1 &<< UInt32(truncatingIfNeeded: count &- first)) &- 1 }
       for lane in SetBits(near) {

@@ -80,7 +80,7 @@ final class ExactReranker<S: Scalar> {
     var rankSum = 0
     for first in stride(from: 0, to: count, by: S.width) {
       // The number of points with a smaller distance in the filter.
-      let ranks = S.ranks((filtered + first).vectors.pointee, among: filtered, count)
+      let ranks = S.ranks(UnsafeRawPointer(filtered + first).load(as: S.Lanes.self), among: filtered, count)
       for lane in 0..<min(S.width, count &- first) {
         let rank = Int(ranks[lane])
         rankSum &+= rank
@@ -183,6 +183,6 @@ final class ExactReranker<S: Scalar> {
 
   @inline(__always)
   private func lanes(_ d: Int, _ first: Int) -> S.Lanes {
-    (coordinates + (d &* capacity &+ first)).vectors.pointee
+    UnsafeRawPointer(coordinates + (d &* capacity &+ first)).load(as: S.Lanes.self)
   }
 }

@@ -83,7 +83,7 @@ struct Packet<S: Scalar, D: Dimension> {
 
   /// Below 0 in lanes without a point.
   @inline(__always)
-  var limits: S.Lanes { limitsOfLanes.vectors.pointee }
+  var limits: S.Lanes { UnsafeRawPointer(limitsOfLanes).load(as: S.Lanes.self) }
 
   @inline(__always)
   func limit(_ lane: Int) -> S { limitsOfLanes[lane] }

@@ -1,0 +1,110 @@
+import CovertreeBase
+
+/// A search of the blocks that the decay of the kernel leaves.
+extension GroupSearch {
+  /// Compares the group with blocks by descending bounds, then with single points: the outliers of other blocks, and those of the lowest
+  /// indices for queries that have fewer than `k` correlated points.
+  func searchNearBlocks(by comparison: DecayComparison, _ compared: ComparedBlocks) throws(CoverTreeError) {
+    try comparison.begin(group)
+    direct.begin(group)
+    compared.removeAll()
+    let own = group.block
+    let promise = { $0 == own ? UInt32.max : comparison.bound($0).bitPattern }
+    for block in try order(model.blockCount, by: promise) {
+      if block != own && comparison.bound(block) < leastUseful { break }
+      let first = model.order[model.positions(ofBlock: block).lowerBound]
+      let active = activeQueries(block, from: first, comparison)
+      if active.isEmpty { continue }
+      try compareDirectly(block, active)
+      try compared.insert(active, block)
+      for i in 0..<group.count where active.contains(i) { try lists[i].tighten() }
+    }
+    try addOutliers(comparison, compared)
+    if case .nearest(let k) = goal {
+      for i in 0..<group.count where lists[i].threshold < CandidateList.vanishing { try addFirst(k, i) }
+    }
+  }
+
+  /// The least |rho| that can change the result of any query.
+  private var leastUseful: Float { (0..<group.count).reduce(.infinity) { min($0, lists[$1].leastUseful) } }
+
+  /// The queries for which points of the target can be among the nearest.
+  ///
+  /// - Parameter index: the lowest dataset index of a point of the target.
+  private func activeQueries(_ target: Int, from index: Int32, _ comparison: DecayComparison) -> QueryMask {
+    comparison.activeQueries(target) { [self] in
+      index < group.queries[$0].before ? lists[$0].leastUseful : .infinity
+    }
+  }
+
+  private func addOutliers(_ comparison: DecayComparison, _ compared: ComparedBlocks) throws(CoverTreeError) {
+    let (bounds, least) = (comparison.bounds, leastUseful)
+    var reached: [(position: Int32, queries: QueryMask)] = []
+    for (number, position) in bounds.outliers.enumerated() {
+      let target = bounds.blockCount + number
+      guard comparison.bound(target) >= least, group.copies?.has(position: Int(position)) ?? true else { continue }
+      let active = activeQueries(target, from: model.order[Int(position)], comparison)
+      if !active.isEmpty { reached.append((position, active)) }
+    }
+    for i in 0..<group.count {
+      let positions = reached.lazy.filter { $0.queries.contains(i) }.map(\.position)
+      try addExactly(positions.filter { [self] in !compared.has(i, Int($0) / model.blockSize) }, to: i)
+    }
+  }
+
+  /// Adds the points of the lowest indices: all points without correlation are at distance 1, so the first `k` of them suffice.
+  private func addFirst(_ k: Int, _ i: Int) throws(CoverTreeError) {
+    let query = group.queries[i]
+    var positions: [Int32] = []
+    var (index, found) = (Int32(0), 0)
+    while index < min(query.before, Int32(model.count)), found < k {
+      defer { index += 1 }
+      if index == query.point.index && group.excludesSelf { continue }
+      found += 1
+      let position = model.positionOfIndex[index]
+      if !lists[i].positions.elements.contains(position) { positions.append(position) }
+    }
+    try addExactly(positions, to: i)
+  }
+
+  private func addExactly(_ positions: [Int32], to i: Int) throws(CoverTreeError) {
+    for first in stride(from: 0, to: positions.count, by: 8) {
+      let count = min(8, positions.count - first)
+      var lanes = SIMD8<Int32>(repeating: 0)
+      for lane in 0..<count { lanes[lane] = positions[first + lane] }
+      let squares = model.squaredDistances(
+        from: group.queries[i].point, to: lanes, count: count)
+      statistics.exact += count
+      for lane in 0..<count {
+        let size = Float(1 - squares[lane])
+        try lists[i].append(
+          lanes[lane], lower: size * (1 - 0x1p-22) - 0x1p-50, upper: size * (1 + 0x1p-22) + 0x1p-50)
+      }
+    }
+    try lists[i].pruneWhereWorthIt()
+  }
+}
+
+/// The queries of a group that blocks were compared with.
+final class ComparedBlocks {
+  private let queries: Buffer<QueryMask>
+  private let blocks: GrowableBuffer<Int32>
+
+  init(_ blockCount: Int) throws(CoverTreeError) {
+    queries = try Buffer(count: blockCount, filledWith: QueryMask())
+    blocks = try GrowableBuffer()
+    try blocks.reserve(blockCount)
+  }
+
+  func removeAll() {
+    for block in blocks.elements { queries[block] = QueryMask() }
+    blocks.removeAll()
+  }
+
+  func insert(_ mask: QueryMask, _ block: Int) throws(CoverTreeError) {
+    queries[block] = mask
+    try blocks.append(Int32(block))
+  }
+
+  func has(_ query: Int, _ block: Int) -> Bool { queries[block].contains(query) }
+}
