@@ -88,7 +88,7 @@ private struct CheckedLayout<S: Scalar> {
     return child == end && layout.childrenOffsets[t + 1] == next
   }
 
-  /// Checks that each dataset index is that of one node, and that the nodes that are not removed are the points that searches find.
+  /// Checks that each dataset index has one node, and that searches find exactly the points of nodes that are not removed.
   private func checkOrder(_ file: StoredFile, _ points: SearchPoints<S>) throws(CoverTreeError) {
     let seen = try Buffer<UInt8>(count: indexCount, filledWith: 0)
     let locator = try PointLocator(points)

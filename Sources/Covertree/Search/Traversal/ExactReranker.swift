@@ -41,7 +41,7 @@ final class ExactReranker<S: Scalar> {
     latest = -1
   }
 
-  /// Adds a point; false if there is no room.
+  /// Adds a point, or returns false if full.
   @inline(__always)
   func append<D: Dimension>(
     _ point: UnsafePointer<S>, stride: Int, _ index: Int32, filtered distance: S, _ dimension: D
