@@ -43,7 +43,7 @@ enum LastError {
     return key
   }()
 
-  /// The message before any failure, and if memory for another is lacking.
+  /// The message before any failure, and if another cannot be allocated.
   nonisolated(unsafe) private static let empty = strdup("")
 
   static func set(_ error: CoverTreeError) {

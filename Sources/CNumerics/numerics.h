@@ -175,8 +175,8 @@ static inline int cn_has_byte_products(void) {
 #endif
 }
 
-// Eight rows with two groups of 16 columns, four coordinates at a time. Each four of 16 columns are a vector of `columns` (unsigned; the
-// second group begins `steps` vectors later), and each four of 8 rows are 8 numbers of `rows` (signed). `sums` has room for 8 x 32.
+// Eight rows with two groups of 16 columns, four coordinates at a time. A vector of `columns` has them for 16 columns (unsigned; the second
+// group begins `steps` vectors later), and 8 numbers of `rows` have them for the rows (signed). `sums` has room for 8 x 32.
 #ifdef CN_X86
 __attribute__((target("avx512f,avx512vnni")))
 #endif

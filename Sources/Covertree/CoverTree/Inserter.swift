@@ -201,7 +201,7 @@ final class Inserter<M: Metric> {
     _ some: UnsafeBufferPointer<Int32>, to centers: GrowableBuffer<Int32>, level: Int32
   ) throws(CoverTreeError) {
     guard centers.count > 0 else { return }
-    // A new centre is more than 2^level from every other centre: a point within half of 2^level of a centre cannot be nearer to it.
+    // New centres are more than 2^level from all others, so a point within half of 2^level of its centre has no nearer new one.
     let reach = LevelReach(ofLevel: level)
     let sources = try metric.sources(centers, context: context)
     let evaluations = Counter()

@@ -51,7 +51,7 @@ import Testing
     }
   }
 
-  /// Scores in every kind of storage, with instructions for bytes and without, compared with those of decoded rows.
+  /// Scores in every kind of storage, with instructions for bytes and without, compared with the scores of decoded rows.
   @Test(arguments: [VectorStorage.float32, .float16, .int8], [false, true])
   func scoresAreThoseOfStoredValues(storage: VectorStorage, products: Bool) throws {
     for dim in [1, 15, 64, 100] {

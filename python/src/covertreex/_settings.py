@@ -66,7 +66,7 @@ class Diagnostics:
 
     @property
     def records(self) -> bool:
-        """Whether calls are recorded: for a file is reason enough."""
+        """True if calls are recorded, if only for a file."""
         return self.enabled or self.log_file is not None
 
 
@@ -230,7 +230,7 @@ def active_config() -> RuntimeConfig:
 
 
 def is_active() -> bool:
-    """Whether a runtime is active, in this thread or asynchronous task."""
+    """True if a runtime is active, in this thread or asynchronous task."""
     return _active.get() is not None
 
 

@@ -117,7 +117,7 @@ def _remove_if_abandoned(draft: str) -> None:
 
 
 def destination(path: PathLike) -> tuple[str, os.stat_result | None]:
-    """Where a path leads, and the regular file that is there, or None. OSError where nothing can be written."""
+    """The target of a path, and the regular file that is there, or None. OSError if it cannot be written."""
     target = os.path.realpath(os.fspath(path))
     try:
         found = os.stat(path)

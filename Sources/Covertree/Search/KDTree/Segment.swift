@@ -81,7 +81,7 @@ struct SegmentArrays<S: Scalar> {
   @inline(__always)
   func point(_ position: Int, _ dim: Int) -> UnsafePointer<S> { coordinates.point(position, dim) }
 
-  /// The dataset index of the point at a position of the segment; `noIndex` if it is removed or the position empty.
+  /// The dataset index of the point at a position of the segment; `noIndex` if the point is removed or the position empty.
   @inline(__always)
   func index(_ position: Int) -> Int32 {
     if let tombstones, tombstones.isRemoved(position, by: time) { return KDTree<S>.noIndex }
@@ -138,7 +138,7 @@ struct SegmentView<S: Scalar>: @unchecked Sendable {
   var liveCount: Int { segment.count - removedCount }
   var positions: Range<Int> { firstPosition..<firstPosition + segment.indices.count }
 
-  /// The dataset index of the point at a position of the segment; `noIndex` if it is removed or the position empty.
+  /// The dataset index of the point at a position of the segment; `noIndex` if the point is removed or the position empty.
   @inline(__always)
   func index(_ position: Int) -> Int32 { arrays.index(position) }
 }

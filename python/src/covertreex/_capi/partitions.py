@@ -15,7 +15,7 @@ from .structs import SearchOptions
 
 
 def hilbert_keys(points: Float64s, low: Float64s, high: Float64s, **how: Unpack[How]) -> NDArray[np.uint64]:
-    """Where points lie along the Hilbert curve through a box."""
+    """The positions of points along the Hilbert curve through a box."""
     keys = np.empty(len(points), np.uint64)
     call(lib.covertree_hilbert_keys, how, (matrix(points), address(low), address(high)), address(keys))
     return keys

@@ -150,7 +150,7 @@ def arrays_get(owner: Owner) -> dict[str, Any]:
 
 
 def arrays_are_current(owner: Owner) -> bool:
-    """Whether the model of exported arrays is still there."""
+    """True if the model of exported arrays still exists."""
     return bool(read(lib.covertree_residual_arrays_get, owner.handle, ResidualView).is_current)
 
 

@@ -90,7 +90,7 @@ def find(store: Handle, ids: NDArray[Any]) -> Int64s:
 
 
 def slot_count(store: Handle, slot: int) -> int:
-    """How many ids have a slot."""
+    """The number of ids that have a slot."""
     count = c_int64()
     check(lib.covertree_store_slot_count(store, slot, byref(count)))
     return count.value

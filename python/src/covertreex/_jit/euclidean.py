@@ -83,7 +83,7 @@ def _score(tree: NumbaTree, node: int, query: Any, square: float) -> float:
 
 @jitted
 def _out_of_reach(tree: NumbaTree, node: int, square: float, limit: float) -> bool:
-    """Whether no point below a node at a squared distance can be within a score."""
+    """True if no point below a node at a squared distance can be within a score."""
     limit = max(limit, LEAST_SQUARE)
     distance = np.sqrt(square)
     radius = np.float64(tree.radius[node])

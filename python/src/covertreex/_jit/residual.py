@@ -78,7 +78,7 @@ def _exponential(x: float) -> float:
     total = fused_multiply_add(1 / 6227020800, r, 1 / 479001600)
     for factorial in (39916800, 3628800, 362880, 40320, 5040, 720, 120, 24, 6, 2, 1, 1):
         total = fused_multiply_add(total, r, 1 / factorial)
-    # Times 2**n: the last bits of `shifted` are those of n.
+    # Times 2**n: `shifted` ends with the bits of n.
     return np.int64(np.float64(total).view(np.int64) + (np.float64(shifted).view(np.int64) << 52)).view(np.float64)
 
 

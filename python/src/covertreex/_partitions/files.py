@@ -91,7 +91,7 @@ class PartitionFile:
         return Partition(indices, tree)
 
     def _fits(self, indices: NDArray[Any]) -> bool:
-        """Whether these are ascending dataset indices from `first` on."""
+        """True if these are ascending dataset indices from `first` on."""
         return bool(
             indices.dtype == np.int64
             and indices.shape == (self.size,)

@@ -253,5 +253,5 @@ def _coordinates(path: Path, name: str, column: Any) -> NDArray[Any]:
 
 
 def _valid(values: Any) -> NDArray[np.bool_]:
-    """Which elements are not null."""
+    """True for elements that are not null."""
     return np.asarray(values.is_valid().to_numpy(zero_copy_only=False), bool)

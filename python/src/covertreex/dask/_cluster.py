@@ -1,4 +1,4 @@
-"""Where tasks run."""
+"""The workers that run tasks."""
 
 from __future__ import annotations
 

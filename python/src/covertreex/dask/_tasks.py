@@ -28,7 +28,7 @@ Box = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched for: the nearest ``k``, or all within a radius."""
+    """A search: the nearest ``k``, or all within a radius."""
 
     dtype: np.dtype[Any]  #: of the distances
     predecessors: bool
@@ -122,7 +122,7 @@ def refit(partition: Partition, common: ResidualTree) -> Partition:
 
 
 def layout(curve: Curve, extents: list[Extent]) -> Layout:
-    """Where all partitions are."""
+    """The layout of all partitions."""
     return Layout.of(curve, extents)
 
 

@@ -422,7 +422,7 @@ class VectorIndex(_calls.Closeable):
         return indexes.ids(self._open(), len(self))
 
     def _has(self, keys: NDArray[np.int64]) -> bool:
-        """Whether there are numbers, and the library has the first."""
+        """True if there are numbers, and the library has the first."""
         return bool(len(keys) and indexes.contains(self._open(), keys[:1])[0])
 
     def _asked(

@@ -156,7 +156,7 @@ class _Adapter(_Baseline):
 
     @classmethod
     def _is_there(cls) -> bool:
-        """Whether the other package is there."""
+        """True if the other package can be found."""
         try:
             return importlib.util.find_spec(cls._module) is not None
         except (ImportError, ValueError):

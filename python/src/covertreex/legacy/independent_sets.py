@@ -43,7 +43,7 @@ def _config(runtime: RuntimeConfig | None) -> RuntimeConfig:
 def batch_mis_seeds(count: int, *, seed: int | None = None, runtime: RuntimeConfig | None = None) -> tuple[int, ...]:
     """Derive ``count`` seeds from one seed, one for each batch: numbers from 0 to 2**32 - 1.
 
-    Without a seed it is the one of ``runtime``, or of the active settings.
+    The default is the seed of ``runtime``, or of the active settings.
     """
     if count < 0:
         raise ValueError(f"count: expected 0 or more, got {count}")

@@ -16,7 +16,7 @@ from .conflicts import ConflictGraphStrategy, conflict_strategies
 from .model import RuntimeConfig
 from .traversal import TraversalStrategy, traversal_strategies
 
-_STRATEGIES = adjacency  # this module registers those of conflict graphs
+_STRATEGIES = adjacency  # this module registers the strategies of conflict graphs
 
 # Traversal
 

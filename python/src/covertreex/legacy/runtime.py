@@ -23,9 +23,9 @@ LITE = "residual_correlation_lite"
 #: Old names of metrics.
 METRICS = {"residual": "residual_correlation", "residual-lite": LITE, "residual_lite": LITE}
 
-# Those that are no settings of this package by the same name.
+# Arguments whose names are not settings of this package.
 _ARGUMENTS = {name: path for name, path in ARGUMENTS.items() if name not in ("engine", "metric", "enable_diagnostics")}
-# Of versions before 0.4.5, which the pages of that one still name.
+# Arguments of versions before 0.4.5, which the pages of 0.4.5 still name.
 _GONE = frozenset({"residual_force_whitened"})
 
 # Paths of overrides, and the argument that each is.
@@ -257,7 +257,7 @@ def _translate(chosen: dict[str, Any], old: dict[str, Any]) -> None:
     chosen.update(_renamed(old))
     implied = _engine_names.NAMES.get(chosen.get("engine") or "")
     if implied is not None and "batch_order" in old and implied[1] != chosen["order"]:
-        chosen["engine"] = implied[0]  # of the search; the order is the one that was asked for
+        chosen["engine"] = implied[0]  # of the search; the order is as given
     metric = chosen.get("metric")
     if metric is not None:
         metric = METRICS.get(metric, metric)

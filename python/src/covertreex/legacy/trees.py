@@ -240,7 +240,7 @@ def by_dataset_index(native: Searcher) -> dict[str, NDArray[Any]]:
     parents = np.full(n, -1, np.int32)
     parents[index_of[1:]] = index_of[tree.parents[1:]]
     first, sibling = np.full(n, -1, np.int32), np.full(n, -1, np.int32)
-    children = index_of[tree.children]  # those of a node are together
+    children = index_of[tree.children]  # the children of a node are together
     is_first = np.diff(parents[children], prepend=np.int32(-1)) != 0
     first[parents[children[is_first]]] = children[is_first]
     later = np.flatnonzero(~is_first)

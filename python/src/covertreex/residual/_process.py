@@ -129,7 +129,7 @@ class ResidualProcess(Tree):
 
     @property
     def _is_spatial(self) -> bool:
-        """Whether neighbours are ordered by distance in space, over the lengthscales."""
+        """True if neighbours are ordered by distance in space, over the lengthscales."""
         return isinstance(self.kernel, Stationary) and self._info().n_features == 0
 
     def _scale(self, points: NDArray[np.float64]) -> NDArray[np.float64]:

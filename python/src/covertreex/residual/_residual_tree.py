@@ -152,8 +152,8 @@ class ResidualTree(ResidualProcess):
     def export_arrays(self) -> ResidualArrays:
         """Show the arrays of the cover tree and of the residual process, as :meth:`CoverTree.export_arrays`.
 
-        The first call makes missing structures: the cover tree, and those that the first search makes for later ones.
-        With ``cover_tree_metric="euclidean"`` it is the cover tree of the scaled coordinates. With
+        The first call makes missing structures: the cover tree, and the structures that the first search makes for
+        later ones. With ``cover_tree_metric="euclidean"`` it is the cover tree of the scaled coordinates. With
         ``"residual_correlation"`` its levels, parents and radii are in that metric. ``points`` are the scaled
         coordinates in both.
         """

@@ -45,7 +45,7 @@ def missing() -> Iterator[None]:
 
 
 def is_one(ids: Any) -> bool:
-    """Whether this is one id, not several: text, bytes, and anything without iteration."""
+    """True if this is one id, not several: text, bytes, and anything without iteration."""
     if isinstance(ids, (str, bytes, bytearray, np.generic)):
         return True
     if hasattr(ids, "__array__"):

@@ -92,9 +92,9 @@ class CoverTree(Tree):
     def export_arrays(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> TreeArrays:
         """Show the arrays of the compressed cover tree, without a copy.
 
-        The cover tree is built if there is none yet. Points that were inserted since it was built are inserted into
-        it, as one batch. The arrays are read-only, later changes of the tree do not touch them, and they stay valid
-        when it is closed.
+        The cover tree is built if it is missing. Points that were inserted since it was built are inserted into it, as
+        one batch. The arrays are read-only, later changes of the tree do not touch them, and they stay valid when it is
+        closed.
         """
         return show_arrays(self._call(trees.export, n_threads=n_threads, progress=progress))
 
