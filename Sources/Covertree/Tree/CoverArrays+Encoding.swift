@@ -67,7 +67,7 @@ private struct CheckedLayout<S: Scalar> {
     }
   }
 
-  /// Levels of float64 distances are those of its exponents.
+  /// Levels of float64 distances are float64 exponents.
   private static func isLevel(_ level: Int32) -> Bool { (-1100...1100).contains(level) }
 
   private func isEnd(_ t: Int) -> Bool { (t + 1...layout.count).contains(Int(layout.subtreeEnd[t])) }

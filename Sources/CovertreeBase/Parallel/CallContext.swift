@@ -160,7 +160,7 @@ private final class SharedLoop: @unchecked Sendable {
 }
 
 extension CallContext {
-  /// The values that `body` gives for `0..<count`, in that order, without those that are nil. Calls run in parallel.
+  /// The values that `body` gives for `0..<count`, in that order, without nil. Calls run in parallel.
   @inlinable
   package func collect(
     _ count: Int, _ body: (Int) throws(CoverTreeError) -> Int32?

@@ -184,7 +184,7 @@ import Testing
 
 @Suite struct GraphTests {
   /// Every link leads to a node that is there and on the level; nothing leads to itself, or twice to one; all can be reached.
-  /// Every vector hangs on one node, after equal ones that came before it.
+  /// Every vector hangs on one node, after earlier equal vectors.
   @Test(arguments: [1, 3])
   func linksAreSound(threads: Int) throws {
     let context = CallContext(threads: threads)

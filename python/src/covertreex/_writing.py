@@ -99,7 +99,7 @@ def _random_path(folder: str) -> str:
 
 
 def _remove_abandoned(folder: str) -> None:
-    """Remove drafts that are left from processes that were killed. Where that cannot be done, they stay."""
+    """Remove drafts that are left from processes that were killed. If that fails, they stay."""
     with contextlib.suppress(OSError):
         for name in filter(_DRAFT.fullmatch, os.listdir(folder)):
             with contextlib.suppress(OSError):

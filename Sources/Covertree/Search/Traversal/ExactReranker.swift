@@ -118,7 +118,7 @@ final class ExactReranker<S: Scalar> {
     if near > 1 { sortOneByOne() }
   }
 
-  /// Squared distances: those of `squaredEuclidean`, bit for bit.
+  /// Squared distances, bit for bit as by `squaredEuclidean`.
   @inline(__always)
   private func fillSquares<D: Dimension>(from row: UnsafePointer<S>, _ dimension: D) {
     for first in stride(from: 0, to: count, by: S.width) {

@@ -88,7 +88,7 @@ def view(
 ) -> NDArray[Any]:
     """A read-only array over memory of the library, which lives as long as the array does.
 
-    `row_bytes` are those from row to row, where there are gaps between.
+    `row_bytes` is the distance of rows, if there are gaps between them.
     """
     dtype = np.dtype(dtype)
     if address is None or 0 in shape:

@@ -48,7 +48,7 @@ def residual_projections(pivots: Handle, points: Float64s, features: GivenFeatur
 
 
 def residual_bounds(model: Handle, rows: Int64s, pivots: Handle, error: float, **how: Unpack[How]) -> Float64s:
-    """Bounds on |rho| of points of a model with any of those that were outlined."""
+    """Bounds on |rho| of points of a model with any outlined point."""
     bounds = np.empty(len(rows))
     call(lib.covertree_residual_bounds, how, (model, address(rows), len(rows), pivots, error), address(bounds))
     return bounds

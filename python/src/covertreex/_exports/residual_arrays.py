@@ -1,4 +1,4 @@
-"""The arrays of a residual tree: its cover tree's, and those that searches in the residual process read."""
+"""The arrays of a residual tree: its cover tree's, and the arrays for searches in the residual process."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _NAMES = {"order": "block_order", "positions": "block_places"}
 
 
 class ModelView:
-    """The arrays of a model, those of :class:`ResidualArrays` that are not the cover tree's, as long as this lives."""
+    """The arrays of a model: :class:`ResidualArrays` without the cover tree's. They live as long as this."""
 
     def __init__(self, residual: Handle) -> None:
         self.owner = residuals.export(residual, n_threads=_calls.threads(None))
@@ -64,7 +64,7 @@ class ModelView:
         self.arrays = {_NAMES.get(name, name): value for name, value in shown.items()}
 
     def with_tree(self, tree: TreeArrays) -> ResidualArrays:
-        """Show them with those of a cover tree."""
+        """Show them with the arrays of a cover tree."""
         arrays = ResidualArrays(*tree)
         arrays._owner, arrays._model = tree._owner, self
         arrays.__dict__.update(self.arrays)

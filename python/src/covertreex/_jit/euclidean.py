@@ -162,7 +162,7 @@ def nearest(
 
     Notes
     -----
-    O(k) memory, the caller's. Time is that of a depth-first walk in which balls beyond the k-th neighbour are left out.
+    O(k) memory, the caller's. It takes the time of a depth-first walk that omits balls beyond the k-th neighbour.
     """
     count = _nearest(tree, query, k, before, excluded, score_of_square(limit), squares, indices)
     for rank in range(count):

@@ -38,7 +38,7 @@ class Search:
 
 
 def threads() -> int:
-    """Threads that a task may have: those of its worker."""
+    """Threads that a task may have: its worker's."""
     return int(get_worker().state.nthreads)
 
 
@@ -72,7 +72,7 @@ def split(chunk: NDArray[Any], first: int, curve: Curve) -> dict[int, tuple[NDAr
 
 
 def same(thing: Any) -> Any:
-    """An argument of many tasks: it is sent to each worker once, and made again where it is lost."""
+    """An argument of many tasks: it is sent to each worker once, and made again if it is lost."""
     return thing
 
 

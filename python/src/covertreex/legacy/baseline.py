@@ -46,7 +46,7 @@ class _Baseline:
 
     @property
     def num_points(self) -> int:
-        """How many points there are."""
+        """The number of points."""
         return len(self.points)
 
     def _find(self, queries: NDArray[np.float64], k: int) -> Found:

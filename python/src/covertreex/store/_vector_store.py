@@ -124,7 +124,7 @@ class VectorStore(_calls.Closeable):
     def _begin(self, owner: Owner) -> None:
         self._adopt(owner)
         self._plain = stores.plain_handle(owner)
-        #: All rows that there are addresses for; those of slots that there are can be read.
+        #: All rows that have addresses. Rows of existing slots can be read.
         self._rows = stores.rows(owner)
         self._shape: tuple[int, ...] = self._rows.shape[1:]
         self._row_bytes = 4 * self.dim
@@ -285,7 +285,7 @@ class VectorStore(_calls.Closeable):
 
     @property
     def n_unique(self) -> int:
-        """How many vectors there are."""
+        """The number of vectors."""
         return int(self._info().n_unique)
 
     def stats(self) -> StoreStats:
