@@ -119,7 +119,7 @@ FUZZ_SECONDS ?= 600
 fuzz: build/address/libcovertree.so.1 build/installed
 	scripts/fuzz $(FUZZ_SECONDS)
 
-# Compare the ABI with that of the last release.
+# Compare the ABI with the ABI of the last release.
 abi: $(LIBRARY)
 	scripts/abi
 

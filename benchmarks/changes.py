@@ -5,8 +5,8 @@
     changes.py --n 200000   another number of points; writes nothing
 
 Points, uniform in the unit cube and in float32, come to a tree that was built of the others. Each contender runs in a process of its
-own, in turns. If changes one by one take long, the rest of them is made in one batch. Searches after changes alternate with those of a
-tree that is freshly built of the same points, and recall is against the float64 truth.
+own, in turns. If changes one by one take long, the rest of them is made in one batch. Searches after changes alternate
+with searches of a tree that is freshly built of the same points, and recall is against the float64 truth.
 
 SciPy's cKDTree, scikit-learn's trees and pykdtree cannot change: a change costs another tree. likd-tree can insert points of three
 dimensions, and finds the nearest one. Rtree (libspatialindex) can insert and remove, and searches for one query at a time.
@@ -66,7 +66,7 @@ class Data:
 
 
 def one_by_one(work: Callable[[int], Any], n: int) -> tuple[int, float, float]:
-    """How many of `n` calls were made, their seconds, and those of the slowest."""
+    """The number of calls made, of `n`, their seconds, and the seconds of the slowest."""
     clock = time.perf_counter
     start = last = clock()
     longest, made = 0.0, 0

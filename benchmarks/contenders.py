@@ -133,8 +133,8 @@ WORKLOADS = {
 class Contender(NamedTuple):
     """A package behind one interface.
 
-    It builds an index and finds neighbours (q, k) of queries. If the package can, it also finds those of the points
-    themselves, the points within a radius of each query, and their number.
+    It builds an index and finds neighbours (q, k) of queries. If the package can, it also finds the neighbours of the
+    points themselves, the points within a radius of each query, and their number.
     """
 
     build: Callable[[np.ndarray], Any]

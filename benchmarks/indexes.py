@@ -120,7 +120,7 @@ def ours(
 def faiss_index(
     title: str, family: str, make: Callable[[int], Any], settings: list[int]
 ) -> Contender:
-    """An index of faiss; settings are those of efSearch."""
+    """An index of faiss; settings are values of efSearch."""
     import faiss
 
     faiss.omp_set_num_threads(THREADS)

@@ -4,8 +4,8 @@
     jobs.py --quick             a hundredth of the points, one turn; writes nothing
     jobs.py --section NAME      one of: build, neighbours, crowds, cover-tree; writes nothing
 
-Each case runs in a process of its own, in turns with its peers. Memory is the most that the process has had while it built,
-less what it had before, with the points. If the first search finishes a structure, the table shows its time, too.
+Each case runs in a process of its own, in turns with its peers. Memory is the most that the process has had while it
+built, less the memory before, with the points. If the first search finishes a structure, the table shows its time, too.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def neighbours(peer: str, case: str, quick: bool) -> Figures:
 
 
 def crowd(peer: str, case: str, quick: bool) -> Figures:
-    """Neighbours and counts where many points are equal."""
+    """Neighbours and counts if many points are equal."""
     n, make = CROWDS[case]
     points = make(n // 10 if quick else n)
     contender = CONTENDERS[peer]()

@@ -4,8 +4,8 @@
     machines.py --quick     smaller, writes nothing
 
 Workers are two processes of one thread each on this machine. Bytes over the network are counted: queries that are sent to another
-partition than their own, and its answers. Neighbours are compared with those of the tree in one piece, bit for bit, and
-some of them with float64 distances.
+partition than their own, and its answers. Neighbours are compared with the neighbours of the tree in one piece, bit for
+bit, and some of them with float64 distances.
 """
 
 from __future__ import annotations

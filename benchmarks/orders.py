@@ -4,7 +4,7 @@
     orders.py --quick    smaller, writes nothing
 
 Recall counts vectors that are at most as far as the tenth nearest by a float64 brute force, for m = 16, ef_construction = 200 and
-ef_search = 64. Time is that of all threads of the process while the graph is built, the median of the turns.
+ef_search = 64. Time is the time of all threads of the process while the graph is built, the median of the turns.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     store.py            everything; writes store.md
     store.py --quick    smaller, writes nothing
 
-Figures are medians of turns, in which contenders alternate; differences and ratios are medians of those of each turn. Vectors that
-are found are compared with those that were added, bit for bit, and the results of searches with float64 distances.
+Figures are medians of turns, in which contenders alternate; a difference or ratio is computed for each turn, and its median is
+given. Found vectors are compared with the added ones, bit for bit, and the results of searches with float64 distances.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 /* Sequences of calls of everything in the headers, with arguments right and wrong, on handles that are live, freed, of another type
- * or none. Each call must end with one of the statuses, and the output that it reports must be there. */
+ * or none. Each call must end with a `covertree_status`, and the output that it reports must be there. */
 #include "residuals.h"
 #include "sections.h"
 #include "trees.h"

@@ -1,6 +1,6 @@
-/* Files that were changed: the input is one, and is opened as each of the kinds, used, and changed again and again (`usage.h`).
- * Checksums are corrected if the input's last byte is even; otherwise the code behind them would never run. A file may say what it
- * likes: calls must end with a status. In addition to bytes, whole elements of its arrays are changed (`crafted.h`). */
+/* Changed files: the input is a file. It is opened as each kind of file, used, and changed again and again (`usage.h`). Checksums are
+ * corrected if the input's last byte is even; otherwise the code behind them would never run. Calls must end with a status for any
+ * contents. In addition to bytes, whole elements of the file's arrays are changed (`crafted.h`). */
 #include "usage.h"
 
 size_t LLVMFuzzerMutate(uint8_t *bytes, size_t count, size_t most);

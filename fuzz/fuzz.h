@@ -41,7 +41,7 @@ static inline uint64_t word(Stream *s) {
 static inline int below(Stream *s, int n) { return byte(s) % n; }
 static inline int oneIn(Stream *s, int n) { return byte(s) % n == n - 1; }
 
-/* A number of rows, columns or neighbours: mostly a valid one, else one that every call must reject. */
+/* A number of rows, columns or neighbours: mostly valid, else a number that every call must reject. */
 static inline int64_t size(Stream *s, int most) {
   static const int64_t wrong[] = {-1, INT64_MIN, INT64_MAX, (int64_t)1 << 31, (int64_t)1 << 61, -7};
   uint8_t choice = byte(s);

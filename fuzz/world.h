@@ -168,7 +168,7 @@ static int64_t neighbors(Stream *s) {
 
 static int64_t cells(int64_t rows, int64_t k) { return rows > 0 && rows < 1000 && k > 0 && k < 1000 ? rows * k : 0; }
 
-/* Where there is a neighbour it is one of the dataset's, and the nearest come first. */
+/* Each neighbour is a point of the dataset, and the nearest come first. */
 #define CHECK_LISTS(status, lists, distances, rows, k)                                               \
   if (ok(status))                                                                                     \
     for (int64_t i = 0; i < (rows); i++)                                                              \

@@ -19,16 +19,16 @@
  *       fprintf(stderr, "%s\n", covertree_last_error());
  *     covertree_tree_free(tree);
  *
- * The API is the declarations in this header, and those in
- * covertree_partitions.h, which may still change.
+ * The API is the declarations in this header and in covertree_partitions.h;
+ * the latter may still change.
  *
  * OWNERSHIP. The library reads input arrays during the call only; a tree keeps
  * a copy of its points. If another thread writes to an input array during the
  * call, the call may fail or give wrong answers, but it does no other harm.
  * Results go into arrays of the caller, or into a handle. A handle that a
  * function returns belongs to the caller, who frees it with the `_free`
- * function of its type, which accepts NULL. Handles keep alive what they
- * depend on, so they may be freed in any order. A freed handle, or a handle of
+ * function of its type, which accepts NULL. Handles keep their dependencies
+ * alive, so they may be freed in any order. A freed handle, or a handle of
  * another type, is an error, not a crash.
  *
  * THREADS. Every function may be called from any thread. Searches of one handle
@@ -51,8 +51,8 @@
  * NUMBERS. A point is known by its index: its row in the array that the tree
  * was built from; points that are inserted later get the numbers that follow.
  * Distances are not squared. They are compared in float64, whatever the type of
- * the points. Of equally distant points the one with the lower index comes
- * first. Results do not depend on the number of threads.
+ * the points. Of equally distant points the lower index comes first. Results
+ * do not depend on the number of threads.
  *
  * OPTIONS. A struct of options begins with its size. Fill it with its
  * `_options_init` function, then set fields. A field that is 0 or NULL means
@@ -88,8 +88,8 @@ typedef enum covertree_status {
   COVERTREE_INTERNAL = 90
 } covertree_status;
 
-/* Why the last call that failed on this thread did: what was expected, and what
- * it got. Never NULL; valid until the next failure on this thread. */
+/* Describes the failure of the last call that failed on this thread. Never
+ * NULL; valid until the next failure on this thread. */
 const char *covertree_last_error(void);
 
 /* The errno of the system call that made that call fail. It is set after
@@ -358,18 +358,18 @@ covertree_status covertree_tree_insert(covertree_tree *tree,
 /* Removes points. The others keep their indices. The index of a removed point
  * is not given to another one.
  *   indices [in] n_indices, all different
- * NOT_FOUND if the tree does not have one of the points (then none is
- * removed), BUSY. O(log n) a point on average over many calls: a k-d tree is
- * rebuilt when a quarter of its points is gone. The first call makes a table
- * of all points, O(n). */
+ * NOT_FOUND if a point is not in the tree (then no point is removed), BUSY.
+ * O(log n) a point on average over many calls: a k-d tree is rebuilt when a
+ * quarter of its points is gone. The first call makes a table of all points,
+ * O(n). */
 covertree_status covertree_tree_remove(covertree_tree *tree,
                                        const int64_t *indices,
                                        int64_t n_indices,
                                        const covertree_call_options *options);
 
 /* Checks every rule of the k-d trees and of the cover tree, which is built if
- * there is none yet: one root, covering, separation over the whole tree,
- * duplicates, radii, order. CORRUPT if one is broken; the message names the
+ * it is missing: one root, covering, separation over the whole tree,
+ * duplicates, radii, order. CORRUPT if a rule is broken; the message names the
  * first pair of points that breaks it. */
 covertree_status covertree_tree_validate(covertree_tree *tree,
                                          const covertree_call_options *options);
@@ -420,7 +420,7 @@ covertree_status covertree_tree_indices(covertree_tree *tree,
 /* Gives the coordinates of points.
  *   rows   [in]  n_rows indices
  *   points [out] n_rows x dim, of the tree's dtype, contiguous
- * NOT_FOUND if the tree does not have one of the points. */
+ * NOT_FOUND if a point is not in the tree. */
 covertree_status covertree_tree_points(covertree_tree *tree,
                                        const int64_t *rows, int64_t n_rows,
                                        const covertree_call_options *options,
@@ -457,7 +457,7 @@ typedef struct covertree_arrays_view {
                                       point was removed */
 } covertree_arrays_view;
 
-/* Exports the cover tree without a copy. It is built if there is none yet,
+/* Exports the cover tree without a copy. It is built if it is missing,
  * which costs O(c n log(spread)) distances for an expansion constant c of the
  * data. Points that were inserted since it was built are added to it as one
  * batch. */
@@ -511,7 +511,7 @@ typedef struct covertree_section {
  *                 that it replaces. IO if that file is read-only, if the owner
  *                 or the group cannot be kept, or path is not a regular file
  *   sections [in] n_sections arrays of the caller, to be saved with the tree;
- *                 may be NULL if there are none
+ *                 may be NULL if n_sections is 0
  * IO. At the speed of the disk. */
 covertree_status covertree_tree_save(covertree_tree *tree, const char *path,
                                      const covertree_section *sections,
@@ -868,7 +868,7 @@ covertree_status covertree_residual_get_info(covertree_residual *residual,
 
 /* Computes the max-min order: the point nearest to the centroid comes first,
  * then always the point that is farthest from all before it; of equally far
- * points the one with the lower row.
+ * points, the lower row.
  *   points [in]  F64, at least 1 row
  *   order  [out] n: the row of each rank
  * O(n log n) if the points have few intrinsic dimensions. O(n^2 dim) if many
@@ -1064,7 +1064,7 @@ static inline void covertree_index_search_options_init(
 }
 
 /* Finds the k nearest vectors of each query, sorted by distance. Of equally
- * distant vectors the one that was added first comes first.
+ * distant vectors the vector added earlier comes first.
  *   queries   [in]  F32
  *   k               at least 1; it may exceed the number of vectors
  *   ids       [out] queries x k; -1 if there are fewer than k vectors
@@ -1078,7 +1078,7 @@ covertree_status covertree_index_search(
 
 /* Finds the vectors within a distance (inclusive) of each query, in the same
  * order. The `indices` of the result are ids. BRUTE_FORCE and KD_TREE find all
- * of them; the others find those that their search meets. */
+ * of them; the other kinds find the vectors that their search meets. */
 covertree_status covertree_index_radius(
     covertree_index *index, const covertree_matrix *queries, double radius,
     const covertree_index_search_options *options,
@@ -1152,8 +1152,8 @@ covertree_status covertree_index_load(covertree_file *file,
  *
  * A store is in memory, or durable in a folder: its catalogue is an SQLite
  * database, and its rows are in a mapped file. One process at a time can write;
- * others can read what was last committed. A forked child has to open the store
- * itself. */
+ * others can read the last committed state. A forked child has to open the
+ * store itself. */
 typedef enum covertree_id_kind {
   COVERTREE_ID_NUMBER = 1, /* low: an int64; high: 0 */
   COVERTREE_ID_UUID = 2,   /* 16 bytes, big-endian: high has the first eight */
@@ -1188,7 +1188,7 @@ covertree_status covertree_store_create(int64_t dim, covertree_store **store);
 
 /* Opens a durable store, or creates it, unless it is opened read only.
  *   path  [in]  a folder, UTF-8
- *   dim         1 to 65536; 0: that of the existing store
+ *   dim         1 to 65536; 0: as in the existing store
  *   sync        a covertree_store_sync. Unless it is OFF, all files are
  *               synced first
  *   flags       of covertree_store_flags
@@ -1265,7 +1265,7 @@ covertree_status covertree_store_name(covertree_store *store,
                                       const covertree_id *id, char *name,
                                       int64_t capacity, int64_t *length);
 
-/* The rows of a store. They stay where they are until this is freed, even if
+/* The rows of a store. Their addresses stay valid until this is freed, even if
  * the store is freed before. */
 typedef struct covertree_store_rows covertree_store_rows;
 

@@ -30,8 +30,8 @@ covertree_status covertree_hilbert_keys(const covertree_matrix *points,
                                         uint64_t *keys);
 
 /* Makes a model of other points in the same process. The kernel, the inducing
- * points and their Cholesky factor are those of the given model, so V and p
- * have the same bits on every machine.
+ * points and their Cholesky factor come from the given model, so V and p have
+ * the same bits on every machine.
  *   points [in]  at least 1 row
  * UNSUPPORTED if V came from the caller. O(n m^2). */
 covertree_status covertree_residual_with_points(
@@ -60,7 +60,7 @@ covertree_status covertree_residual_outline(
  * span of all points of a model, rounded up.
  *   pivots   [in]  a model of few points: O(r^3), and O(r m) a query
  *   features [in]  of the queries, from covertree_residual_features; V has 0
- *                  columns if there are no inducing points
+ *                  columns without inducing points
  *   lengths  [out] one a query, at most 1 */
 covertree_status covertree_residual_projections(
     covertree_residual *pivots, const covertree_matrix *queries,

@@ -54,7 +54,7 @@ private struct KnownQueries {
   init(_ queries: In<covertree_matrix>, _ features: In<covertree_features>) throws(CoverTreeError) {
     points = try Arguments.view(queries, "queries", minimum: 0)
     let given = try required(features, "features").pointee
-    // Without inducing points there are no features.
+    // A model without inducing points has no features.
     self.features =
       given.v_matrix.columns == 0
       ? PointsView(base: UnsafePointer(bitPattern: 64)!, count: points.count, dim: 0, stride: 0)

@@ -5,7 +5,7 @@ import CovertreeBase
 // The residual-correlation metric: building, and searching.
 
 extension covertree_residual_options: CallOptions {
-  /// The caller's kernel; nil if there is none.
+  /// The caller's kernel, or nil.
   func callbackKernel(dim: Int) -> CallbackKernel? {
     guard let function = kernel_fn else { return nil }
     let userData = kernel_user_data

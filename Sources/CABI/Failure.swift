@@ -43,7 +43,7 @@ enum LastError {
     return key
   }()
 
-  /// Before any failure, and if there is no memory for a message.
+  /// The message before any failure, and if another cannot be allocated.
   nonisolated(unsafe) private static let empty = strdup("")
 
   static func set(_ error: CoverTreeError) {

@@ -119,7 +119,7 @@ CN_INLINE cn_f64x8 cn_f64x8_in_lane(double distance, int64_t lane) {
   return lanes == lane ? (cn_f64x8)distance : (cn_f64x8)__builtin_inf();
 }
 
-// The number in lanes with a < b, and that of the others elsewhere.
+// Per lane: `number` if a < b, otherwise the lane of `others`.
 CN_INLINE cn_i32x16 cn_f32x16_number_where_less(cn_f32x16 a, cn_f32x16 b, int32_t number, cn_i32x16 others) {
   return a < b ? (cn_i32x16)number : others;
 }
@@ -175,8 +175,8 @@ static inline int cn_has_byte_products(void) {
 #endif
 }
 
-// Eight rows with two groups of 16 columns, four coordinates at a time. Those of 16 columns are a vector of `columns` (unsigned; the
-// second group begins `steps` vectors later), those of the rows 8 numbers of `rows` (signed). `sums` has room for 8 x 32.
+// Eight rows with two groups of 16 columns, four coordinates at a time. A vector of `columns` has them for 16 columns (unsigned; the second
+// group begins `steps` vectors later), and 8 numbers of `rows` have them for the rows (signed). `sums` has room for 8 x 32.
 #ifdef CN_X86
 __attribute__((target("avx512f,avx512vnni")))
 #endif

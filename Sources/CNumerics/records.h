@@ -1,5 +1,5 @@
-// Moving records of points: partition by one of their numbers, and their extents. A record is `size` bytes, a constant for the compiler,
-// so a few instructions move it. Everything is inlined into Swift.
+// Moving records of points: partition by a number in each, and extents. A record is `size` bytes, a constant for the compiler, so a few
+// instructions move it. Everything is inlined into Swift.
 #ifndef COVERTREE_RECORDS_H
 #define COVERTREE_RECORDS_H
 
@@ -12,7 +12,7 @@ enum { cn_records_aside = 64, cn_largest_record = 72 };
 // depends on the old order alone. `aside` has room for 2 * cn_records_aside records.
 //
 // Records from both ends are copied aside, which makes room at both. From then on the next record is read at the end with less room, and
-// every one is written once, at the end where it belongs: no branch depends on a key.
+// each is written once, to the end that it belongs to: no branch depends on a key.
 #define CN_PARTITION(name, parameters, type, KEY)                                                                              \
   CN_INLINE ptrdiff_t name(void *base, ptrdiff_t count, ptrdiff_t size, parameters, type pivot, void *aside_base) {            \
     char *records = (char *)base, *aside = (char *)aside_base;                                                                 \

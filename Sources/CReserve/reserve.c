@@ -27,7 +27,7 @@ static _Alignas(4096) char reserve[units][unitBytes];
 static uint32_t sizes[units];
 static _Atomic uint64_t inUse[words];
 static _Atomic uint32_t unitsInUse;
-// The next search begins at this word, the one of the last request or free.
+// The next search begins at this word: the word of the last request or free.
 static _Atomic uint32_t next;
 
 static bool isReserve(const void *memory) { return (uintptr_t)memory - (uintptr_t)reserve < sizeof reserve; }

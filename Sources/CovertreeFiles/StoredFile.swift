@@ -132,7 +132,7 @@ private final class FileMemory: @unchecked Sendable {
         .io, "path: \(path): is not a file", code: status.st_mode & S_IFMT == S_IFDIR ? EISDIR : EINVAL)
     }
     let count = Int(status.st_size)
-    // In a file system in memory, reading a mapped hole allocates memory, and ends the process if there is no memory left.
+    // In a file system in memory, reading a mapped hole allocates memory, and ends the process if no memory is left.
     let hasHoles = cn_is_in_memory(file) != 0 && lseek(file, 0, 4) < off_t(count)  // SEEK_HOLE
     lseek(file, 0, Int32(SEEK_SET))
     guard maps, count > 0, !hasHoles else {

@@ -52,7 +52,7 @@ private func moveAll(
   }
 }
 
-/// The path of an existing file after all symbolic links; nil, with `errno`, if there is none.
+/// The path of a file after all symbolic links; nil, with `errno`, if it does not exist.
 ///
 /// - Parameter names: for the message about a path that is not UTF-8.
 package func resolvedPath(_ given: String, _ names: String) throws(CoverTreeError) -> String? {

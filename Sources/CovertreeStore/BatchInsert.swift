@@ -24,7 +24,7 @@ final class BatchInsert {
     var hash: UInt64 = 0
     var idHash: UInt64 = 0
     var slot: Int32 = -1
-    /// The position of the vector that the slot was made for: its own, that of an earlier equal one, or -1 for an existing slot.
+    /// The position of the vector that the slot was made for: its own, an earlier equal vector's, or -1 for an existing slot.
     var source: Int32 = -1
   }
 
@@ -87,7 +87,7 @@ final class BatchInsert {
     room = (slots + more, entries + more, more)
   }
 
-  /// - Returns: whether all vectors equal those that they were matched with.
+  /// - Returns: whether all vectors equal their matches.
   private func run(_ job: Job, _ context: CallContext) throws(CoverTreeError) -> Bool {
     created.removeAll()
     defer { for position in created.elements { sourceOfSlot[slot(Int(position))] = -1 } }
@@ -157,7 +157,7 @@ final class BatchInsert {
     }
   }
 
-  /// Writes the rows of new vectors in memory, and compares the others with those that they were matched with.
+  /// Writes the rows of new vectors in memory, and compares the others with their matches.
   ///
   /// - Returns: whether all vectors still have the hashes by which they were added.
   @inline(__always)
@@ -182,7 +182,7 @@ final class BatchInsert {
     return areSame
   }
 
-  /// Whether a vector equals the one from which a slot was made, or, if that is -1, the one in the slot.
+  /// Whether a vector equals the vector `source`, from which a slot was made, or, if that is -1, the row of the slot.
   @inline(__always)
   private func isSame(_ position: Int, _ slot: Int, _ source: Int, _ vectors: PointsView<Float>) -> Bool {
     let other = source < 0 ? UnsafePointer(rows.row(slot)) : vectors.row(source)

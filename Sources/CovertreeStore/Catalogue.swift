@@ -145,7 +145,7 @@ final class Catalogue {
     return entry
   }
 
-  /// Removes an id. If it is the last one of its slot, frees the slot.
+  /// Removes an id. Frees its slot if no other id has it.
   func remove(entry: Int) throws(CoverTreeError) {
     let record = entries[entry]
     guard slots[Int(record.slot)].count > 0 else {
@@ -352,7 +352,7 @@ final class Catalogue {
     forgetSteps()
   }
 
-  /// The first inconsistency of the records; nil if there is none.
+  /// The first inconsistency of the records, or nil.
   func fault(_ context: CallContext) throws(CoverTreeError) -> String? {
     let counted = try Buffer<UInt32>(count: slots.count, filledWith: 0)
     for entry in 0..<entries.count where !entries[entry].isEmpty {

@@ -321,7 +321,7 @@ final class CatalogueFile: @unchecked Sendable {
 
   // MARK: Looking after it
 
-  /// The first error that SQLite finds; nil if there is none.
+  /// The first error that SQLite finds, or nil.
   func fault(_ context: CallContext) throws(CoverTreeError) -> String? {
     guard let opened else { return nil }
     return try opened.database.watched(by: context) { () throws(CoverTreeError) in

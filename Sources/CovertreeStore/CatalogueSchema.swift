@@ -6,7 +6,7 @@ enum CatalogueSchema {
   static var applicationID: Int64 { 0x4354_5653 }
   static var version: Int64 { 2 }
 
-  /// The tables of a catalogue, in SQLite's own text. There are no others.
+  /// All tables of a catalogue, in SQLite's own text.
   static var tables: [String: String] {
     [
       "state": """

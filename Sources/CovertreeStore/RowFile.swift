@@ -150,7 +150,7 @@ final class RowFile: @unchecked Sendable {
   }
 
   /// Throws if a row in use is in a hole, and the file system is memory (tmpfs). Reading a mapped hole there allocates memory, and ends
-  /// the process if there is no memory left. Stores and their copies have no such holes, but other programs can make them.
+  /// the process if no memory is left. Stores and their copies have no such holes, but other programs can make them.
   func checkHoles(_ rows: Int, rowBytes: Int, isUsed: (Int) -> Bool) throws(CoverTreeError) {
     guard cn_is_in_memory(descriptor) != 0 else { return }
     var next = 0
@@ -173,7 +173,7 @@ final class RowFile: @unchecked Sendable {
     let end = page + slots.upperBound * rowBytes
     // The last page of the file has no other rows.
     let count = (end >= (try size()) ? end + page - 1 : end) / page * page - first
-    // In a file system in memory, reading a mapped hole allocates memory, and ends the process if there is no memory left.
+    // In a file system in memory, reading a mapped hole allocates memory, and ends the process if no memory is left.
     guard count > 0, cn_is_in_memory(descriptor) == 0 else { return }
     guard let mapped = mmap(nil, count, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, off_t(first)),
       mapped != MAP_FAILED

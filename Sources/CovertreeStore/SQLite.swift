@@ -122,7 +122,7 @@ final class SQLite: @unchecked Sendable {
     return try statement.first { $0.text(0) } ?? ""
   }
 
-  /// Runs calls without others in between: those of a statement that threads share.
+  /// Runs calls of a statement that threads share, without other calls in between.
   func exclusively<Result>(_ body: () throws(CoverTreeError) -> Result) throws(CoverTreeError) -> Result {
     let mutex = sqlite3_db_mutex(database)
     sqlite3_mutex_enter(mutex)

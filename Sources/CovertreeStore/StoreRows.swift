@@ -162,7 +162,7 @@ final class StoreRows: @unchecked Sendable {
   @inline(__always)
   func prefetch(_ slot: Int) { cn_prefetch(row(slot), Int64(rowBytes)) }
 
-  /// Whether a vector equals that of a slot, bit for bit except the sign of zeros.
+  /// Whether a vector equals the row of a slot, bit for bit except the sign of zeros.
   @inline(__always)
   func holds(_ slot: Int, _ vector: UnsafePointer<Float>) -> Bool {
     cn_equal_floats(row(slot), vector, Int64(dim)) != 0

@@ -114,7 +114,7 @@ struct StoreFolder {
 extension VectorStore {
   /// Opens a durable store, or creates it.
   ///
-  /// - Parameter dim: 0 for that of an existing store.
+  /// - Parameter dim: 0 for the dimension of an existing store.
   public static func open(
     _ path: String, dim: Int, sync: Sync, readOnly: Bool, context: CallContext
   ) throws(CoverTreeError) -> VectorStore {

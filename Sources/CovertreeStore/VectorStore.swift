@@ -78,7 +78,7 @@ public final class VectorStore: @unchecked Sendable {
   /// Adds vectors under new ids, all or none.
   ///
   /// - Parameters:
-  ///   - names: of ids that are digests of names; nil if there are none.
+  ///   - names: of ids that are digests of names; nil without such ids.
   ///   - slots: one for each: the slot of its vector.
   public func add(
     _ ids: UnsafeBufferPointer<StoreID>, _ vectors: PointsView<Float>, names: StoreNames?, context: CallContext,

@@ -1,5 +1,5 @@
 /* The vector operations in C (Sources/CNumerics), on numbers of all kinds: prints a hash of the results of each.
- * `scripts/test-arm` compares those of x86-64 with those of aarch64. */
+ * `scripts/test-arm` compares the hashes of x86-64 and aarch64. */
 #include <stdio.h>
 #include <string.h>
 

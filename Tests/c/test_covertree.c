@@ -371,7 +371,7 @@ static void test_residual(const double *points) {
   EXPECT_ERROR(covertree_residual_build(F64(points, FEW, DIM, 0), &options, &tuned), COVERTREE_INVALID_ARGUMENT, "tau");
   options.tau = 0;
 
-  /* Features that were built can be given, and distances of pairs are those of the search. */
+  /* Features that were built can be given, and distances of pairs equal the distances of the search. */
   static double v[FEW * M], p[FEW];
   EXPECT(covertree_residual_features(native, NULL, NULL, v, p) == COVERTREE_OK);
   options.kernel_fn = NULL;

@@ -1,5 +1,5 @@
 /* A program that loads the library, uses it in a thread and closes it: the library's threads live on, and threads that used it run its code
- * when they end. So it stays where it is. This program is not linked to it. */
+ * when they end. So it stays loaded. This program is not linked to it. */
 #define _GNU_SOURCE
 #include <covertree.h>
 

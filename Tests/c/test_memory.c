@@ -79,8 +79,8 @@ static covertree_status open_(void) {
 
 static int64_t expected[n * k], residualExpected[n * k];
 
-/* The reserve for small requests lasts: what is freed serves again, while other pieces of it stay in use. Calls that need no more than
- * small pieces go on as if nothing was refused. */
+/* The reserve for small requests lasts: freed memory serves again, while other pieces of it stay in use. Calls that need no more than small
+ * pieces go on as if nothing was refused. */
 static void refuse_a_million(void) {
   enum { most_kept = 64 };
   covertree_arrays *kept[most_kept] = {NULL};

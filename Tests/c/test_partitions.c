@@ -1,4 +1,4 @@
-/* Points in two partitions, searched one after the other from C: merged answers are those of all points. */
+/* Points in two partitions, searched one after the other from C: merged answers equal the answers for all points. */
 #include "expect.h"
 
 #include <covertree.h>

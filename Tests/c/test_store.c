@@ -16,7 +16,7 @@ static covertree_id ids[N];
 
 static void fill(void) {
   for (int i = 0; i < N; i++) {
-    /* Every third vector is that of the one before. */
+    /* Every third vector equals the vector before it. */
     for (int d = 0; d < DIM; d++) vectors[i][d] = i % 3 == 2 ? vectors[i - 1][d] : (float)(2 * uniform() - 1);
     memset(&ids[i], 0, sizeof ids[i]);
     ids[i].kind = i % 2 ? COVERTREE_ID_UUID : COVERTREE_ID_NUMBER;

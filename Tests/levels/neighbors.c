@@ -1,5 +1,5 @@
-/* Prints the level that the library was built for, and a hash of the neighbours that it finds: `scripts/test-levels` compares those
- * of builds for different processors. */
+/* Prints the level that the library was built for, and a hash of the neighbours that it finds: `scripts/test-levels` compares the hashes of
+ * builds for different processors. */
 #include "../c/matrices.h"
 
 #include <inttypes.h>

@@ -1,6 +1,6 @@
 /* Many threads on the same handles: `load THREADS SECONDS`. Each inserts, removes and searches on one tree, two indexes and a store that all
- * share, among points of its own far from those of the others; so it knows what every answer must be, whatever the others do. Ends with
- * the latencies of each kind of call; a call of a minute is a deadlock. */
+ * share, among points of its own, far from the points of the others. So it knows every right answer, whatever the others do. Ends with the
+ * latencies of each kind of call; a call of a minute is a deadlock. */
 #include "../c/matrices.h"
 
 #include <math.h>
@@ -100,7 +100,7 @@ static double squared(const float *a, const float *b) {
   return sum;
 }
 
-/* The distances of the k nearest of a worker's own, by looking at all of them. */
+/* The distances of the k nearest of a worker's own points, by comparing all. */
 static void nearest(const float *query, float points[][DIM], int count, double *distances) {
   for (int j = 0; j < K; j++) distances[j] = INFINITY;
   for (int i = 0; i < count; i++) {

@@ -44,7 +44,7 @@ NEW_FEW, TAKEN_FEW = numbers(*range(1000, 1010)), numbers(*range(1000, 1009), 3)
 SINGLE, SINGLE_NAN = rows(np.float32), with_nan(np.float32)
 
 
-# What they are tried on. A call of the interrupted kind may have done its work, so what it changes is made again.
+# Objects for the calls. An interrupted call may have done its work, so the object that it changes is made again.
 
 
 def tree(dtype=np.float64):

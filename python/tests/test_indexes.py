@@ -22,7 +22,7 @@ def check_exact(index, vectors, queries, k, metric):
     found = np.isfinite(sorted_)
     scale = np.abs(sorted_[found]).max(initial=1.0)
     np.testing.assert_allclose(distances[:, : order.shape[1]][found], sorted_[found], rtol=3e-7, atol=3e-7 * scale)
-    # In float64 ranks are distinguished; where they are closer than its rounding, either may come first.
+    # Ranks are distinguished in float64; if two are closer than its rounding, either may come first.
     gaps = np.abs(np.take_along_axis(expected, np.maximum(ids[:, : order.shape[1]], 0), axis=1) - sorted_)
     assert (gaps[found] <= 1e-12 * scale).all()
     assert (ids[:, : order.shape[1]][~found] == -1).all()

@@ -27,7 +27,7 @@ def expect(store, present, doubtful):
     """Every id that was added and not removed is there, bit for bit; of doubtful ones it may be either."""
     found = set(store)
     assert present - doubtful <= found
-    # What was being added when the process ended is there completely, or not at all.
+    # A vector that was being added when the process ended is there completely, or not at all.
     assert all(one in present or one in doubtful or one > max(present, default=-1) for one in found)
     for one in found:
         assert store.get(one).tolist() == store_writer.vector(one).tolist()

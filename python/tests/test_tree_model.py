@@ -17,10 +17,10 @@ from oracle import assert_cover_tree
 import covertreex
 from covertreex import cover_tree
 
-# Batches: singles, some for a buffer, one that fills it, and those that make segments merge.
+# Batches: single points, some for a buffer, a size to fill it, and sizes to make segments merge.
 SIZES = st.sampled_from([1, 2, 9, 60, 64, 200, 513, 1500, 4000])
 MOST = 12_000  # points of a tree
-SLOW = 200  # nodes up to which every pair of them is looked at
+SLOW = 200  # the most nodes of which every pair is checked
 
 
 class Model(RuleBasedStateMachine):

@@ -63,7 +63,7 @@ private struct NodesByLevel {
     let level = nodes.level
     let grain = 1 << 14
     let highest = try context.greatest(of: count, grain: grain) { level[$0] } ?? 0
-    // The root's level is at least that of duplicates, the least of all.
+    // Duplicates have the least level of all, so the root's is not below it.
     let depth =
       try context.greatest(of: count, grain: grain) {
         level[$0] == TreeNodes.duplicate ? 0 : Int(highest) - Int(level[$0])

@@ -3,12 +3,12 @@ import CovertreeBase
 /// Insertion of a batch of points into a compressed cover tree, empty or not: every point enters this way.
 ///
 /// The batch descends the levels together. On level `i` the *centres* `C_i` are the nodes of level `i` and above, more than `2^i` apart.
-/// Every point that is not in the tree yet (a *pending* point) knows one of them: one within `2^i` if there is one, and the nearest if
-/// that is within half of it. Lower levels need no more. Per level:
+/// Every point that is not in the tree yet (a *pending* point) knows a centre. If any centre is within `2^i`, so is the known one; if the
+/// nearest is within half of that, it is the known one. Lower levels need no more. Per level:
 ///
 /// 1. nodes that the tree already has on this level join the centres, and pending points are compared with them;
-/// 2. pending points farther than `2^i` from every centre are *uncovered*. Some of those of each centre become vertices of a conflict
-///    graph, with an edge between any two within `2^i`;
+/// 2. pending points farther than `2^i` from every centre are *uncovered*. Some uncovered points of each centre become vertices of a
+///    conflict graph, with an edge between any two within `2^i`;
 /// 3. a maximal independent set of it, greedy by a seeded priority, enters the tree on this level, each point under the centre of the
 ///    level above that it knows;
 /// 4. pending points are compared with the new centres. While some stay uncovered, 2 to 4 are repeated with more vertices; the other
@@ -164,7 +164,7 @@ final class Inserter<M: Metric> {
     }
   }
 
-  /// Pending points enter this level until every one that may is covered.
+  /// Pending points enter this level until all points that may enter it are covered.
   private func enter(level: Int32) throws(CoverTreeError) {
     var share = Self.firstShare
     let later = try GrowableBuffer<Int32>()
@@ -201,7 +201,7 @@ final class Inserter<M: Metric> {
     _ some: UnsafeBufferPointer<Int32>, to centers: GrowableBuffer<Int32>, level: Int32
   ) throws(CoverTreeError) {
     guard centers.count > 0 else { return }
-    // A new centre is more than 2^level from all others, so it cannot be nearer to a point within half of that of one.
+    // New centres are more than 2^level from all others, so a point within half of 2^level of its centre has no nearer new one.
     let reach = LevelReach(ofLevel: level)
     let sources = try metric.sources(centers, context: context)
     let evaluations = Counter()

@@ -4,8 +4,8 @@ import CovertreeBase
 /// here.
 ///
 /// A node or a leaf of the k-d tree is entered if its box is within the *limit* of a lane. The points of a leaf are compared, a vector at
-/// a time, with each lane that wants it. Limits are small from the start (`LevelReach`), so few points are within one, and these are
-/// decided at once, by their scores. `PacketSearch`, in contrast, begins without a limit and keeps the nearest in vectors.
+/// a time, with each lane that wants it. Limits are small from the start (`LevelReach`). The few points within a limit are decided at once,
+/// by their scores. `PacketSearch`, in contrast, begins without a limit and keeps the nearest in vectors.
 ///
 /// Comparisons are a filter in the coordinates' own type that allows for its rounding (`RoundingBound`).
 struct SourceSearch<S: Scalar, D: Dimension> {

@@ -1,7 +1,7 @@
 import CovertreeBase
 
-/// The least and the greatest coordinate of points in each of the first `dim` elements; infinite if there are no points. `row` gets the
-/// number of a point, and the slot of its thread.
+/// The least and the greatest coordinate of points in each of the first `dim` elements; infinite without points. `row` gets the number of a
+/// point, and the slot of its thread.
 @inline(__always)
 func extents<S: Scalar>(
   of count: Int, dim: Int, _ context: CallContext, row: (_ point: Int, _ slot: Int) -> UnsafePointer<S>

@@ -4,7 +4,7 @@ extension PointsView {
   /// A fingerprint of a set of points: the sum over points of a hash of index and coordinates, as float64. So a batch adds its own sum,
   /// and the order of points does not matter.
   ///
-  /// - Parameter index: the dataset index of a row; nil for one that is left out.
+  /// - Parameter index: the dataset index of a row; nil for an omitted row.
   public func hash(context: CallContext, index: (Int) -> Int? = { $0 }) throws(CoverTreeError) -> UInt64 {
     try sumOfHashes(count, context) { (row, _) in
       guard let index = index(row) else { return 0 }
@@ -29,7 +29,7 @@ func sumOfHashes(
 /// A point's contribution to the fingerprint.
 func hashOfPoint<S: Scalar>(_ index: Int, _ coordinates: UnsafePointer<S>, dim: Int) -> UInt64 {
   var hash = splitMix64(UInt64(index))
-  // Adding zero makes one of the two zeros.
+  // Adding zero turns -0 into 0.
   for d in 0..<dim { hash = splitMix64(hash ^ (Double(coordinates[d]) + 0).bitPattern) }
   return hash
 }

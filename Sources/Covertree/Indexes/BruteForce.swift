@@ -217,7 +217,7 @@ private final class RowScan {
   }
 }
 
-/// Writes results, and records those of pilots.
+/// Writes results, and records the results of pilots.
 private struct RecordedRows: NeighborRows {
   let rows: ResultRows
   let pilots: PilotQueries<Float>

@@ -87,7 +87,7 @@ public struct IndexSearchOptions: Sendable {
 
   public init() {}
 
-  /// These options, with those of the index for zeros.
+  /// These options, with the index's options in place of zeros.
   func completed(by index: IndexOptions) -> IndexSearchOptions {
     var options = self
     if efSearch <= 0 { options.efSearch = index.efSearch }

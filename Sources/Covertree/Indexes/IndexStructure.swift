@@ -9,7 +9,7 @@ protocol IndexStructure: AnyObject, Sendable {
 
   /// Inserts the vectors of the table from a slot on.
   func insert(from first: Int, context: CallContext) throws(CoverTreeError)
-  /// Removes the vectors from a slot on: all, or those of an `insert` that failed.
+  /// Removes the vectors from a slot on: all, or the vectors of a failed `insert`.
   func truncate(to first: Int)
   /// Whether there are enough dead vectors in the table for a compaction.
   var wantsCompaction: Bool { get }
@@ -48,7 +48,7 @@ struct IndexSearch: @unchecked Sendable {
   let admitted: Buffer<UInt8>?
   /// The number of vectors that may be found.
   let admittedCount: Int
-  /// With those of the index for zeros.
+  /// With the index's options in place of zeros.
   let options: IndexSearchOptions
   let context: CallContext
 

@@ -2,9 +2,9 @@ import CovertreeBase
 
 /// A k-d tree: exact, for few dimensions.
 ///
-/// It is the library's `KDTree`, cut by the index's rule. Vectors added after the build are compared one by one, until there are so many
-/// that the tree is rebuilt. In many dimensions without structure, queries are compared with all vectors in batches instead, as in a
-/// search of a cover tree.
+/// It is the library's `KDTree`, cut by the index's rule. Vectors added after the build are compared one by one, until they are enough for
+/// a rebuild of the tree. In many dimensions without structure, queries are compared with all vectors in batches instead, as in a search of
+/// a cover tree.
 final class KDTreeIndex: IndexStructure, @unchecked Sendable {
   let table: VectorTable
   /// Earlier slots are in the boxes.
@@ -119,7 +119,7 @@ final class KDTreeIndex: IndexStructure, @unchecked Sendable {
     }
   }
 
-  /// The points in boxes, with the indices of admitted vectors; nil if there are no boxes.
+  /// The points in boxes, with the indices of admitted vectors; nil without boxes.
   private func points(_ search: IndexSearch) throws(CoverTreeError) -> SearchPoints<Float>? {
     guard let boxes, let admitted = search.admitted else { return points }
     let indices = try Buffer<Int32>(count: boxes.indices.count)

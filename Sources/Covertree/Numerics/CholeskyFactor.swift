@@ -3,8 +3,8 @@ import CovertreeBase
 /// The Cholesky factor of a positive definite matrix, `A = L L^T`, in the layout of the triangular solve: strips of 8 rows, column by
 /// column inside a strip.
 ///
-/// Rows are padded to whole strips with those of a unit matrix, so solving leaves zeros there. Left-looking by panels of 16 columns: each
-/// is solved against the factor so far, like any other panel (Golub and Van Loan, "Matrix Computations", 4.2). O(n^3 / 3).
+/// The padding to whole strips is rows of a unit matrix, so solving leaves zeros there. Left-looking by panels of 16 columns: each is
+/// solved against the factor so far, like any other panel (Golub and Van Loan, "Matrix Computations", 4.2). O(n^3 / 3).
 final class CholeskyFactor: @unchecked Sendable {
   let count: Int
   /// `count` rounded up to whole strips.

@@ -11,7 +11,7 @@ func exponential(_ x: SIMD8<Double>) -> SIMD8<Double> {
   let magic = V(repeating: 0x1.8p52)
   let shifted = Double.multiplyAdd(x, V(repeating: 0x1.71547652b82fep0), magic)
   let n = shifted - magic
-  // ln 2 as a sum of two numbers, the first with so few digits that its product with n is exact.
+  // ln 2 as a sum of two numbers. The first has few digits, so its product with n is exact.
   let high = Double.multiplyAdd(n, V(repeating: -0x1.62e42feep-1), x)
   let r = Double.multiplyAdd(n, V(repeating: -0x1.a39ef35793c76p-33), high)
   @inline(__always) func term(_ sum: V, _ coefficient: Double) -> V {

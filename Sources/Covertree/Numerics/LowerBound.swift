@@ -1,4 +1,4 @@
-/// The number of ascending numbers below a bound: the position of the first one that is not.
+/// The number of ascending numbers below a bound: the position of the first number at or above it.
 @inline(__always)
 func lowerBound(of bound: Int32, in numbers: UnsafePointer<Int32>, _ count: Int) -> Int {
   var (low, high) = (0, count)

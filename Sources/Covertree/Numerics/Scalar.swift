@@ -31,7 +31,7 @@ public protocol Scalar: BinaryFloatingPoint, SIMDScalar, Codable, Sendable, Bitw
   static func admitted(_ distances: Lanes, _ index: Int32, below: Positions, except: Positions) -> Lanes
   /// A distance in one lane, infinity in the others.
   static func inLane(_ lane: Int, _ distance: Self) -> Lanes
-  /// A position in lanes with `a < b`, and that of `others` elsewhere.
+  /// Per lane: `position` if `a < b`, otherwise the lane of `others`.
   static func position(_ position: Int32, whereLess a: Lanes, _ b: Lanes, _ others: Positions) -> Positions
   /// The lanes moved up by one; the last lane of `below` comes first.
   static func up(_ below: Lanes, _ lanes: Lanes) -> Lanes

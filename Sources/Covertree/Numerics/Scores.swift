@@ -17,7 +17,7 @@ enum Score {
   /// The score of a distance of zero between float64 points: the least of all.
   static let ofZero = -0x1p300
 
-  /// Whether a score is that of a distance of zero.
+  /// Whether a score means a distance of zero.
   @inline(__always)
   static func isZero(_ score: Double) -> Bool { score == 0 || score == ofZero }
 

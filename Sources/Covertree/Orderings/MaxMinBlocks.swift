@@ -4,8 +4,8 @@ import CovertreeBase
 /// bounds each distance from below (`BruteForceScan`). Only pairs that may be nearer than any pair before are decided.
 ///
 /// A block is the farthest points at some moment. They are chosen one after the other, the farthest first, until a point outside could
-/// come before them. Distances only fall, so this cannot happen while one of them is at least as far as the last of them was at first. In
-/// many dimensions a chosen point is near to few others, and nearly all points of a block are used.
+/// come before them. Distances only fall, so this cannot happen while a point of the block is at least as far as its last point was at
+/// first. In many dimensions a chosen point is near to few others, and nearly all points of a block are used.
 ///
 /// Rows are in float32, less the centroid and scaled to a length of about 1, in panels of the points that are not chosen: O(n dim)
 /// memory.

@@ -67,7 +67,7 @@ private struct CheckedLayout<S: Scalar> {
     }
   }
 
-  /// Levels of float64 distances are those of its exponents.
+  /// Levels of float64 distances are float64 exponents.
   private static func isLevel(_ level: Int32) -> Bool { (-1100...1100).contains(level) }
 
   private func isEnd(_ t: Int) -> Bool { (t + 1...layout.count).contains(Int(layout.subtreeEnd[t])) }
@@ -88,7 +88,7 @@ private struct CheckedLayout<S: Scalar> {
     return child == end && layout.childrenOffsets[t + 1] == next
   }
 
-  /// Checks that each dataset index is that of one node, and that the nodes that are not removed are the points that searches find.
+  /// Checks that each dataset index has one node, and that searches find exactly the points of nodes that are not removed.
   private func checkOrder(_ file: StoredFile, _ points: SearchPoints<S>) throws(CoverTreeError) {
     let seen = try Buffer<UInt8>(count: indexCount, filledWith: 0)
     let locator = try PointLocator(points)

@@ -3,7 +3,7 @@ import CovertreeBase
 /// The finished compressed cover tree of one state of a tree.
 final class CoverArrays<S: Scalar>: @unchecked Sendable {
   let layout: TreeLayout<S>
-  /// By tree index: 1 for removed points; nil if there are none.
+  /// By tree index: 1 for removed points; nil if no point is removed.
   let removed: Buffer<UInt8>?
   let removedCount: Int
   /// Later dataset indices are not in it.

@@ -19,7 +19,7 @@ struct CoverBuild<S: Scalar> {
         return try extended(earlier, removed, points, indexCount: indexCount)
       }
     }
-    // If all points are removed, the tree has those that its segments still have.
+    // If all points are removed, the tree has all points that its segments still have.
     let isEmpty = points.liveCount == 0
     let (rows, indices) = try gathered(points, from: 0, includingRemoved: isEmpty)
     let view = PointsView(rows, count: indices.count, dim: points.dim)
@@ -30,7 +30,7 @@ struct CoverBuild<S: Scalar> {
       statistics: statistics)
   }
 
-  /// Marks the nodes of removed points; nil if there are none.
+  /// Marks the nodes of removed points; nil if no point is removed.
   private func marks(_ layout: TreeLayout<S>, _ locator: PointLocator<S>) throws(CoverTreeError) -> Buffer<UInt8>? {
     let marks = try Buffer<UInt8>(count: layout.count)
     let removed = Counter()

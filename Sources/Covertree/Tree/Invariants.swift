@@ -1,8 +1,8 @@
 import CovertreeBase
 
 extension CoverTree {
-  /// Checks every rule of the segments and the cover tree; throws `.corrupt` with the first pair of points that breaks one. The cover
-  /// tree is made if there is none yet.
+  /// Checks every rule of the segments and the cover tree; throws `.corrupt` with the first pair of points that breaks one. A missing cover
+  /// tree is made first.
   ///
   /// Distances are computed again. Separation is checked by a search around each node for others of its level or above. O(n depth)
   /// distances, and a search per node.

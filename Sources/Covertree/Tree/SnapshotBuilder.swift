@@ -117,7 +117,7 @@ struct SnapshotBuilder<S: Scalar> {
     return try base.replacing(segment, from: 0, indexCount: base.indexCount, time: time)
   }
 
-  /// One segment of the points of several, and of new ones with dataset indices from `first` on; nil if there are none.
+  /// One segment of the points of several segments, and of new points with dataset indices from `first` on; nil without points.
   private func merged(
     _ views: ArraySlice<SegmentView<S>>, adding new: PointsView<S>?, from first: Int
   ) throws(CoverTreeError) -> Segment<S>? {

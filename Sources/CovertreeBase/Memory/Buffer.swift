@@ -96,7 +96,7 @@ extension Buffer where Element == Int32 {
 }
 
 /// From this size on memory is mapped, so that it returns to the system when it is freed. Otherwise the temporary memory of a build would
-/// add to that of the tree.
+/// add to the memory of the tree.
 private let mappedBytes = 1 << 20
 
 /// Memory for `count` elements, or an error that names the size.

@@ -34,7 +34,7 @@ public final class CallContext: @unchecked Sendable {
   @usableFromInline
   let stopped = Atomic<Bool>(false)
   private var nextReport: Double
-  /// The stretch of the whole call in which stages are, and that of the running loop.
+  /// The share of the whole call that stages divide, and the share of the running loop.
   private var stretch = (from: 0.0, to: 1.0)
   private var progress = (from: 0.0, to: 1.0)
   /// The last reported share. Stages have nested loops, each of which begins at 0, but progress must not go back.
@@ -160,7 +160,7 @@ private final class SharedLoop: @unchecked Sendable {
 }
 
 extension CallContext {
-  /// The values that `body` gives for `0..<count`, in that order, without those that are nil. Calls run in parallel.
+  /// The values that `body` gives for `0..<count`, in that order, without nil. Calls run in parallel.
   @inlinable
   package func collect(
     _ count: Int, _ body: (Int) throws(CoverTreeError) -> Int32?

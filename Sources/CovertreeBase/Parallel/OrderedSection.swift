@@ -3,7 +3,7 @@ import Synchronization
 
 /// A section of a loop's body that chunks pass in their order, while the rest of the body runs in parallel.
 ///
-/// For `CallContext.forEach` with a grain of one chunk: it begins chunks in order, so those that one waits for are running.
+/// For `CallContext.forEach` with a grain of one chunk: it begins chunks in order, so a chunk waits for running chunks only.
 package final class OrderedSection: Sendable {
   private let next = Atomic<Int>(0)
 

@@ -1,7 +1,7 @@
 import CNumerics
 import Glibc
 
-/// The number of processors that this process may use: those of its CPU set, or fewer if a control group sets a quota.
+/// The number of processors that this process may use: the size of its CPU set, or less if a control group sets a quota.
 func availableProcessors() -> Int {
   var set = [UInt64](repeating: 0, count: 256)
   var count = 1
@@ -12,7 +12,7 @@ func availableProcessors() -> Int {
   return max(1, count)
 }
 
-/// The quota of the control group (version 2, then 1) in whole processors, rounded up; nil if there is none.
+/// The quota of the control group (version 2, then 1) in whole processors, rounded up; nil without a quota.
 private func cgroupQuota() -> Int? {
   if let line = firstLine(of: "/sys/fs/cgroup/cpu.max") {
     let fields = line.split(separator: " ")

@@ -51,7 +51,7 @@ import Testing
     }
   }
 
-  /// Scores in every kind of storage, with instructions for bytes and without, compared with those of decoded rows.
+  /// Scores in every kind of storage, with instructions for bytes and without, compared with the scores of decoded rows.
   @Test(arguments: [VectorStorage.float32, .float16, .int8], [false, true])
   func scoresAreThoseOfStoredValues(storage: VectorStorage, products: Bool) throws {
     for dim in [1, 15, 64, 100] {
@@ -184,7 +184,7 @@ import Testing
 
 @Suite struct GraphTests {
   /// Every link leads to a node that is there and on the level; nothing leads to itself, or twice to one; all can be reached.
-  /// Every vector hangs on one node, after equal ones that came before it.
+  /// Every vector hangs on one node, after earlier equal vectors.
   @Test(arguments: [1, 3])
   func linksAreSound(threads: Int) throws {
     let context = CallContext(threads: threads)

@@ -56,7 +56,7 @@ import Testing
     let decided = try exact.nearest(to: query, .init(), bound: .infinity)
     #expect((0..<decided.count).map { Int(decided.indices[$0]) } == Array(sorted.prefix(k)))
 
-    // Indices below a bound, and not one of them.
+    // Indices below a bound, without one index.
     let before = sorted.count / 2 + 1
     let excluded = sorted.first { $0 < before } ?? 0
     let some = try exact.nearest(

@@ -153,7 +153,7 @@ def own_queries(queries: ArrayLike, dim: Callable[[], int]) -> NDArray[Any]:
 
 
 def are_indices(array: NDArray[Any]) -> bool:
-    """Whether an array of :func:`own_queries` has dataset indices and not coordinates."""
+    """True if an array of :func:`own_queries` has dataset indices and not coordinates."""
     return array.ndim == 1
 
 

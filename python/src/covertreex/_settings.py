@@ -27,7 +27,7 @@ METRICS = ("auto", *COVER_TREE_METRICS)
 class Residual:
     """Settings of trees in the residual-correlation metric; see :func:`covertreex.residual_tree`."""
 
-    n_inducing: int | None = None  #: inducing points; None: 512, or all points where there are fewer
+    n_inducing: int | None = None  #: inducing points; None: 512, or all points if there are fewer
     inducing_points: str = "random"  #: how they are chosen: "random", "kmeans++" or "cover-tree"
     jitter: float = 1e-6  #: relative to the variance
     #: Metric of the cover tree that is exported and validated: "euclidean" or "residual_correlation".
@@ -66,7 +66,7 @@ class Diagnostics:
 
     @property
     def records(self) -> bool:
-        """Whether calls are recorded: for a file is reason enough."""
+        """True if calls are recorded, if only for a file."""
         return self.enabled or self.log_file is not None
 
 
@@ -230,7 +230,7 @@ def active_config() -> RuntimeConfig:
 
 
 def is_active() -> bool:
-    """Whether a runtime is active, in this thread or asynchronous task."""
+    """True if a runtime is active, in this thread or asynchronous task."""
     return _active.get() is not None
 
 

@@ -208,7 +208,7 @@ def recorded(operation: str) -> Callable[[Method], Method]:
 class _Recorded:
     """A method, and a wrapper that records its calls.
 
-    Looking it up gives one of the two, so a call of microseconds passes through no wrapper unless it is recorded.
+    A look-up returns the wrapper only if it has work, so other calls, of microseconds, do not pass through it.
     """
 
     def __init__(self, operation: str, method: Callable[..., Any]) -> None:

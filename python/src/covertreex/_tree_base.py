@@ -76,13 +76,13 @@ class Tree(_calls.Closeable):
     def save(self, path: _files.PathLike, *, progress: ProgressReport | None = None) -> None:
         """Write the tree to a file in one step: an existing file is replaced when all is on the disk.
 
-        Work resumes where it was: the file of a residual tree has points, kernel, inducing points, V, residual
+        No work is repeated after loading: the file of a residual tree has points, kernel, inducing points, V, residual
         variances and the structures that the first search made. :func:`covertreex.load` opens it; a kernel that is not
         of this package must be given again there. Trees can also be pickled, with such a kernel, and copied.
 
-        Symbolic links are followed. A file that is there has to be a regular one that this process may write to; the
-        new one has its mode, owner and group. Other hard links to it keep the old contents. Where nothing is, the umask
-        decides on the mode. OSError if the file cannot be written; an existing one stays as it was.
+        Symbolic links are followed. An existing file must be regular, and writable for this process; the new file gets
+        its mode, owner and group. Other hard links to it keep the old contents. At a new path the umask decides on the
+        mode. OSError if the file cannot be written; an existing file does not change.
         """
         self._save(path, {}, progress)
 

@@ -99,7 +99,7 @@ def _random_path(folder: str) -> str:
 
 
 def _remove_abandoned(folder: str) -> None:
-    """Remove drafts that are left from processes that were killed. Where that cannot be done, they stay."""
+    """Remove drafts that are left from processes that were killed. If that fails, they stay."""
     with contextlib.suppress(OSError):
         for name in filter(_DRAFT.fullmatch, os.listdir(folder)):
             with contextlib.suppress(OSError):
@@ -117,7 +117,7 @@ def _remove_if_abandoned(draft: str) -> None:
 
 
 def destination(path: PathLike) -> tuple[str, os.stat_result | None]:
-    """Where a path leads, and the regular file that is there, or None. OSError where nothing can be written."""
+    """The target of a path, and the regular file that is there, or None. OSError if it cannot be written."""
     target = os.path.realpath(os.fspath(path))
     try:
         found = os.stat(path)

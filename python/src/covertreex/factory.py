@@ -96,8 +96,8 @@ def cover_tree(
     v_matrix, p_diag, kernel_diag : array_like, optional
         As in :meth:`covertreex.ResidualTree.from_features`; without a kernel ``RBF()`` is assumed, with a warning.
     metric : {"auto", "euclidean", "residual_correlation"}, optional
-        "auto" (default) is residual correlation where there is a kernel or ``v_matrix``. The others raise an error if
-        the inputs are for the other metric.
+        "auto" (default) is residual correlation if there is a kernel or ``v_matrix``. The others raise an error if the
+        inputs are for the other metric.
     engine : {"auto", "native", "hybrid"}, optional
         The library searches ("auto", "native"), or kernels for Numba that walk its arrays do ("hybrid"; see
         :mod:`covertreex.numba`). Answers are the same.

@@ -62,7 +62,7 @@ class MappedTree:
 
     @property
     def n_partitions(self) -> int:
-        """How many partitions there are."""
+        """The number of partitions."""
         return len(self._layout)
 
     @property

@@ -104,7 +104,7 @@ def tree(tree: CoverTree | ResidualTree, *, n_levels: int = 4, axes: Sequence[Ax
 
 
 def conditioning_set(points: ArrayLike, sets: ConditioningSets, rank: int, *, ax: Axes | None = None) -> Axes:
-    """Draw a point, those before it, and those of them that it is conditioned on, on their map.
+    """Draw a point, the points before it, and its conditioning set among them, on their map.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def correlation_decay(
     ax = _axes(ax)
     rows = np.random.default_rng(seed).permutation(tree.n_points)[:n_points]
     points = tree._coords[rows]
-    # Features of the sample alone, where they can be had so: all may be gigabytes.
+    # Features of the sample alone, if possible: all may be gigabytes.
     given = tree.inducing_points is None
     v, p = (tree.v_matrix[rows], tree.residual_variance[rows]) if given else tree.features(points)
     kernel: Any = tree.kernel
@@ -238,7 +238,7 @@ def _axes(ax: Axes | None) -> Any:
 
 
 def _several_axes(axes: Any, count: int, size: tuple[float, float]) -> list[Axes]:
-    """The given axes, after a check of their number, or those of a figure of a size in inches."""
+    """The given axes, after a check of their number, or the axes of a figure of a size in inches."""
     if axes is None:
         return list(np.atleast_1d(Figure(figsize=size, layout="constrained").subplots(1, count)))
     listed = list(axes) if isinstance(axes, Iterable) and not isinstance(axes, str) else [axes]

@@ -186,7 +186,7 @@ class _Neighbors(BaseEstimator):
         mode: str = "connectivity",
         sort_results: bool = False,
     ) -> csr_matrix:
-        """Find what :meth:`radius_neighbors` finds, as a matrix like the one of :meth:`kneighbors_graph`."""
+        """Find the same as :meth:`radius_neighbors`, as a matrix like :meth:`kneighbors_graph`."""
         _arguments.choice(mode, "mode", _MODES)
         del sort_results
         offsets, indices, distances = self._within(X, radius)

@@ -77,7 +77,7 @@ struct Beam {
     if position < next { next = position }
   }
 
-  /// The nearest vector that is not expanded, which is now marked; -1 if there is none.
+  /// Marks and returns the nearest vector that is not expanded, or returns -1.
   @inline(__always)
   mutating func advance() -> Int32 {
     while next < count && keys[next] & 1 != 0 { next &+= 1 }
@@ -87,7 +87,7 @@ struct Beam {
     return slot(next &- 1)
   }
 
-  /// The vector that will probably be expanded next; -1 if there is none.
+  /// The vector that will probably be expanded next, or -1.
   @inline(__always)
   var following: Int32 { next < count ? slot(next) : -1 }
 

@@ -82,7 +82,7 @@ extension HNSW {
 
   func truncate(to first: Int) {
     twins.truncate(to: first)
-    // If there is no memory to choose again, the links are only dropped.
+    // Without memory to choose again, links are only dropped.
     let linker = try? Linker(self)
     for slot in 0..<min(first, levels.count) {
       if let linker {

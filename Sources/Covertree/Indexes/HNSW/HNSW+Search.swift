@@ -1,8 +1,8 @@
 import CovertreeBase
 
 extension HNSW {
-  /// A walk stops after comparisons with this share of the admitted vectors. Then all admitted vectors are compared. A walk reads memory
-  /// at random, so one of its comparisons is about eight times as slow.
+  /// A walk stops after comparisons with this share of the admitted vectors. Then all admitted vectors are compared. A walk reads memory at
+  /// random, which makes its comparisons about eight times as slow.
   private static var budgetShare: Double { 0.125 }
 
   /// The method for the queries of a call.

@@ -22,7 +22,7 @@ final class HNSW: IndexStructure, @unchecked Sendable {
   var upperFirst: GrowableBuffer<Int32>
   var upperLinks: GrowableBuffer<Int32>
   let twins: Twins
-  /// The start of searches: the first of the nodes on the highest level; -1 if there are no nodes.
+  /// The start of searches: the first node on the highest level; -1 without nodes.
   var entry: Int32 = -1
   let compared = Counter()
 
@@ -155,7 +155,7 @@ final class HNSW: IndexStructure, @unchecked Sendable {
 
     func nothing(limit: Int) -> Beam { Beam(scratch, limit: limit) }
 
-    /// Inserts vectors into a beam, except `own` and those that it has met.
+    /// Inserts vectors that a beam has not met into it, except `own`.
     func insert(_ slots: UnsafeBufferPointer<Int32>, except own: Int32, to beam: inout Beam) {
       let scores = scratch.scores
       for first in stride(from: 0, to: slots.count, by: scores.count) {

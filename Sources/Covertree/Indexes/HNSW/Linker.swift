@@ -42,7 +42,7 @@ final class Linker {
     }
   }
 
-  /// Adds links to the list of one vector. If there is no room, its links are chosen among all.
+  /// Adds links to the list of one vector. If they do not fit, its links are chosen among all.
   func add(_ numbers: UnsafeBufferPointer<UInt64>.SubSequence, of batch: HNSW.Batch) throws(CoverTreeError) {
     let (slot, level) = (BackLink.target(numbers.first!), BackLink.level(numbers.first!))
     let (list, capacity) = (walker.lists.list(slot, level), walker.lists.capacity(level))

@@ -54,7 +54,7 @@ final class HashTables: Hashes, @unchecked Sendable {
     cover(count, try gather(buckets, twins.nodes))
   }
 
-  /// Adopts the members of buckets. There are no later slots.
+  /// Adopts the members of buckets, which cover all slots.
   private func cover(_ count: Int, _ gathered: (starts: Buffer<Int32>, members: Buffer<Int32>)) {
     (starts, members, covered, coveredNodes) = (gathered.starts, gathered.members, count, count - twins.count)
     first.base.update(repeating: -1, count: first.count)

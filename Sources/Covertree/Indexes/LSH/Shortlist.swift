@@ -30,7 +30,7 @@ final class Shortlist {
     try slots.append(slot)
   }
 
-  /// Ranks those that can be among the first `k`: first by scores of the smaller rows, if there are any.
+  /// Ranks the vectors that can be among the first `k`: first by scores of the smaller rows, if there are any.
   func rank(_ k: Int) throws(CoverTreeError) {
     ranking.removeAll()
     guard isSmall else {

@@ -14,7 +14,7 @@ final class IdTable {
   @inline(__always)
   private func hash(_ id: Int64) -> UInt64 { seededHash(UInt64(bitPattern: id)) }
 
-  /// The slot of an id; nil if there is none, or it is dead.
+  /// The slot of an id; nil if the id is unknown or the slot dead.
   @inline(__always)
   func slot(of id: Int64, in ids: UnsafePointer<Int64>, dead: UnsafePointer<UInt8>) -> Int? {
     if id >= 0, id < Int64(plain), dead[Int(id)] == 0 { return Int(id) }

@@ -11,7 +11,7 @@ package protocol RowStore: AnyObject, Sendable {
   /// Of the hashes of its vectors.
   var hashSeed: (UInt64, UInt64) { get }
 
-  /// Throws if this process is a fork of the one that opened the store.
+  /// Throws if this process is a fork of the process that opened the store.
   func checkProcess() throws(CoverTreeError)
   /// Pins slots in use.
   ///

@@ -32,7 +32,7 @@ final class Twins {
 
   /// The admitted vectors of each node.
   ///
-  /// - Parameter admitted: by slot, 1 for those that may be found; nil for all. O(n) if there are both it and twins.
+  /// - Parameter admitted: by slot, 1 for vectors that may be found; nil for all. O(n) if it is not nil and there are twins.
   func members(among admitted: Buffer<UInt8>?) throws(CoverTreeError) -> Members {
     guard count > 0, let admitted else {
       return Members(hasTwins: count > 0, admitted: admitted, first: nil, next: next.buffer)
@@ -76,7 +76,7 @@ final class Twins {
     }
   }
 
-  /// By slot: 1 for the first `most` admitted ones of equal vectors.
+  /// By slot: 1 for the first `most` admitted vectors among equal ones.
   func flags(ofFirst most: Int, among admitted: Buffer<UInt8>?) throws(CoverTreeError) -> Buffer<UInt8> {
     let members = try members(among: admitted)
     let flags = try Buffer<UInt8>(count: nodes.count, filledWith: 0)
@@ -169,7 +169,7 @@ final class Twins {
 
   /// Removes the dead from the lists of their nodes.
   ///
-  /// - Returns: for each slot of a dead node the twin that replaces it, -1 for other slots; nil if there are no twins.
+  /// - Returns: for each slot of a dead node the twin that replaces it, -1 for other slots; nil without twins.
   func dropDead() throws(CoverTreeError) -> Buffer<Int32>? {
     guard count > 0 else { return nil }
     let heirs = try Buffer<Int32>(count: nodes.count, filledWith: -1)

@@ -24,7 +24,7 @@ final class VectorRows: @unchecked Sendable {
 
   private static var centerSample: Int { 4096 }
 
-  /// - Parameter padded: whether rows are padded to whole cache lines; those of float32 need not be.
+  /// - Parameter padded: whether rows are padded to whole cache lines; float32 rows need not be.
   init(_ storage: VectorStorage, dim: Int, products: Bool, padded: Bool) throws(CoverTreeError) {
     (self.storage, self.dim, self.products) = (storage, dim, products)
     (coordinates, rowBytes) = Self.extent(storage, dim, padded)

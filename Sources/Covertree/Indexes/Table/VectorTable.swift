@@ -12,7 +12,7 @@ final class VectorTable: @unchecked Sendable {
   private(set) var exact: VectorRows?
   private(set) var small: VectorRows?
   private(set) var ids: GrowableBuffer<Int64>
-  /// The order in which vectors were added, for ties: it differs from that of slots after a permutation.
+  /// The order in which vectors were added, for ties: it differs from the order of slots after a permutation.
   private(set) var serials: GrowableBuffer<Int32>
   /// By slot: 1 for removed vectors.
   private(set) var dead: GrowableBuffer<UInt8>
@@ -289,7 +289,7 @@ final class VectorTable: @unchecked Sendable {
     slotOf.refill(count, in: ids.base)
   }
 
-  /// Permutes the vectors: slot `slot` gets the vector of `order[slot]`. There are no dead ones.
+  /// Permutes the vectors: slot `slot` gets the vector of `order[slot]`. No vector is dead.
   func permute(_ order: Buffer<Int32>) throws(CoverTreeError) {
     let (newIDs, newSerials) = (try Buffer<Int64>(count: count), try Buffer<Int32>(count: count))
     let (newExact, newSmall) = (try exact?.permuted(order), try small?.permuted(order))

@@ -1,6 +1,6 @@
 import CovertreeBase
 
-/// An estimate of the distances of neighbours from those of a few queries: in many dimensions without structure they differ little.
+/// An estimate of the distances of neighbours from a few queries: in many dimensions without structure, distances differ little.
 struct RadiusEstimate<S: Scalar> {
   let bytes: QuantizedPoints<S>
   let products: Bool

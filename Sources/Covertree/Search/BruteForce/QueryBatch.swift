@@ -30,6 +30,6 @@ protocol BatchScan: AnyObject {
   associatedtype Batch: QueryBatch
 
   var batch: Batch { get }
-  /// Passes the batch every point that can be among the nearest of one of its queries.
+  /// Passes the batch every point that can be among the nearest of any of its queries.
   func run() throws(CoverTreeError)
 }

@@ -50,8 +50,8 @@ struct KDPartition<S: Scalar> {
     }
   }
 
-  /// The coordinates that a record has room for; nil if they are not carried, because moving them would cost more than reading one of
-  /// them in the caller's array.
+  /// The number of coordinates that a record has room for; nil if they are not carried, because moving them would cost more than reading
+  /// one in the caller's array.
   private static func carriedRoom(_ dim: Int) -> Int? {
     [3, 4, 8, 16].first { $0 >= dim && CarriedRecords<S, RuntimeDimension>.size($0) <= largestRecord }
   }

@@ -138,7 +138,7 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
     }
   }
 
-  /// Fills the nodes above those that lead to leaves, up to the root.
+  /// Fills the nodes above the parents of leaves, up to the root.
   private func fillUpperNodes(_ context: CallContext) throws(CoverTreeError) {
     let levels = Self.levelSizes(leaves: indices.count / leafSize)
     for level in levels.indices.dropFirst(2) {

@@ -12,7 +12,7 @@ struct PointLocator<S: Scalar>: @unchecked Sendable {
     tables = try views.map { (view) throws(CoverTreeError) in try view.segment.positions() }
   }
 
-  /// The number of the segment of a point that searches find, and the position in it; nil if there is no such point.
+  /// The number of the segment of a point that searches find, and the position in it; nil for other points.
   @inline(__always)
   func locate(_ index: Int) -> (segment: Int, position: Int)? {
     var number = views.count &- 1
@@ -23,7 +23,7 @@ struct PointLocator<S: Scalar>: @unchecked Sendable {
     return (number, position)
   }
 
-  /// The position of a point among those of all segments.
+  /// The position of a point, counted through all segments.
   func position(_ index: Int) -> Int? { locate(index).map { views[$0.segment].firstPosition + $0.position } }
 
   /// The coordinates of a point that a search has found: every `width`-th scalar from here.

@@ -1,7 +1,7 @@
 import CNumerics
 
 /// The records that the cuts of a k-d tree move: one per point, with its row. A record carries few coordinates along (`CarriedRecords`),
-/// so that no cut reads memory at random. Many coordinates stay where they are (`RowRecords`).
+/// so that no cut reads memory at random. Many coordinates are not moved (`RowRecords`).
 protocol PointRecords<S> {
   associatedtype S: Scalar
 

@@ -8,7 +8,7 @@ let largestSample = 1024
 /// Moves the points that come first along a coordinate, equal ones by row, before a given position.
 ///
 /// R. W. Floyd and R. L. Rivest, "Expected time bounds for selection", CACM 18 (1975). The pivot comes from a sample, and is a little to
-/// the side of the position with more points, so few points are left. The moves are about one and a half times the points.
+/// the side of the position with more points, which leaves few points. The moves are about one and a half times the points.
 ///
 /// - Parameter partition: moves the points below a pivot to the front and returns their number.
 @inline(__always)
@@ -23,7 +23,7 @@ func select<R: PointRecords, S, Failure: Error>(
     round &+= 1
     let reached = low + (try partition(low..<high, pivot))
     if reached >= target {
-      // Only if another thread writes to the points is none left.
+      // No point is left only if another thread writes to the points.
       if reached == high { return }
       high = reached
     } else if reached > low {

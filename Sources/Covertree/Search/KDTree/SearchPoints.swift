@@ -73,7 +73,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
     return segment.indices[inside]
   }
 
-  /// Copies the coordinates of the point at a position, or of the segment's first point if there is none.
+  /// Copies the coordinates of the point at a position, or of the segment's first point if the position is empty.
   @inline(__always)
   func copy(_ position: Int, into target: UnsafeMutablePointer<S>) {
     let (segment, inside) = arrays.locate(position)
@@ -118,7 +118,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
   /// Queries of a thread's chunk: many neighbours along the curve, but fewer if one query may scan for long.
   var queriesPerChunk: Int { CallContext.grain(operationsPerItem: positionCount * dim / S.width, most: 128) }
 
-  /// Memory of the segments and of what was derived from them.
+  /// Memory of the segments and of the points for brute force.
   var byteCount: Int {
     views.reduce(flattened.known?.byteCount ?? 0) { $0 + $1.segment.byteCount }
   }

@@ -1,6 +1,6 @@
 import CovertreeBase
 
-/// A k-d tree of the points with dataset indices in a range, and marks for those that were removed.
+/// A k-d tree of the points with dataset indices in a range, and marks for removed points.
 ///
 /// The points of a tree are in a list of segments, the oldest and largest first. Only the marks of a segment change, and earlier
 /// snapshots do not see them. So snapshots share segments.
@@ -20,7 +20,7 @@ final class Segment<S: Scalar>: @unchecked Sendable {
 
   var count: Int { boxes.count }
 
-  /// The marks of removed points; nil if there are none.
+  /// The marks of removed points, or nil.
   var tombstones: Tombstones? { graves.known }
 
   func makeTombstones() throws(CoverTreeError) -> Tombstones {
@@ -81,7 +81,7 @@ struct SegmentArrays<S: Scalar> {
   @inline(__always)
   func point(_ position: Int, _ dim: Int) -> UnsafePointer<S> { coordinates.point(position, dim) }
 
-  /// The dataset index of the point at a position of the segment; `noIndex` if there is none, or it is removed.
+  /// The dataset index of the point at a position of the segment; `noIndex` if the point is removed or the position empty.
   @inline(__always)
   func index(_ position: Int) -> Int32 {
     if let tombstones, tombstones.isRemoved(position, by: time) { return KDTree<S>.noIndex }
@@ -138,7 +138,7 @@ struct SegmentView<S: Scalar>: @unchecked Sendable {
   var liveCount: Int { segment.count - removedCount }
   var positions: Range<Int> { firstPosition..<firstPosition + segment.indices.count }
 
-  /// The dataset index of the point at a position of the segment; `noIndex` if there is none, or it is removed.
+  /// The dataset index of the point at a position of the segment; `noIndex` if the point is removed or the position empty.
   @inline(__always)
   func index(_ position: Int) -> Int32 { arrays.index(position) }
 }

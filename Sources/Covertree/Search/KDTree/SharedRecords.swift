@@ -27,7 +27,7 @@ struct SharedRecords<R: PointRecords> {
 
   /// The widest extent of some points along a coordinate.
   func widest(_ positions: Range<Int>) throws(CoverTreeError) -> Side<R.S> {
-    // The boxes of all threads count, so those of earlier ranges are cleared.
+    // The boxes of all threads count, so the boxes of earlier ranges are cleared.
     for own in scratch.all { own.clear() }
     try forEachChunk(positions) { (_, chunk, own) in records.extend(own.low, own.high, chunk) }
     let whole = try scratch.value(0) { () throws(CoverTreeError) in try CutScratch(dim: dim) }

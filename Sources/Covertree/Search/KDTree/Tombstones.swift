@@ -34,7 +34,7 @@ final class Tombstones: @unchecked Sendable {
     cn_relaxed_store_u32(times.base + position, 0)
   }
 
-  /// The remaining ones of some lanes, the first of which is at a position. They are in one word of 32 positions.
+  /// The lanes whose points remain. The first lane is at position `first`, and all are in one word of 32 positions.
   @inline(__always)
   func remaining(_ lanes: UInt32, from first: Int, by time: UInt32) -> UInt32 {
     let word = cn_relaxed_load_u32(marks.base + first &>> 5)
@@ -42,7 +42,7 @@ final class Tombstones: @unchecked Sendable {
     return marked == 0 ? lanes : lanes & ~removed(marked, from: first, by: time)
   }
 
-  /// The removed ones of some marked lanes.
+  /// The marked lanes whose points are removed by `time`.
   @inline(never)
   private func removed(_ marked: UInt32, from first: Int, by time: UInt32) -> UInt32 {
     var removed = marked

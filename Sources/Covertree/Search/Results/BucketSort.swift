@@ -28,8 +28,8 @@ final class BucketSort {
     insertionSort(candidates)
   }
 
-  /// Distributes the candidates to buckets, the nearest first. There are as many buckets as candidates. Returns false if one of the buckets
-  /// would be large.
+  /// Distributes the candidates to buckets, the nearest first. There are as many buckets as candidates. Returns false if a bucket would be
+  /// large.
   private func distribute(_ candidates: UnsafeMutableBufferPointer<Candidate>) throws(CoverTreeError) -> Bool {
     let count = candidates.count
     var (nearest, farthest) = (0.0, 0.0)

@@ -1,6 +1,6 @@
 import CovertreeBase
 
-/// Neighbours of each query: those of query `i` are at `offsets[i]..<offsets[i + 1]`, nearest first.
+/// Neighbours of each query, nearest first: query `i` has the range `offsets[i]..<offsets[i + 1]`.
 public final class NeighborLists<S: Scalar>: @unchecked Sendable {
   /// `queries + 1` of them.
   public let offsets: Buffer<Int64>

@@ -51,7 +51,7 @@ struct TopK {
     }
   }
 
-  /// Whether a point of a score and an index comes before one that is kept.
+  /// Whether a point of a score and an index comes before a kept point.
   @inline(__always)
   func wants(_ squared: Double, _ index: Int32) -> Bool {
     guard squared == worst && count == k else { return squared <= worst }
@@ -71,7 +71,7 @@ struct TopK {
     } else {
       count &+= 1
     }
-    // Each position gets its own point, the new one, or that of the position before it: the one that belongs there.
+    // Each position gets the point that belongs there: its own, the new one, or the point of the position before it.
     let x = SIMD8<Double>(repeating: distance)
     let xi = SIMD8<Int64>(repeating: index)
     var vector = vectors &- 1

@@ -125,7 +125,7 @@ struct QuerySet<S: Scalar> {
   }
 }
 
-/// Consecutive queries, with the coordinates of each side by side: those of stored points are copied out of the leaves.
+/// Consecutive queries, with the coordinates of each side by side. Stored points are copied out of the leaves.
 struct QueryRows<S: Scalar> {
   private let base: UnsafePointer<S>
   private let stride: Int

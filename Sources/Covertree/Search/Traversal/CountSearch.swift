@@ -95,7 +95,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
     return Int64(count)
   }
 
-  /// Counts the boxes inside the limit, and pushes those that may be partly inside.
+  /// Counts the points of boxes inside the limit, and pushes boxes that may be partly inside.
   @inline(__always)
   private mutating func visit(
     _ segment: borrowing Counted, node: Int, _ eligible: IndexFilter, _ limits: Limits, _ top: inout Int

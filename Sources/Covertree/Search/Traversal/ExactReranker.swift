@@ -41,7 +41,7 @@ final class ExactReranker<S: Scalar> {
     latest = -1
   }
 
-  /// Adds a point; false if there is no room.
+  /// Adds a point, or returns false if full.
   @inline(__always)
   func append<D: Dimension>(
     _ point: UnsafePointer<S>, stride: Int, _ index: Int32, filtered distance: S, _ dimension: D
@@ -118,7 +118,7 @@ final class ExactReranker<S: Scalar> {
     if near > 1 { sortOneByOne() }
   }
 
-  /// Squared distances: those of `squaredEuclidean`, bit for bit.
+  /// Squared distances, bit for bit as by `squaredEuclidean`.
   @inline(__always)
   private func fillSquares<D: Dimension>(from row: UnsafePointer<S>, _ dimension: D) {
     for first in stride(from: 0, to: count, by: S.width) {

@@ -2,9 +2,9 @@ import CovertreeBase
 
 /// The `k` nearest points of one query at a time, for any number of equally distant points.
 ///
-/// The search is best first: it visits the known node or leaf with the least possible score, and of equal ones that with the smallest
-/// index. It ends if the next box cannot contain a point that comes before the k-th found one. So among equally distant points it visits
-/// only the leaves of the `k` smallest indices.
+/// The search is best first: it visits the known node or leaf with the least possible score, and among equal scores the smallest index. It
+/// ends if the next box cannot contain a point that comes before the k-th found one. So among equally distant points it visits only the
+/// leaves of the `k` smallest indices.
 ///
 /// `KDTreeSearch` is faster if few points are equally distant, because it decides only at the end.
 struct ExactSearch<S: Scalar, D: Dimension> {

@@ -30,7 +30,7 @@ final class Frontier<S: Scalar> {
     self.arena = arena
   }
 
-  /// Appends the child of a node; false if there is no room.
+  /// Appends the child of a node, or returns false if full.
   func append(_ tree: KDTree<S>, node: Int, lane: Int) -> Bool {
     guard count < Self.capacity else { return false }
     let source = (tree.boxes.base + node &* dim &* 2).scalars + lane

@@ -11,7 +11,7 @@ struct Hits<S: Scalar, D: Dimension> {
   let position: Int
   let indices: UnsafePointer<Int32>
 
-  /// The score that all searches decide by: `euclideanScore`, bit for bit, unless the lane is one of `near`.
+  /// The score that all searches decide by: `euclideanScore`, bit for bit, except in the lanes of `near`.
   @inline(__always)
   func squared(_ lane: Int) -> Double {
     if S.self == Double.self { return Double(filtered[lane]) }
@@ -30,7 +30,7 @@ struct Hits<S: Scalar, D: Dimension> {
     return lanes & S.maskLessOrEqual(filtered, S.Lanes(repeating: S(Score.leastSquare.nextDown)))
   }
 
-  /// The score of one of these.
+  /// The score of a lane of `near`.
   @inline(never)
   func scoreOfNear(_ lane: Int) -> Double {
     Covertree.scoreOfNear(query, point(lane), stride: S.width, dim: dimension.count)

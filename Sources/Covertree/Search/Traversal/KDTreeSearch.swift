@@ -4,8 +4,8 @@ import CovertreeBase
 ///
 /// The largest tree comes first and leaves little to find in the others. A tree is walked depth first, the nearest box first. A box is
 /// entered if its distance is not above the handler's threshold. Boxes and points are compared in the coordinates' own type. This is a
-/// filter that allows for its rounding (`RoundingBound`); handlers decide by float64 distances. So the result equals that of a float64
-/// brute force, whatever the type.
+/// filter that allows for its rounding (`RoundingBound`); handlers decide by float64 distances. So for each type the result equals the
+/// result of a float64 brute force.
 ///
 /// A search begins at the root or, for queries near each other, at the *frontier* that they share.
 struct KDTreeSearch<S: Scalar, D: Dimension> {
@@ -114,7 +114,7 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
       tree.smallestIndex + node &* S.width, eligible, threshold, &top)
   }
 
-  /// Pushes those of `width` boxes that can matter, the nearest last.
+  /// Of `width` boxes, pushes each that can matter, the nearest last.
   @inline(__always)
   private mutating func visit(
     _ boxes: UnsafePointer<S.Lanes>, _ children: UnsafePointer<Int32>, _ smallestIndex: UnsafePointer<Int32>,

@@ -41,7 +41,7 @@ struct PacketSearch<S: Scalar, D: Dimension> {
   @inline(__always)
   mutating func removeAll() { packet.removeAll() }
 
-  /// Adds a query that wants points within `bound`, squared: one of up to `width` that are searched together.
+  /// Adds a query that wants points within `bound`, squared. Up to `width` queries are searched together.
   @inline(__always)
   mutating func add(_ row: UnsafePointer<S>, bound: Double, _ eligible: IndexFilter = IndexFilter()) {
     before[packet.count] = eligible.upperIndex

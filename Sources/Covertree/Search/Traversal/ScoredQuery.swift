@@ -3,7 +3,7 @@ import CovertreeBase
 /// A query in float64, the type of all decisions: the scores of points, and the least and the largest score of points in a box.
 ///
 /// All three are the sum of `euclideanScore`, over the differences to a point or to the nearest or farthest corner of a box. Rounding is
-/// monotone, so the scores of a box bound those of its points, to the bit.
+/// monotone, so the scores of a box bound the scores of its points, to the bit.
 struct ScoredQuery<S: Scalar, D: Dimension> {
   /// The width of a vector of scores.
   static var width: Int { 8 }

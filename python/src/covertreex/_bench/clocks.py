@@ -1,4 +1,4 @@
-"""How long work takes."""
+"""Measured times of work."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 class Peer(NamedTuple):
-    """How a tree is built, and how it finds the indices (q, k) of neighbours."""
+    """Functions that build a tree and find the indices (q, k) of neighbours."""
 
     build: Callable[[NDArray[Any]], Any]
     query: Callable[[Any, NDArray[Any], int], NDArray[Any]]

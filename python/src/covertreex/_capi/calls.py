@@ -38,7 +38,7 @@ class Way(TypedDict, total=False):
 
     progress: ProgressReport | None
     brief: bool  #: it will not take long, and needs no thread of its own
-    kernel: CallbackKernel | None  #: the one that the call may call back
+    kernel: CallbackKernel | None  #: the callback of the call
 
 
 class How(Way, total=False):
@@ -61,7 +61,7 @@ Nearest = tuple[Int64s, "NDArray[Any] | None", "Float64s | None"]
 
 
 class Lists(NamedTuple):
-    """Neighbours of queries, as lists of their own lengths; scores are empty where they were not asked for."""
+    """Neighbours of queries, as lists of their own lengths; scores are empty unless they were requested."""
 
     offsets: Int64s
     indices: Int64s
@@ -108,9 +108,9 @@ def search_options(  # noqa: PLR0917 - keywords take longer
 def call(
     function: Function, how: Keywords, given: tuple[Any, ...], *results: Any, options: Any = None, **names: str
 ) -> None:
-    """Call a function that gets its options, those of most calls if none are given, before places for results.
+    """Call a function that gets its options, by default the options of most calls, before its outputs.
 
-    ``how`` is a :class:`How`. A thread takes a tenth of a millisecond. ``names`` are those of :func:`check`.
+    ``how`` is a :class:`How`. A thread takes a tenth of a millisecond. ``names`` are as for :func:`check`.
     """
     if options is None:
         options = call_options(how.get("n_threads", 0))

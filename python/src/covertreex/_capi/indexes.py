@@ -106,7 +106,7 @@ def get(index: Handle, ids: Int64s, dim: int) -> NDArray[np.float32]:
 
 
 def contains(index: Handle, ids: Int64s) -> NDArray[np.uint8]:
-    """Which ids the index has: 1 or 0 for each."""
+    """For each id, 1 if the index has it, else 0."""
     found = np.zeros(len(ids), np.uint8)
     check(lib.covertree_index_contains(index, address(ids), len(ids), address(found)))
     return found

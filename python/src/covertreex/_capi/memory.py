@@ -47,7 +47,7 @@ _char_at: Callable[[Any], ctypes.Array[ctypes.c_char]] = (ctypes.c_char * 0).fro
 
 
 def address(array: NDArray[Any] | None) -> int | None:
-    """Where an array's data begins, NULL for none. The array has to outlive the use of it."""
+    """The address of an array's data, NULL without an array. The array has to outlive the use of it."""
     if array is None:
         return None
     try:
@@ -58,7 +58,7 @@ def address(array: NDArray[Any] | None) -> int | None:
 
 
 def count(rows: Rows) -> int:
-    """How many rows there are."""
+    """The number of rows."""
     return rows if isinstance(rows, int) else len(rows)
 
 
@@ -88,7 +88,7 @@ def view(
 ) -> NDArray[Any]:
     """A read-only array over memory of the library, which lives as long as the array does.
 
-    `row_bytes` are those from row to row, where there are gaps between.
+    `row_bytes` is the distance of rows, if there are gaps between them.
     """
     dtype = np.dtype(dtype)
     if address is None or 0 in shape:

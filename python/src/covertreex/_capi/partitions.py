@@ -15,7 +15,7 @@ from .structs import SearchOptions
 
 
 def hilbert_keys(points: Float64s, low: Float64s, high: Float64s, **how: Unpack[How]) -> NDArray[np.uint64]:
-    """Where points lie along the Hilbert curve through a box."""
+    """The positions of points along the Hilbert curve through a box."""
     keys = np.empty(len(points), np.uint64)
     call(lib.covertree_hilbert_keys, how, (matrix(points), address(low), address(high)), address(keys))
     return keys
@@ -48,7 +48,7 @@ def residual_projections(pivots: Handle, points: Float64s, features: GivenFeatur
 
 
 def residual_bounds(model: Handle, rows: Int64s, pivots: Handle, error: float, **how: Unpack[How]) -> Float64s:
-    """Bounds on |rho| of points of a model with any of those that were outlined."""
+    """Bounds on |rho| of points of a model with any outlined point."""
     bounds = np.empty(len(rows))
     call(lib.covertree_residual_bounds, how, (model, address(rows), len(rows), pivots, error), address(bounds))
     return bounds

@@ -92,7 +92,7 @@ def distances(model: Handle, rows: Int64s, others: Int64s, **how: Unpack[How]) -
 def features(
     model: Handle, points: Float64s, n_features: int, *, name: str = "points", **how: Unpack[How]
 ) -> tuple[Float64s, Float64s]:
-    """V and p of new points; ``name`` is that of the points in messages."""
+    """V and p of new points; messages name the points ``name``."""
     v, p = np.empty((len(points), n_features)), np.empty(len(points))
     call(lib.covertree_residual_features, how, (model, matrix(points)), address(v), address(p), points=name)
     return v, p
@@ -124,7 +124,7 @@ def export(model: Handle, **how: Unpack[How]) -> Owner:
 
 
 def arrays_get(owner: Owner) -> dict[str, Any]:
-    """Show the arrays of a model, and numbers that tell of them, by the names of covertree_residual_view."""
+    """Show the arrays of a model, and numbers that describe them, by the names of covertree_residual_view."""
     shown = read(lib.covertree_residual_arrays_get, owner.handle, ResidualView)
     n, blocks = shown.n_points, shown.n_blocks
     skeleton_points = n if blocks else 0
@@ -150,7 +150,7 @@ def arrays_get(owner: Owner) -> dict[str, Any]:
 
 
 def arrays_are_current(owner: Owner) -> bool:
-    """Whether the model of exported arrays is still there."""
+    """True if the model of exported arrays still exists."""
     return bool(read(lib.covertree_residual_arrays_get, owner.handle, ResidualView).is_current)
 
 

@@ -85,7 +85,7 @@ def run(function: Function, *arguments: Any, options: Any, report: ProgressRepor
     """Call a function that may take long, so that Ctrl-C ends it, and raise the error of its status.
 
     Signals reach Python in the main thread only, between two of its instructions. So the main thread waits while
-    another one calls the library, and tells it to end when an interrupt comes.
+    another thread calls the library, and ends the call when an interrupt comes.
     """
     if report is not None:
         _arguments.function(report, "progress")

@@ -9,8 +9,8 @@ from .structs import type_of
 
 HANDLE_OUT = POINTER(c_void_p)
 
-# Functions without ``covertree_``, those of the same types in a line, and their parameters. They return an int32, most
-# often a status, unless the line says another type.
+# Functions without ``covertree_`` and their parameters; functions of the same types share a line. They return an int32,
+# most often a status, unless the line says another type.
 _DECLARATIONS = """
 version_number abi_version -> uint32
 build_info last_error -> text

@@ -83,14 +83,14 @@ find_one: Callable[[Any, bytes], int] = _unconverted("covertree_store_find_one")
 
 
 def find(store: Handle, ids: NDArray[Any]) -> Int64s:
-    """The slot of each id; -1 for those that are not there."""
+    """The slot of each id; -1 for missing ids."""
     slots = np.empty(len(ids), np.int64)
     check(lib.covertree_store_find(store, address(ids), len(ids), address(slots)))
     return slots
 
 
 def slot_count(store: Handle, slot: int) -> int:
-    """How many ids have a slot."""
+    """The number of ids that have a slot."""
     count = c_int64()
     check(lib.covertree_store_slot_count(store, slot, byref(count)))
     return count.value
@@ -102,7 +102,7 @@ def check_slots(store: Handle, slots: Int64s) -> None:
 
 
 def list_ids(store: Handle, cursor: int, capacity: int) -> tuple[int, NDArray[Any], Int64s]:
-    """Some ids and their slots, none at the end, and the cursor of the next call; that of the first is 0."""
+    """Some ids and their slots, none at the end, and the cursor of the next call. The first cursor is 0."""
     next_cursor, written = c_int64(cursor), c_int64()
     ids, slots = np.empty(capacity, ID), np.empty(capacity, np.int64)
     check(lib.covertree_store_list(store, byref(next_cursor), capacity, address(ids), address(slots), byref(written)))
@@ -119,7 +119,7 @@ def name(store: Handle, id: NDArray[Any]) -> bytes:
 
 
 def rows(store: Owner) -> NDArray[np.float32]:
-    """All rows that there are addresses for; those of slots that there are can be read."""
+    """All rows that have addresses. Rows of existing slots can be read."""
     owner, info = Owner(lib.covertree_store_rows_free), get_info(store.handle)
     base, row_bytes = c_void_p(), c_int64()
     check(lib.covertree_store_rows_get(store.handle, byref(owner.handle), byref(base), byref(row_bytes)))

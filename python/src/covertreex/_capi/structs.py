@@ -16,7 +16,7 @@ _TYPES: dict[str, Any] = {
 
 
 def type_of(name: str) -> Any:
-    """A type by its name in declarations, which may be that of a struct, with a star for its address."""
+    """A type by its name in declarations, or the name of a struct, with a star for its address."""
     if name.endswith("*"):
         return POINTER(type_of(name[:-1]))
     return _TYPES[name] if name in _TYPES else globals()[name]

@@ -100,7 +100,7 @@ def arrays_get(owner: Owner) -> dict[str, Any]:
 
 
 def arrays_are_current(owner: Owner) -> bool:
-    """Whether exported arrays are still those of their tree."""
+    """True if exported arrays are the current arrays of their tree."""
     return bool(read(lib.covertree_arrays_get, owner.handle, ArraysView).is_current)
 
 

@@ -1,4 +1,4 @@
-"""The arrays of a residual tree: its cover tree's, and those that searches in the residual process read."""
+"""The arrays of a residual tree: its cover tree's, and the arrays for searches in the residual process."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .tree_arrays import TreeArrays
 class ResidualArrays(TreeArrays):
     """The arrays of a residual tree of ``n`` points: read-only, 64-byte aligned, not copied, alive as long as any is.
 
-    As a tuple it has those of the cover tree, in its depth-first order, see :class:`covertreex.TreeArrays`. The other
-    attributes are by *position* in blocks of near points. A block has the order of dataset indices: the points before
-    an index are its first ones. Node ``t`` of the tree is at position ``block_places[order[t]]``.
+    As a tuple it has the arrays of the cover tree, in its depth-first order, see :class:`covertreex.TreeArrays`. The
+    other attributes are by *position* in blocks of near points. A block has the order of dataset indices: the points
+    before an index are its first ones. Node ``t`` of the tree is at position ``block_places[order[t]]``.
 
     The pivots of a block span its points, nearly, in the residual process. In an orthonormal basis of that span point
     ``i`` has coefficients ``f_i``, and its rest has the norm ``e_i``: within a block
     ``|rho_ij - f_i . f_j| <= e_i e_j``, and with the product ``B`` of the bases of two blocks
-    ``|rho_ij - f_i^T B f_j| <= e_i + e_j``. Where there are no such skeletons, their arrays are empty.
+    ``|rho_ij - f_i^T B f_j| <= e_i + e_j``. Without low-rank blocks, their arrays are empty.
     """
 
     block_order: NDArray[np.int32]  #: (n,) dataset index of each position
@@ -47,7 +47,7 @@ class ResidualArrays(TreeArrays):
 
     @property
     def stale(self) -> bool:
-        """Whether the tree has been changed, or closed, since: then these are its arrays as they were."""
+        """True if the tree has been changed or closed since: then these are its earlier arrays."""
         return super().stale or (self._model is not None and not residuals.arrays_are_current(self._model.owner))
 
 
@@ -56,7 +56,7 @@ _NAMES = {"order": "block_order", "positions": "block_places"}
 
 
 class ModelView:
-    """The arrays of a model, those of :class:`ResidualArrays` that are not the cover tree's, as long as this lives."""
+    """The arrays of a model: :class:`ResidualArrays` without the cover tree's. They live as long as this."""
 
     def __init__(self, residual: Handle) -> None:
         self.owner = residuals.export(residual, n_threads=_calls.threads(None))
@@ -64,7 +64,7 @@ class ModelView:
         self.arrays = {_NAMES.get(name, name): value for name, value in shown.items()}
 
     def with_tree(self, tree: TreeArrays) -> ResidualArrays:
-        """Show them with those of a cover tree."""
+        """Show them with the arrays of a cover tree."""
         arrays = ResidualArrays(*tree)
         arrays._owner, arrays._model = tree._owner, self
         arrays.__dict__.update(self.arrays)

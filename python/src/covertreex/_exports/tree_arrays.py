@@ -45,7 +45,7 @@ class TreeArrays(_TreeArrays):
 
     @property
     def stale(self) -> bool:
-        """Whether the tree has been changed, or closed, since: then these are its arrays as they were."""
+        """True if the tree has been changed or closed since: then these are its earlier arrays."""
         return self._owner is not None and not trees.arrays_are_current(self._owner)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def not_for_new_points(predecessor_mode: bool, exclude_self: bool, reason: str) 
 def limits(
     rows: NDArray[np.int64], upper: NDArray[np.int64] | None, own: Any, predecessor_mode: bool, exclude_self: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Upper and excluded indices of queries in the order of ``rows``; ``own`` are those that stored points have."""
+    """Upper and excluded indices of queries in the order of ``rows``; ``own`` are the indices of stored points."""
     before = np.full(len(rows), NO_LIMIT) if upper is None else upper[rows]
     return own if predecessor_mode else before, own if exclude_self else np.full(len(rows), NO_EXCLUSION)
 
@@ -60,7 +60,7 @@ def fused_multiply_add(_typing: Any, a: Any, b: Any, c: Any) -> Any:
 
 @jitted
 def squared_distance(x: Any, y: Any) -> float:
-    """Squared Euclidean distance of two rows in float64, bit for bit that of the library."""
+    """Squared Euclidean distance of two rows in float64, bit for bit the library's."""
     total = 0.0
     for d in range(x.shape[0]):
         difference = np.float64(x[d]) - np.float64(y[d])
@@ -75,7 +75,7 @@ _MOST_MAGNIFIED = float(np.nextafter(LEAST_SQUARE * MAGNIFICATION * MAGNIFICATIO
 
 @jitted
 def _reversed(number: float) -> float:
-    """The number whose bits are those of ``-OF_ZERO`` less those of a number."""
+    """The number whose bits are the bits of ``-OF_ZERO`` less the bits of a number."""
     return np.int64(np.float64(-OF_ZERO).view(np.int64) - np.float64(number).view(np.int64)).view(np.float64)
 
 

@@ -83,7 +83,7 @@ def _score(tree: NumbaTree, node: int, query: Any, square: float) -> float:
 
 @jitted
 def _out_of_reach(tree: NumbaTree, node: int, square: float, limit: float) -> bool:
-    """Whether no point below a node at a squared distance can be within a score."""
+    """True if no point below a node at a squared distance can be within a score."""
     limit = max(limit, LEAST_SQUARE)
     distance = np.sqrt(square)
     radius = np.float64(tree.radius[node])
@@ -162,7 +162,7 @@ def nearest(
 
     Notes
     -----
-    O(k) memory, the caller's. Time is that of a depth-first walk in which balls beyond the k-th neighbour are left out.
+    O(k) memory, the caller's. It takes the time of a depth-first walk that omits balls beyond the k-th neighbour.
     """
     count = _nearest(tree, query, k, before, excluded, score_of_square(limit), squares, indices)
     for rank in range(count):

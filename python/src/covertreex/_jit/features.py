@@ -15,7 +15,7 @@ _GROUP = 32
 
 @jitted
 def _promise(model: NumbaResidualTree, positions: Any) -> Any:
-    """Regions in descending order of their bounds with a group, or as they come where there are no bounds."""
+    """Regions in descending order of their bounds with a group, or in their own order without bounds."""
     regions = model.bounds.shape[0]
     if regions == 0:
         return np.arange((model.block_order.shape[0] + model.block_size - 1) // model.block_size)

@@ -18,7 +18,7 @@ _FLOOR = 1e-9
 
 
 class NumbaResidualTree(NamedTuple):
-    """The arrays of a residual tree that the kernels read, by position: those of :class:`covertreex.ResidualArrays`."""
+    """The arrays of a residual tree that the kernels read, by position, as in :class:`covertreex.ResidualArrays`."""
 
     block_order: NDArray[np.int32]
     block_places: NDArray[np.int32]
@@ -68,7 +68,7 @@ def variance_root(variance: float) -> float:
 
 @jitted
 def _exponential(x: float) -> float:
-    """The exponential of a number up to 0, step by step that of the library."""
+    """The exponential of a number up to 0, step by step the library's."""
     if not x > -708.0:
         return 0.0
     shifted = fused_multiply_add(x, 1.4426950408889634, 6755399441055744.0)
@@ -78,7 +78,7 @@ def _exponential(x: float) -> float:
     total = fused_multiply_add(1 / 6227020800, r, 1 / 479001600)
     for factorial in (39916800, 3628800, 362880, 40320, 5040, 720, 120, 24, 6, 2, 1, 1):
         total = fused_multiply_add(total, r, 1 / factorial)
-    # Times 2**n: the last bits of `shifted` are those of n.
+    # Times 2**n: `shifted` ends with the bits of n.
     return np.int64(np.float64(total).view(np.int64) + (np.float64(shifted).view(np.int64) << 52)).view(np.float64)
 
 
@@ -137,7 +137,7 @@ def residual_distance(
 
 @jitted
 def eligible(model: NumbaResidualTree, first: int, end: int, before: int) -> int:
-    """The end of those of a block that are before a dataset index: they are its first ones."""
+    """The end of the points of a block that are before a dataset index, which are its first points."""
     while first < end:
         middle = (first + end) // 2
         if model.block_order[middle] < before:

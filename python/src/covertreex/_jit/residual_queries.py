@@ -22,7 +22,7 @@ class _EuclideanTree(Protocol):
 
 
 class ResidualTree(Protocol):
-    """What is asked of a residual tree: see :class:`covertreex.ResidualTree`."""
+    """The interface of a residual tree: see :class:`covertreex.ResidualTree`."""
 
     @property
     def dim(self) -> int: ...
@@ -81,7 +81,7 @@ def residual_knn(
         )  # fmt: skip
         return (indices, _distances_in_space(model, near, indices, n_threads)) if return_distances else indices
     results = _arrays.results(n, k, np.int64), _arrays.results(n, k, np.float64)
-    # Comparisons by features need those of the queries.
+    # Comparisons by features need the features of the queries.
     others: tuple[NDArray[Any], ...] = ()
     kernel, own = feature_rows, None
     if array is None or _arrays.are_indices(array):

@@ -224,7 +224,7 @@ def _decide(
     model: NumbaResidualTree, position: int, k: int, kept: int, count: int, work: Workspace, distances: Any,
     indices: Any,
 ) -> int:  # fmt: skip
-    """Distances of the candidates, those of the largest upper bounds first, until the rest cannot come among the k."""
+    """Distances of the candidates, the largest upper bounds first, until the rest cannot come among the k."""
     threshold = work.lower[0] if kept == k else np.float32(0)
     left = 0
     for slot in range(count):

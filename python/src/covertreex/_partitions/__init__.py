@@ -1,5 +1,5 @@
 """Points in partitions that are searched one by one, exactly.
 
 Points are cut along the Hilbert curve (`curve`), and the library searches each partition (`partition`). The bounds of
-all of them (`layout`) tell which partitions a query has to see (`rounds`), on one machine or on many.
+all of them (`layout`) decide which partitions a query visits (`rounds`), on one machine or on many.
 """

@@ -42,7 +42,7 @@ class Curve:
         if indices is None:
             return np.searchsorted(self.keys, keys, side="left").astype(np.int64)
         partitions = np.searchsorted(self.keys, keys, side="right").astype(np.int64)
-        # Points whose key is that of a cut, or of several, go by their indices.
+        # Points with the key of one or more cuts go by their indices.
         cuts, below, counts = np.unique(self.keys, return_index=True, return_counts=True)
         for key, first, count in zip(cuts, below, counts):
             rows = np.flatnonzero(keys == key)
@@ -57,8 +57,8 @@ class Curve:
 
 
 def sample_share(n_points: int, n_partitions: int) -> float:
-    """The share of all points that a cut into partitions looks at."""
-    # Of so many points a partition its size is off by a thirtieth, and the largest of 64 by less than a tenth.
+    """The share of all points that a cut into partitions samples."""
+    # With 1000 sampled points a partition, its size is off by a thirtieth, and the largest of 64 by less than a tenth.
     return min(1.0, 1000 * n_partitions / n_points)
 
 
@@ -68,6 +68,6 @@ def sampled(rng: np.random.Generator, n_rows: int, share: float) -> Int64s:
 
 
 def positions(points: NDArray[Any], low: Float64s, high: Float64s) -> NDArray[np.uint64]:
-    """Where points lie along the Hilbert curve through a box."""
+    """The positions of points along the Hilbert curve through a box."""
     rows = np.ascontiguousarray(points, np.float64)
     return partitions.hilbert_keys(rows, low, high, n_threads=_calls.threads(None))

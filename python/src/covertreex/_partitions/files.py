@@ -21,7 +21,7 @@ _INDICES = "covertreex.indices"
 
 
 def partition_path(folder: Path, tag: str, number: int) -> Path:
-    """The path of a partition's file. The tag is that of the tree: two trees have no file in common."""
+    """The path of a partition's file, with the tree's tag: two trees have no file in common."""
     return folder / f"part-{number:05d}-{tag}.covertree"
 
 
@@ -91,7 +91,7 @@ class PartitionFile:
         return Partition(indices, tree)
 
     def _fits(self, indices: NDArray[Any]) -> bool:
-        """Whether these are ascending dataset indices from `first` on."""
+        """True if these are ascending dataset indices from `first` on."""
         return bool(
             indices.dtype == np.int64
             and indices.shape == (self.size,)

@@ -68,7 +68,7 @@ def filling(folder: _files.PathLike, *, replace: bool = False) -> Iterator[tuple
 
 
 def _made(folder: Path) -> list[Path]:
-    """Make a folder and those above it. Returns the ones that did not exist."""
+    """Make a folder and the folders above it. Returns the new folders."""
     made = [one for one in (folder, *folder.parents) if not one.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for one in made:
@@ -121,7 +121,7 @@ def _clear(folder: Path) -> None:
 
 
 def _remove_others(folder: Path) -> None:
-    """Remove the files of all trees except the one that the manifest names."""
+    """Remove the files of all trees except the tree in the manifest."""
     tag = None
     if (folder / MANIFEST).exists():
         try:

@@ -23,7 +23,7 @@ _LEAST_DISTANCE = float(np.sqrt(LEAST_SQUARE))
 
 @dataclass(frozen=True)
 class Extent:
-    """Where the points of a partition are: all that is known of it elsewhere."""
+    """The location of a partition's points: all that is known of it elsewhere."""
 
     low: Float64s  #: (dim,) sides of a box around them
     high: Float64s
@@ -37,7 +37,7 @@ class Extent:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the partitions of a dataset are: arrays of what an extent has, by partition."""
+    """The location of all partitions of a dataset: the fields of their extents as arrays."""
 
     curve: Curve
     low: Float64s  #: (partitions, dim)

@@ -44,7 +44,7 @@ class Partition:
         return Partition, (np.array(self.indices), self.tree)
 
     def extent(self) -> Extent:
-        """Where the points are."""
+        """The extent of the points."""
         points = self.points()
         low, high = points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
         center = low / 2 + high / 2

@@ -34,7 +34,7 @@ class Queries:
         return len(self.rows)
 
     def some(self, rows: NDArray[np.intp], *, own: bool, limits: Float64s | None = None) -> Queries:
-        """Some of them, by position; ``own`` where they are points of the partition that they go to."""
+        """Some of them, by position; ``own`` if they are points of the partition that they go to."""
         before = None if self.before is None else self.before[rows]
         here = self.own[rows] if own and self.own is not None else None
         features = None if self.features is None else (self.features[0][rows], self.features[1][rows])
@@ -44,7 +44,7 @@ class Queries:
 class Nearest(NamedTuple):
     """The nearest of some points to each query, sorted by (score, distance, index)."""
 
-    indices: Int64s  #: (q, k); -1 where there are fewer
+    indices: Int64s  #: (q, k); -1 if there are fewer
     distances: NDArray[Any]  #: (q, k); infinity there
     scores: Float64s  #: (q, k) the first key of their order; infinity there
 

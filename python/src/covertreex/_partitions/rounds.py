@@ -1,4 +1,4 @@
-"""Which partitions a query sees, round by round: first its own, then those that can still matter, the nearest first."""
+"""The partitions that a query visits: first its own, then the others that can still matter, the nearest first."""
 
 from __future__ import annotations
 

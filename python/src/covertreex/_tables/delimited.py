@@ -149,7 +149,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Layout:
-    """How the records of a file are laid out."""
+    """The layout of a file's records."""
 
     width: int
     first: int  #: the line in which the first point begins
@@ -162,7 +162,7 @@ class Layout:
 
 
 def has_names(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool | None:
-    """Whether the first record of a file has names of columns; None if it may be a point as well.
+    """True if the first record of a file has names of columns; None if it may be a point as well.
 
     Words above numbers are names. So are 0, 1, 2 and so on, which pandas writes for columns without names, behind an
     empty field for the index, or above numbers all of which have a fraction or an exponent, as pandas writes it to

@@ -64,7 +64,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def shown(name: str) -> str:
-    """A name as it is written in a list of names: quoted if that is needed to tell where it ends."""
+    """A name as it is written in a list of names: quoted if its end would be unclear."""
     plain = name.isprintable() and "," not in name and name == name.strip() != ""
     return name if plain else repr(name)
 
@@ -131,7 +131,7 @@ class ParquetFile:
     path : Path
         The file.
     wanted : sequence of str, optional
-        Names or numbers of columns; by default all except those of an index. Then all must be numbers, or there
+        Names or numbers of columns; by default all except the columns of an index. Then all must be numbers, or there
         must be one column of lists and nothing else.
     advice : str
         Advice in the error if the columns to read are not clear.
@@ -253,5 +253,5 @@ def _coordinates(path: Path, name: str, column: Any) -> NDArray[Any]:
 
 
 def _valid(values: Any) -> NDArray[np.bool_]:
-    """Which elements are not null."""
+    """True for elements that are not null."""
     return np.asarray(values.is_valid().to_numpy(zero_copy_only=False), bool)

@@ -89,7 +89,7 @@ def check_output(path: Path) -> None:
 
 
 def write_arrays(path: Path, **arrays: Any) -> None:
-    """Write arrays to an ``.npz``, those that are not None."""
+    """Write arrays to an ``.npz``, except None."""
     check_output(path)
     with _writing.replacing(path) as file:
         np.savez(file, **{name: values for name, values in arrays.items() if values is not None})

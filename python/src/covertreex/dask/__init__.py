@@ -1,8 +1,8 @@
 """Exact neighbours on many machines, by Dask.
 
 Points are divided along the Hilbert curve. Each partition is a tree of this library on a worker. A query first visits
-the partition that contains its point, and then only the partitions that can have nearer neighbours. The indices are
-those of one machine, bit for bit.
+the partition that contains its point, and then only the partitions that can have nearer neighbours. The indices equal
+the indices of one machine, bit for bit.
 
 >>> from dask.distributed import Client
 >>> import covertreex.dask

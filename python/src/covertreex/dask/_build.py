@@ -47,13 +47,13 @@ def cover_tree(
     ----------
     points : dask.array.Array, array_like or path, shape (n, dim)
         Or a folder of ``.npy`` or Parquet files, which workers read. Rows follow each other in the order of the files:
-        that of the folder's ``_metadata``, or else by names, in which numbers count as numbers (part 2, part 10). All
-        columns of Parquet are coordinates except those of a pandas index; one column of lists of one length may be
-        alone instead. The columns are logged at level INFO. float32 points stay so, others become float64.
+        as in the folder's ``_metadata``, or else by names, in which numbers count as numbers (part 2, part 10). All
+        columns of Parquet are coordinates except the columns of a pandas index; one column of lists of one length may
+        be alone instead. The columns are logged at level INFO. float32 points stay so, others become float64.
     client : distributed.Client, optional
         By default the current one.
     kernel : covertreex.kernels.Kernel, optional
-        One of :mod:`covertreex.kernels`; it makes the metric that of residual correlation.
+        One of :mod:`covertreex.kernels`; it makes the metric residual correlation.
     n_inducing, inducing_points, jitter
         As in :func:`covertreex.residual_tree`, whose sample this is for the same seed; points can only be chosen at
         random.

@@ -1,4 +1,4 @@
-"""Where tasks run."""
+"""The workers that run tasks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import dask.array as da
 from distributed import Client, Future
 
-# A task that fails because its worker is lost is tried so often again.
+# A task that fails because its worker is lost is repeated up to this many times.
 _RETRIES = 3
 
 

@@ -80,7 +80,7 @@ def _of_folder(folder: Path) -> da.Array:
 
 
 def _files(folder: Path) -> list[Path]:
-    """The files of a folder in order: that of its ``_metadata``, if it has such a file, or else by names and numbers.
+    """The files of a folder in the order of its ``_metadata``, if it has such a file, or else by names and numbers.
 
     Files whose names begin with ``.`` or ``_`` are not data, as for Spark and Hive.
     """

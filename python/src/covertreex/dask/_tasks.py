@@ -28,7 +28,7 @@ Box = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched for: the nearest ``k``, or all within a radius."""
+    """A search: the nearest ``k``, or all within a radius."""
 
     dtype: np.dtype[Any]  #: of the distances
     predecessors: bool
@@ -38,7 +38,7 @@ class Search:
 
 
 def threads() -> int:
-    """Threads that a task may have: those of its worker."""
+    """Threads that a task may have: its worker's."""
     return int(get_worker().state.nthreads)
 
 
@@ -72,7 +72,7 @@ def split(chunk: NDArray[Any], first: int, curve: Curve) -> dict[int, tuple[NDAr
 
 
 def same(thing: Any) -> Any:
-    """An argument of many tasks: it is sent to each worker once, and made again where it is lost."""
+    """An argument of many tasks: it is sent to each worker once, and made again if it is lost."""
     return thing
 
 
@@ -122,7 +122,7 @@ def refit(partition: Partition, common: ResidualTree) -> Partition:
 
 
 def layout(curve: Curve, extents: list[Extent]) -> Layout:
-    """Where all partitions are."""
+    """The layout of all partitions."""
     return Layout.of(curve, extents)
 
 

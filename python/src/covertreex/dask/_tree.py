@@ -55,7 +55,7 @@ class PartitionedTree:
         self._use(partitions, common)
 
     def _use(self, partitions: list[Future], common: Future | None) -> None:
-        """Have these partitions, and know where they are."""
+        """Use these partitions, and compute their layout."""
         self._partitions, self._common = partitions, common
         extents = [self._submit(Partition.extent, partition) for partition in partitions]
         self._layout = self._submit(_tasks.layout, self._curve, extents)
@@ -69,7 +69,7 @@ class PartitionedTree:
 
     @property
     def n_partitions(self) -> int:
-        """How many partitions there are."""
+        """The number of partitions."""
         return len(self._partitions)
 
     @property
@@ -119,10 +119,10 @@ class PartitionedTree:
         Returns
         -------
         indices : numpy.ndarray or dask.array.Array of int64, shape (q, k)
-            Sorted by (distance, index); -1 where there are fewer than ``k``. A Dask array, which is computed and stays
-            on the workers, for all points and for queries that are one.
+            Sorted by (distance, index); -1 if there are fewer than ``k``. A Dask array, which is computed and stays on
+            the workers, for all points and for queries that are one.
         distances : the same, shape (q, k)
-            Infinity where there are fewer than ``k``. Only with ``return_distances``.
+            Infinity if there are fewer than ``k``. Only with ``return_distances``.
         """
         k = _arrays.integer(k, "k", minimum=1)
         what = _tasks.Search(self.dtype, predecessor_mode, exclude_self, k=k)
@@ -299,7 +299,7 @@ class PartitionedTree:
     def refit(
         self, kernel: Stationary, *, inducing_points: ArrayLike | None = None, jitter: float | None = None
     ) -> PartitionedTree:
-        """Change the hyperparameters, without a shuffle: points stay where they are.
+        """Change the hyperparameters, without a shuffle: points are not moved.
 
         Parameters
         ----------

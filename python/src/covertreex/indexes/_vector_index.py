@@ -56,7 +56,7 @@ class VectorIndex(_calls.Closeable):
     _functions: ClassVar = indexes
     _kind: ClassVar[int]
     _kinds: ClassVar[dict[int, type[VectorIndex]]] = {}
-    #: Options of the library that are the kind's own, and those that a search may change.
+    #: Options of the library that are the kind's own, and options that a search may change.
     _own: ClassVar[tuple[str, ...]] = ()
     _tuning: ClassVar[tuple[str, ...]] = ()
 
@@ -305,8 +305,8 @@ class VectorIndex(_calls.Closeable):
         Returns
         -------
         ids : numpy.ndarray, shape (q, k)
-            By distance; of equally distant vectors the one that was added first comes first. If there are fewer than
-            ``k``, the rest is -1, or None if not all ids are int64.
+            By distance; of equally distant vectors the vector added earlier comes first. If there are fewer than ``k``,
+            the rest is -1, or None if not all ids are int64.
         distances : numpy.ndarray of float32, shape (q, k)
             Infinity for missing vectors, so a vector whose id is -1 can be distinguished.
         """
@@ -422,7 +422,7 @@ class VectorIndex(_calls.Closeable):
         return indexes.ids(self._open(), len(self))
 
     def _has(self, keys: NDArray[np.int64]) -> bool:
-        """Whether there are numbers, and the library has the first."""
+        """True if there are numbers, and the library has the first."""
         return bool(len(keys) and indexes.contains(self._open(), keys[:1])[0])
 
     def _asked(

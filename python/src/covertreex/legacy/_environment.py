@@ -23,7 +23,7 @@ _MEANT = {**{name.upper(): new for name, new in RENAMED.items()}, "ENABLE_DIAGNO
 
 
 def read_environment() -> _settings.RuntimeConfig:
-    """Read the environment again, for calls that follow: variables of this package, and those of covertreex 0.4.x."""
+    """Read the environment again, for calls that follow: variables of this package and of covertreex 0.4.x."""
     config = _config(os.environ)
     _settings.set_environment(config)
     return config

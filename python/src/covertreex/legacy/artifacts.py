@@ -16,7 +16,7 @@ PathLike = Union[str, "os.PathLike[str]"]
 
 
 def artifact_root(create: bool = True) -> Path:
-    """The folder for files of runs: that of ``COVERTREEX_ARTIFACT_ROOT``, or "artifacts" in the working directory.
+    """The folder for files of runs: ``COVERTREEX_ARTIFACT_ROOT``, or "artifacts" in the working directory.
 
     It is made if ``create`` says so.
     """

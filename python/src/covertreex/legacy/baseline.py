@@ -46,7 +46,7 @@ class _Baseline:
 
     @property
     def num_points(self) -> int:
-        """How many points there are."""
+        """The number of points."""
         return len(self.points)
 
     def _find(self, queries: NDArray[np.float64], k: int) -> Found:
@@ -156,7 +156,7 @@ class _Adapter(_Baseline):
 
     @classmethod
     def _is_there(cls) -> bool:
-        """Whether the other package is there."""
+        """True if the other package can be found."""
         try:
             return importlib.util.find_spec(cls._module) is not None
         except (ImportError, ValueError):

@@ -139,7 +139,7 @@ class BenchmarkLogWriter:
 
 
 def _said(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts without those that are None."""
+    """Facts that are not None."""
     return {name: value for name, value in facts.items() if value is not None}
 
 

@@ -71,7 +71,7 @@ class BenchmarkBatchRecord:
     run_hash: str  #: of settings and seeds: runs with the same ones have the same
     runtime_digest: str | None  #: a hash of the settings
     timestamp: float  #: seconds since 1970
-    batch_event_index: int  #: the line's number among those of its writer
+    batch_event_index: int  #: the line's number among its writer's lines
     batch_index: int
     batch_size: int
     runtime: Mapping[str, Any]  #: settings

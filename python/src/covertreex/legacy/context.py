@@ -110,7 +110,7 @@ _DESCRIBED = (
 
 
 def current_runtime_context() -> RuntimeContext | None:
-    """The active context; None where nothing was made active."""
+    """The active context; None if nothing was made active."""
     context = _current.get()
     if context is not None and context.is_active():
         return context
@@ -120,7 +120,7 @@ def current_runtime_context() -> RuntimeContext | None:
 
 
 def runtime_context() -> RuntimeContext:
-    """The active context; without one, that of the environment becomes active."""
+    """The active context; without one, the context of the environment becomes active."""
     context = current_runtime_context()
     return RuntimeContext(RuntimeConfig.from_env()).install() if context is None else context
 

@@ -269,9 +269,9 @@ def build_tree(
     Parameters
     ----------
     runtime, context : optional
-        Settings; by default those of the environment.
+        Settings; by default from the environment.
     engine : str, optional
-        Its name; by default that of the settings, or "rust-hilbert" if they name no other.
+        Its name; by default from the settings, or "rust-hilbert" if they name no other.
     **options
         As of :meth:`RustHilbertEngine.build`.
     """

@@ -15,7 +15,7 @@ __all__ = ["GroupByResult", "group_by_int", "select_topk_by_level"]
 
 @dataclass(frozen=True)
 class GroupByResult:
-    """Values in groups: those of ``keys[i]`` are ``values[indptr[i]:indptr[i + 1]]``."""
+    """Values in groups: ``keys[i]`` has ``values[indptr[i]:indptr[i + 1]]``."""
 
     keys: NDArray[Any]  #: (groups,) ascending
     indptr: NDArray[Any]  #: (groups + 1,)

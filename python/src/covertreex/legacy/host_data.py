@@ -243,7 +243,7 @@ def build_residual_backend(
     seed, rng : int, numpy.random.Generator
         For the sample of inducing points: the same as in covertreex 0.4.x. The generator goes before the seed.
     inducing_count : int
-        Inducing points; all points where there are fewer, and at most 32 where it is 0.
+        Inducing points; all points if there are fewer, and at most 32 if it is 0.
     variance, lengthscale, kernel_type
         The kernel: 0 for RBF, 1 for Matern 5/2, or a name.
     chunk_size : int

@@ -2,8 +2,9 @@
 
 Graphs of low degree are processed node by node, which gives the lexicographically first set; others in rounds (M. Luby,
 "A simple parallel algorithm for the maximal independent set problem", SIAM J. Comput. 15, 1986): in each round the
-nodes enter whose priority is above that of all their neighbours. Priorities are a hash of node, seed and round, by
-shifts of G. Marsaglia, "Xorshift RNGs", J. Stat. Soft. 8 (2003). They are a bijection of the node, so no two are equal.
+nodes enter whose priority is above the priorities of all their neighbours. Priorities are a hash of node, seed and
+round, by shifts of G. Marsaglia, "Xorshift RNGs", J. Stat. Soft. 8 (2003). They are a bijection of the node, so no two
+are equal.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def _config(runtime: RuntimeConfig | None) -> RuntimeConfig:
 def batch_mis_seeds(count: int, *, seed: int | None = None, runtime: RuntimeConfig | None = None) -> tuple[int, ...]:
     """Derive ``count`` seeds from one seed, one for each batch: numbers from 0 to 2**32 - 1.
 
-    Without a seed it is the one of ``runtime``, or of the active settings.
+    The default is the seed of ``runtime``, or of the active settings.
     """
     if count < 0:
         raise ValueError(f"count: expected 0 or more, got {count}")

@@ -20,9 +20,9 @@ def get_logger(
     runtime: RuntimeConfig | None = None,
     context: contexts.RuntimeContext | None = None,
 ) -> logging.Logger:
-    """The logger "covertreex", or the one of a name below it, at the level of ``runtime`` or ``context``.
+    """The logger "covertreex", or the logger of a name below it, at the level of ``runtime`` or ``context``.
 
-    By default it is that of the active context. Without one the level stays.
+    By default the active context gives the level. Without one the level stays.
     """
     logger = logging.getLogger("covertreex" if name is None else f"covertreex.{name}")
     config = _config(runtime, context)

@@ -165,7 +165,7 @@ registry.register(Metric("residual_correlation_lite", _lite, _lite_pointwise))
 
 
 def get_metric(name: str | None = None) -> Metric:
-    """The metric of a name; by default that of the active settings."""
+    """The metric of a name; by default the active settings' metric."""
     wanted = contexts.runtime_config().metric if name is None else name
     if wanted.lower() not in registry.names():
         load_entrypoints()

@@ -33,7 +33,7 @@ class _Section:
 
 @dataclass(frozen=True)
 class SeedPack(_Section):
-    """Seeds, one for each purpose; those that are not given follow from the global one."""
+    """Seeds, one for each purpose; missing seeds follow from the global seed."""
 
     global_seed: int | None = None
     mis: int | None = None
@@ -254,8 +254,8 @@ class RuntimeConfig(_Flat):  # type: ignore[misc]
     def settings(self) -> dict[str, Any]:
         """The same settings in terms of this package: arguments of :class:`covertreex.runtime.RuntimeConfig`.
 
-        A configuration has a value for everything and cannot tell a choice from a default. So the default metric and
-        engine mean "auto" here: answers are the same.
+        A configuration has a value for everything and cannot distinguish a choice from a default. So the default metric
+        and engine mean "auto" here: answers are the same.
         """
         engine = "auto" if self.engine == DEFAULT_ENGINE else self.engine
         implied = _engine_names.NAMES.get(engine, (None, None))[1]

@@ -201,7 +201,7 @@ class PCCT:
 
     @property
     def num_points(self) -> int:
-        """How many points there are."""
+        """The number of points."""
         return self._fitted().num_points
 
     @property
@@ -242,7 +242,7 @@ class PCCT:
         residual_params: Mapping[str, Any] | None,
         options: dict[str, Any],
     ) -> Recipe:
-        """How the tree is made, and would be made again."""
+        """The recipe of the tree, also to make it again."""
         options = {"metric": config.metric, **_engine_names.translated(options)}
         if residual_params is not None:
             if "kernel" in options:
@@ -282,7 +282,7 @@ def options_of(residual_params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_data(data: host_data.ResidualCorrHostData, points: NDArray[Any]) -> None:
-    """Raise where points are not those of the residual data, in its order."""
+    """Raise unless points are the points of the residual data, in its order."""
     try:
         known = np.asarray(data.point_decoder(points), np.int64).reshape(-1)
     except KeyError as error:

@@ -45,7 +45,7 @@ class SliceUpdate:
         return self.index if isinstance(self.index, tuple) else (self.index,)
 
     def length(self) -> int:
-        """How many rows an array must have to be changed; 0 where the index does not say."""
+        """The number of rows that an array must have to be changed; 0 if the index does not define it."""
         first = self.key[0] if self.key else None
         end = first.stop if isinstance(first, slice) else first + 1 if isinstance(first, (int, np.integer)) else None
         return 0 if end is None else int(end)
@@ -184,7 +184,7 @@ def build_persistence_journal(
 
 
 def _siblings(tree: PCCTree, nodes: Ints, parents: Ints, pool: JournalScratchPool) -> Ints:
-    """The next sibling of each new node: the one that came to the same parent before it."""
+    """The next sibling of each new node: the node that came to the same parent before it."""
     children = pool.children(tree.num_points + len(nodes))
     children[: tree.num_points] = tree.children
     children[tree.num_points :] = -1

@@ -81,7 +81,7 @@ class PrefixBatchGroup:
 
 @dataclass(frozen=True)
 class PrefixBatchResult:
-    """How a batch entered a tree in groups."""
+    """The insertion of a batch into a tree, in groups."""
 
     permutation: Indices
     groups: tuple[PrefixBatchGroup, ...]
@@ -104,7 +104,7 @@ class DeleteLevelSummary:
 
 @dataclass(frozen=True)
 class BatchDeletePlan(Deferred):
-    """How points left a tree.
+    """The removal of points from a tree.
 
     The remaining points are renumbered from 0: first the points that kept their ancestors, in their old order, then
     ``reattached_order``. The new tree is built from all of them. ``level_summaries`` are computed on first access.

@@ -16,7 +16,7 @@ from .conflicts import ConflictGraphStrategy, conflict_strategies
 from .model import RuntimeConfig
 from .traversal import TraversalStrategy, traversal_strategies
 
-_STRATEGIES = adjacency  # this module registers those of conflict graphs
+_STRATEGIES = adjacency  # this module registers the strategies of conflict graphs
 
 # Traversal
 
@@ -104,6 +104,6 @@ def load_conflict_plugins() -> None:
 
 
 def list_metrics() -> list[dict[str, str]]:
-    """The names of all metrics, those of installed packages too, and the module of each."""
+    """The names of all metrics, also of installed packages, and the module of each."""
     metrics.load_entrypoints()
     return [{"name": name, "module": module} for name, module in metrics.registry.describe()]

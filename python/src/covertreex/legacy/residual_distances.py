@@ -50,7 +50,7 @@ class ResidualWorkspace:
         self.mask = np.empty((rows, columns), np.uint8)
 
     def ensure_capacity(self, rows: int, cols: int) -> None:
-        """Make the arrays larger where they are too small."""
+        """Enlarge arrays that are too small."""
         if rows > self.max_queries or cols > self.max_chunk:
             self._make(max(rows, self.max_queries), max(cols, self.max_chunk))
 

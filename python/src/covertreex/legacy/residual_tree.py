@@ -26,7 +26,7 @@ class ResidualCoverTree(ResidualTree):
     variance, lengthscale : float
         Of the kernel; a lengthscale, or one for each dimension.
     inducing_count : int
-        Inducing points, which are sampled by the seed; all points where there are fewer.
+        Inducing points, which are sampled by the seed; all points if there are fewer.
     engine : str
         As in :func:`covertreex.cover_tree`; answers are the same.
     kernel_type : {"rbf", "matern12", "matern32", "matern52"}

@@ -23,9 +23,9 @@ LITE = "residual_correlation_lite"
 #: Old names of metrics.
 METRICS = {"residual": "residual_correlation", "residual-lite": LITE, "residual_lite": LITE}
 
-# Those that are no settings of this package by the same name.
+# Arguments whose names are not settings of this package.
 _ARGUMENTS = {name: path for name, path in ARGUMENTS.items() if name not in ("engine", "metric", "enable_diagnostics")}
-# Of versions before 0.4.5, which the pages of that one still name.
+# Arguments of versions before 0.4.5, which the pages of 0.4.5 still name.
 _GONE = frozenset({"residual_force_whitened"})
 
 # Paths of overrides, and the argument that each is.
@@ -112,10 +112,10 @@ class Runtime(_settings.Runtime):
         As in :class:`covertreex.runtime.RuntimeConfig`. ``diagnostics`` may be True or False, for its ``enabled``.
     **legacy
         Settings by the names of covertreex 0.4.x: ``precision`` means ``dtype``, ``batch_order`` means ``order``,
-        ``mis_seed``, or ``global_seed`` where that is not given, for ``seed``; ``residual_grid_seed`` is for inducing
-        points of :class:`covertreex.PCCT` and of engines, and ``log_level`` that of this package's logger. The others
-        chose between ways to the same answer: they have no effect, and a :class:`covertreex.legacy.LegacyWarning` says
-        so.
+        ``mis_seed``, or ``global_seed`` if that is not given, for ``seed``; ``residual_grid_seed`` is for inducing
+        points of :class:`covertreex.PCCT` and of engines, and ``log_level`` is the level of this package's logger. The
+        others chose between ways to the same answer: they have no effect, and a
+        :class:`covertreex.legacy.LegacyWarning` says so.
     """
 
     _old: dict[str, Any]
@@ -192,7 +192,7 @@ class Runtime(_settings.Runtime):
         return _settings.Runtime(**_engine_names.translated(chosen)).to_config(base)
 
     def to_model(self, base: RuntimeModel | None = None) -> RuntimeModel:
-        """All settings by the names of covertreex 0.4.x; those that were not chosen, of ``base`` or the environment."""
+        """All settings by the names of covertreex 0.4.x; ``base`` or the environment gives the others."""
         values: dict[str, Any] = {_ARGUMENTS[name]: value for name, value in self._old.items() if name in _ARGUMENTS}
         chosen = {
             "precision": self.dtype, "batch_order_strategy": self.order, "metric": self.metric, "engine": self.engine
@@ -221,7 +221,7 @@ class Runtime(_settings.Runtime):
 
 
 def _resolved(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Arguments by their new names, and those by old ones that were given. It warns of those without a meaning."""
+    """Arguments by their new names, and given arguments by old names. It warns of arguments without a meaning."""
     new_names = {one.name for one in dataclasses.fields(_settings.Runtime)}
     chosen: dict[str, Any] = {}
     old: dict[str, Any] = {}
@@ -250,14 +250,14 @@ def _sort_extra(path: str, value: Any, chosen: dict[str, Any], old: dict[str, An
 
 
 def _translate(chosen: dict[str, Any], old: dict[str, Any]) -> None:
-    """Give old settings their new names, and warn of those without a meaning."""
+    """Give old settings their new names, and warn of settings without a meaning."""
     for name in old:
         if name in RENAMED and chosen.get(RENAMED[name]) is not None:
             raise TypeError(f"{name}: means {RENAMED[name]}; give only one of them")
     chosen.update(_renamed(old))
     implied = _engine_names.NAMES.get(chosen.get("engine") or "")
     if implied is not None and "batch_order" in old and implied[1] != chosen["order"]:
-        chosen["engine"] = implied[0]  # of the search; the order is the one that was asked for
+        chosen["engine"] = implied[0]  # of the search; the order is as given
     metric = chosen.get("metric")
     if metric is not None:
         metric = METRICS.get(metric, metric)

@@ -128,7 +128,7 @@ def _entry_points(group: str) -> Iterable[Any]:
 
 
 def load_entry_points(group: str, register: Callable[[Any], None]) -> list[str]:
-    """Call ``register`` with the object of each entry point of a group, and return the names of those that were loaded.
+    """Call ``register`` with the object of each entry point of a group, and return the names of the loaded ones.
 
     One that fails is logged.
     """

@@ -92,7 +92,7 @@ class ResidualTraversalCache(Deferred):
     scope_dedupe_hits: Indices | None = None
     scope_radius_initial: Floats | None = None  #: (m,) radii before limits
     scope_radius_limits: Floats | None = None  #: (m,) radii of the scopes
-    scope_radius_caps: Floats | None = None  #: (m,) limits by level, where there are any
+    scope_radius_caps: Floats | None = None  #: (m,) limits by level, if there are any
 
 
 @dataclass(frozen=True)

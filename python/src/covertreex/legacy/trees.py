@@ -54,7 +54,7 @@ def level_offsets(levels: NDArray[Any]) -> Indices:
 
 @dataclass(frozen=True)
 class TreeLogStats:
-    """How a tree came about."""
+    """Counts of the changes that made a tree."""
 
     num_batches: int = 0
     num_insertions: int = 0
@@ -83,8 +83,8 @@ class Recipe:
 class PCCTree:
     """A tree that does not change, by the names of covertreex 0.4.x.
 
-    Node ``i`` is the point with dataset index ``i``. Arrays are made on first access; for residual correlation they are
-    those of the cover tree of the scaled coordinates.
+    Node ``i`` is the point with dataset index ``i``. Arrays are made on first access; for residual correlation they
+    describe the cover tree of the scaled coordinates.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ class PCCTree:
 
     @property
     def native(self) -> Searcher:
-        """The tree of this package that searches; ValueError where there are no points."""
+        """The tree of this package that searches; ValueError without points."""
         if self._native is None:
             if self.is_empty():
                 raise ValueError("tree: has no points")
@@ -173,12 +173,12 @@ class PCCTree:
 
     @property
     def num_points(self) -> int:
-        """How many points there are."""
+        """The number of points."""
         return len(self._native) if self._native is not None else len(self.points)
 
     @property
     def num_levels(self) -> int:
-        """How many levels ``level_offsets`` goes through, and one more."""
+        """The number of levels in ``level_offsets``, plus one."""
         return len(self.level_offsets)
 
     @property
@@ -212,7 +212,7 @@ class PCCTree:
         return self.replace(**arrays, backend=backend)
 
     def validate(self) -> None:
-        """Check every rule of the tree that searches; CoverTreeError where one is broken."""
+        """Check every rule of the tree that searches; CoverTreeError if one is broken."""
         if not self.is_empty():
             self.native.validate()
 
@@ -240,7 +240,7 @@ def by_dataset_index(native: Searcher) -> dict[str, NDArray[Any]]:
     parents = np.full(n, -1, np.int32)
     parents[index_of[1:]] = index_of[tree.parents[1:]]
     first, sibling = np.full(n, -1, np.int32), np.full(n, -1, np.int32)
-    children = index_of[tree.children]  # those of a node are together
+    children = index_of[tree.children]  # the children of a node are together
     is_first = np.diff(parents[children], prepend=np.int32(-1)) != 0
     first[parents[children[is_first]]] = children[is_first]
     later = np.flatnonzero(~is_first)

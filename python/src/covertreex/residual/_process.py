@@ -68,7 +68,7 @@ class ResidualProcess(Tree):
     def _chosen_inducing(
         self, count: int | None, points: ArrayLike | str | None, n_threads: int | None, progress: ProgressReport | None
     ) -> NDArray[np.float64]:
-        """Inducing points, shape (m, dim): those that were given, or some of the points."""
+        """Inducing points, shape (m, dim): the given ones, or some of the points."""
         n, dim = self._coords.shape
         settings = active_config().residual
         if points is None:
@@ -129,7 +129,7 @@ class ResidualProcess(Tree):
 
     @property
     def _is_spatial(self) -> bool:
-        """Whether neighbours are ordered by distance in space, over the lengthscales."""
+        """True if neighbours are ordered by distance in space, over the lengthscales."""
         return isinstance(self.kernel, Stationary) and self._info().n_features == 0
 
     def _scale(self, points: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -26,11 +26,11 @@ class ResidualTree(ResidualProcess):
     With inducing points ``U``, whitened features ``v_i = L^-1 k(U, x_i)`` and residual variances
     ``p_i = k(x_i, x_i) - |v_i|**2``, the residual correlation of two points is
     ``rho_ij = (k(x_i, x_j) - v_i . v_j) / sqrt(p_i p_j)`` and their distance ``sqrt(1 - |rho_ij|)``. Neighbours are
-    those of a brute force in float64, ties going to the lower dataset index, for any number of threads.
+    exact: equal to a brute force in float64, ties going to the lower dataset index, for any number of threads.
 
-    Made by :func:`covertreex.residual_tree`, or from your own features by :meth:`from_features`. The parameters are
-    those of :func:`covertreex.residual_tree`, and ``order``, the order of the cover tree's batches. ``n_threads`` and
-    ``progress`` of all calls are as there.
+    Made by :func:`covertreex.residual_tree`, or from your own features by :meth:`from_features`. For the parameters see
+    :func:`covertreex.residual_tree`; ``order`` is the order of the cover tree's batches. ``n_threads`` and ``progress``
+    of all calls are as there.
     """
 
     @recorded("build")
@@ -152,8 +152,8 @@ class ResidualTree(ResidualProcess):
     def export_arrays(self) -> ResidualArrays:
         """Show the arrays of the cover tree and of the residual process, as :meth:`CoverTree.export_arrays`.
 
-        The first call makes missing structures: the cover tree, and those that the first search makes for later ones.
-        With ``cover_tree_metric="euclidean"`` it is the cover tree of the scaled coordinates. With
+        The first call makes missing structures: the cover tree, and the structures that the first search makes for
+        later ones. With ``cover_tree_metric="euclidean"`` it is the cover tree of the scaled coordinates. With
         ``"residual_correlation"`` its levels, parents and radii are in that metric. ``points`` are the scaled
         coordinates in both.
         """
@@ -284,9 +284,9 @@ class ResidualTree(ResidualProcess):
         Returns
         -------
         indices : numpy.ndarray of int64, shape (q, k)
-            Sorted by (distance, index); -1 where there are fewer than ``k``. Without features, and with a kernel of
-            this package, sorted by (distance over the lengthscales, index), because all distances round to 1 if
-            correlations are small.
+            Sorted by (distance, index); -1 if there are fewer than ``k``. Without features, and with a kernel of this
+            package, sorted by (distance over the lengthscales, index), because all distances round to 1 if correlations
+            are small.
         distances : numpy.ndarray of float64, shape (q, k)
             ``sqrt(1 - |rho|)``; infinity for missing neighbours. Only with ``return_distances``.
         """

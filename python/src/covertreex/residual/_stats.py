@@ -18,7 +18,7 @@ class ResidualStats:
     variance: float  #: the largest k(x, x)
     jitter: float  #: that was added to k(U, U), relative to the variance
     build_seconds: float
-    queries: int  #: since the tree was built, as what follows
+    queries: int  #: since the tree was built, like the next fields
     blocks_estimated: int  #: pairs of a query and a block compared through skeletons
     blocks_compared: int  #: and by features
     points_bounded: int

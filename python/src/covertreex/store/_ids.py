@@ -45,7 +45,7 @@ def missing() -> Iterator[None]:
 
 
 def is_one(ids: Any) -> bool:
-    """Whether this is one id, not several: text, bytes, and anything without iteration."""
+    """True if this is one id, not several: text, bytes, and anything without iteration."""
     if isinstance(ids, (str, bytes, bytearray, np.generic)):
         return True
     if hasattr(ids, "__array__"):
@@ -91,7 +91,7 @@ def _listed(ids: Any, name: str, in_order: bool) -> NDArray[np.int64] | list[Any
 
 
 def builtin(one: Any) -> Any:
-    """An id as a plain int, str or bytes where it is one of a subclass, or NumPy's; anything else as it is."""
+    """An id of a subclass, or NumPy's, as a plain int, str or bytes; anything else unchanged."""
     if isinstance(one, np.ndarray) and one.ndim == 0:
         one = one[()]
     if isinstance(one, (int, np.integer)) and not isinstance(one, bool):
@@ -127,7 +127,7 @@ class Integers:
     is_integral = True
 
     def found(self, ids: Given) -> NDArray[np.int64]:
-        """Numbers of those of the ids that the library may have."""
+        """Numbers of the ids that the library may have."""
         return ids if isinstance(ids, np.ndarray) else np.array([one for one in ids if _fits(one)], np.int64)
 
     def known(self, ids: Given, *, distinct: bool = False) -> NDArray[np.int64]:
@@ -171,7 +171,7 @@ class Names:
         self._next = largest + 1 if 0 <= largest < 2**62 else 0
 
     def found(self, ids: Given) -> NDArray[np.int64]:
-        """Numbers of those of the ids that are there."""
+        """Numbers of the ids that are there."""
         keys = (self._keys.get(one) for one in _plain_list(ids))
         return np.array([key for key in keys if key is not None], np.int64)
 

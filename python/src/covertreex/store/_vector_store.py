@@ -124,7 +124,7 @@ class VectorStore(_calls.Closeable):
     def _begin(self, owner: Owner) -> None:
         self._adopt(owner)
         self._plain = stores.plain_handle(owner)
-        #: All rows that there are addresses for; those of slots that there are can be read.
+        #: All rows that have addresses. Rows of existing slots can be read.
         self._rows = stores.rows(owner)
         self._shape: tuple[int, ...] = self._rows.shape[1:]
         self._row_bytes = 4 * self.dim
@@ -133,7 +133,7 @@ class VectorStore(_calls.Closeable):
 
     def add(self, id: Id, vector: ArrayLike) -> int:
         """Add a vector of shape (dim,), finite and converted to float32, under a new id, and return its slot."""
-        # As they nearly always are: these lines take a microsecond, and calls would take another.
+        # The usual ids, inlined: these lines take a microsecond, and calls would take another.
         if type(id) is _Uuid:
             key = (id.int | UUIDS).to_bytes(24, "little")
         elif type(id) is int and -(2**63) <= id < 2**63:
@@ -141,7 +141,7 @@ class VectorStore(_calls.Closeable):
         else:
             with _arguments.renamed(vectors="vector[]"):
                 return int(self.add_batch([id], self._one(vector)[None])[0])
-        # Bytes are made in a third of the time in which ctypes finds an address, and tell the length at half the price.
+        # Making bytes takes a third of the time of an address from ctypes, and reading their length half the time.
         row = vector.tobytes() if type(vector) is _ARRAY and vector.dtype is _FLOAT and vector.ndim == 1 else b""
         if len(row) != self._row_bytes:
             row = self._one(vector).tobytes()
@@ -285,7 +285,7 @@ class VectorStore(_calls.Closeable):
 
     @property
     def n_unique(self) -> int:
-        """How many vectors there are."""
+        """The number of vectors."""
         return int(self._info().n_unique)
 
     def stats(self) -> StoreStats:

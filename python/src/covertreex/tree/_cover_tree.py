@@ -26,10 +26,10 @@ class CoverTree(Tree):
     something asks for it: :meth:`export_arrays`, :meth:`validate`, ``stats().levels``, plots and the Numba kernels.
 
     Points are known by their *dataset index*: their row in ``points``, and onwards for batches inserted later. Every
-    answer is that of a brute force in float64, ties going to the lower index, for any number of threads.
+    answer equals the answer of a brute force in float64, ties going to the lower index, for any number of threads.
 
     Searches may run in several threads at once, and during a change, which they do not see. Calls free the GIL, and
-    Ctrl-C stops a long one. ``n_threads`` and ``progress`` of all calls are those of :func:`covertreex.cover_tree`. A
+    Ctrl-C stops a long one. ``n_threads`` and ``progress`` of all calls are as for :func:`covertreex.cover_tree`. A
     tree is a context manager: leaving it, like :meth:`close`, frees the memory.
     """
 
@@ -92,14 +92,14 @@ class CoverTree(Tree):
     def export_arrays(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> TreeArrays:
         """Show the arrays of the compressed cover tree, without a copy.
 
-        The cover tree is built if there is none yet. Points that were inserted since it was built are inserted into
-        it, as one batch. The arrays are read-only, later changes of the tree do not touch them, and they stay valid
-        when it is closed.
+        The cover tree is built if it is missing. Points that were inserted since it was built are inserted into it, as
+        one batch. The arrays are read-only, later changes of the tree do not touch them, and they stay valid when it is
+        closed.
         """
         return show_arrays(self._call(trees.export, n_threads=n_threads, progress=progress))
 
     def validate(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> bool:
-        """Check every rule of the search structure and of the cover tree, which is built if there is none yet.
+        """Check every rule of the search structure and of the cover tree, which is built if it is missing.
 
         Of the cover tree: one root, covering, separation over the whole tree, duplicates, radii, order. Returns True.
         CoverTreeError where a rule is broken; the message names the first pair of points that breaks it.
@@ -176,7 +176,7 @@ class CoverTree(Tree):
         Returns
         -------
         indices : numpy.ndarray of int64, shape (q, k)
-            Sorted by (distance, index); -1 where there are fewer than ``k``.
+            Sorted by (distance, index); -1 if there are fewer than ``k``.
         distances : numpy.ndarray, shape (q, k)
             In the tree's dtype; infinity for missing neighbours. Only with ``return_distances``.
         """

@@ -37,8 +37,8 @@ def _of_cover(kind: type[Number], name: str, text: str) -> Number:
 class TreeStats:
     """A tree in numbers.
 
-    Those of the compressed cover tree, as ``levels``, are attributes too. They are asked of the tree, and the cover
-    tree is built if there is none yet.
+    Numbers of the compressed cover tree, as ``levels``, are attributes too. They come from the tree, and a missing
+    cover tree is built.
     """
 
     n_points: int  #: that searches find

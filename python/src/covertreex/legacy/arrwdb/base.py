@@ -35,7 +35,7 @@ class _Contents:
         self.ids: dict[int, Hashable] = {}  # by integer
 
     def add(self, some: list[tuple[Hashable, int]], vectors: NDArray[Any] | None) -> None:
-        """Add vectors by ids and indices in the store; without `vectors` the index reads those of the store."""
+        """Add vectors by ids and indices in the store; without `vectors` the index reads the store's."""
         slots = [slot for _, slot in some] if vectors is None else None
         keys = self.index.add(None, vectors, slots=slots).tolist()
         for key, (one, slot) in zip(keys, some):
