@@ -51,7 +51,7 @@ import Testing
       for target in 0..<bounds.targetCount {
         let points = points(of: target, bounds, model)
         let largest = (0..<group.count).map { i in
-          points.map { rho(model, Int(group.positions[i]), $0).magnitude }.max() ?? 0
+          points.map { rho(model, Int(group.queries[i].position), $0).magnitude }.max() ?? 0
         }
         #expect(Double(comparison.bound(target)) >= largest.max()!)
         let active = comparison.activeQueries(target) { Float($0 < group.count ? largest[$0] : 0).nextDown }
