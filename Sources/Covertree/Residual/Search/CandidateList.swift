@@ -70,7 +70,9 @@ final class CandidateList {
   var leastUseful: Float { leavesOutVanishing ? max(threshold, Self.vanishing) : threshold }
 
   /// Estimates with larger errors would leave too many candidates.
-  var largestUsefulError: Double { isThresholdKnown ? min(0.01, Double(leastUseful) / 4) : 1e-4 }
+  var largestUsefulError: Double {
+    isThresholdKnown || leavesOutVanishing ? min(0.01, Double(leastUseful) / 4) : 1e-4
+  }
 
   /// Adds the query itself, at distance 0 whatever its variances.
   func appendOwn(_ position: Int32) throws(CoverTreeError) {

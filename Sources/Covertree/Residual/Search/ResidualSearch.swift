@@ -89,7 +89,7 @@ public final class ResidualSearch: @unchecked Sendable {
     let areInnerProducts = !model.covariance.isCallback && !model.hasGivenFeatures
     decayBounds = try DecayBounds(model, context: context)
     // If distances leave few pairs of blocks, comparing these by their features may cost less.
-    let worth = decayBounds.map { min(LowRankBlocks.usualWorth, 2 * $0.nearShare) } ?? LowRankBlocks.usualWorth
+    let worth = decayBounds.map { min(LowRankBlocks.usualWorth, 4 * $0.nearShare) } ?? LowRankBlocks.usualWorth
     lowRankBlocks =
       areInnerProducts
       ? try LowRankBlocks(model, mostBlocks: sizes.blocks, worth: worth, tau: tau, context: context) : nil
