@@ -165,7 +165,7 @@ extension Kernel {
   /// Upper bounds of the covariances of points at these squared distances or farther, whatever the rounding of either.
   @inline(__always)
   func decay(atSquared squared: SIMD8<Double>) -> SIMD8<Double> {
-    value(atSquared: squared * (1 - 0x1p-40)) * (1 + 0x1p-40)
+    value(atSquared: squared * (1 - 0x1p-34)) * (1 + 0x1p-34)
   }
 }
 

@@ -116,7 +116,8 @@ final class DecayComparison {
         let squared = squaredGap(ofBoxes: box.base, bounds.boxes.base + 2 * dim * target, dim: dim)
         let correlation = Float(bounds.kernel.decay(atSquared: SIMD8(repeating: squared))[0] / bounds.kernel.variance)
         let sum = correlation * scale * bounds.scales[target] + (lane < 16 ? low[lane] : high[lane - 16])
-        found[target] = (sum + slack * bounds.lengths[target]) * rounding + DecayBounds.neglected
+        let bound = (sum + slack * bounds.lengths[target]) * rounding + DecayBounds.neglected
+        found[target] = bound.isNaN ? .infinity : bound
       }
     }
     parts.append(Part(queries: queries, bounds: found))
@@ -164,7 +165,8 @@ final class DecayComparison {
       sum = Float.multiplyAdd(correlation, scale, sum)
       sum = Float.multiplyAdd(Self.lanes(slacks, first), length, sum)
       let bound = Float.multiplyAdd(sum, Lanes(repeating: rounding), neglected)
-      UnsafeMutableRawPointer(queryBounds.base + first).storeBytes(of: bound, as: Lanes.self)
+      let known = bound.replacing(with: .infinity, where: bound .!= bound)
+      UnsafeMutableRawPointer(queryBounds.base + first).storeBytes(of: known, as: Lanes.self)
     }
   }
 

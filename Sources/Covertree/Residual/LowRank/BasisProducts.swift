@@ -121,7 +121,7 @@ final class BasisProducts: @unchecked Sendable {
 
   var byteCount: Int { elements.byteCount + offsets.byteCount + bounds.byteCount }
 
-  /// The product from the basis of one low-rank block to that of another.
+  /// The product from the basis of one low-rank block to the basis of another.
   subscript(from: Int, to: Int) -> BasisProduct {
     let (q, t) = (min(from, to), max(from, to))
     return BasisProduct(

@@ -47,7 +47,7 @@ final class LowRankBlock: @unchecked Sendable {
     }
   }
 
-  /// A low-rank block of a region: its pivots are among those of its blocks, and every point is projected onto their span.
+  /// A low-rank block of a region: its pivots are pivots of its blocks, and every point is projected onto their span.
   convenience init(
     ofRegion blocks: ArraySlice<LowRankBlock>, in model: ResidualModel, tolerance: Double,
     factorisation: PivotedCholesky, projector: Projector

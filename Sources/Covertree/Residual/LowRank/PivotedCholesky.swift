@@ -2,7 +2,7 @@ import CovertreeBase
 
 /// Pivoted Cholesky factorisations of residual correlations, one after the other, by one thread.
 ///
-/// The columns of the factor and the rest of the diagonal are those of the last run.
+/// The last run left the columns of the factor and the rest of the diagonal.
 final class PivotedCholesky {
   private let model: ResidualModel
   private var scratch: Scratch

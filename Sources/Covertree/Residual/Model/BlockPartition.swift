@@ -1,6 +1,6 @@
 import CovertreeBase
 
-/// Points in compact blocks of equal size, those of `KDPartition`. Inside a block they are sorted by index, so those before an index are
+/// Points in the compact, equally large blocks of `KDPartition`. Inside a block they are sorted by index, so those before an index are
 /// a prefix of it.
 struct BlockPartition {
   let blockSize: Int

@@ -2,7 +2,7 @@ import CovertreeBase
 
 /// Points of a model with equal scores: coordinates, features and residual variances have the same bits.
 ///
-/// Of equal points those of the lowest indices come first. So among the `k` nearest of any query there are at most the first `k` of them,
+/// Equal points are sorted by index. So among the `k` nearest of any query there are at most the first `k` of them,
 /// or `k + 1` if the query is one of them and does not count. Other copies are not compared with anything (`FirstCopies`). Without this,
 /// each of many equal points would be compared with all others, only to find the lowest indices.
 final class EqualPoints: @unchecked Sendable {

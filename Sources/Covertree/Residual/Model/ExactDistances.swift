@@ -1,6 +1,6 @@
 import CovertreeBase
 
-/// A point from which exact distances are measured: one of the model, or a new one.
+/// A point of the model, or a new one, from which exact distances are measured.
 struct ExactQuery: BitwiseCopyable {
   let coordinates: UnsafePointer<Double>
   let features: UnsafePointer<Double>

@@ -14,7 +14,8 @@ struct PointFeatures {
 
 /// Features and residual variances of a model's points: from inducing points, or given by the caller and checked.
 extension ResidualModel {
-  /// The largest variance that features may explain, relative to that of the kernel. Rounding adds far less, and float32 overflows far above.
+  /// The largest variance that features may explain, relative to the kernel's variance. Rounding adds far less, and float32 overflows far
+  /// above.
   private static let mostExplained = 0x1p40
   /// The caller's residual variances are at least this share of the kernel's variance.
   private static let leastGiven = 0x1p-500

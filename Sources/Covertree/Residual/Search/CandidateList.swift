@@ -25,7 +25,7 @@ final class CandidateList {
 
   /// Upper bounds below this are of no use.
   private(set) var threshold: Float = 0
-  /// Whether points at distance 1 are left out, because the caller adds those of the lowest indices.
+  /// Whether points at distance 1 are left out, because the caller adds the first few of them.
   private var leavesOutVanishing = false
   private var isThresholdKnown = false
   private var k = 0

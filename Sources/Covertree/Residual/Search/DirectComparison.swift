@@ -94,7 +94,7 @@ final class DirectComparison {
     }
   }
 
-  /// The caller's kernel fills one block of covariances: those of all queries with the first points of the block.
+  /// The caller's kernel fills one block with the covariances of all queries and the first points of the block.
   private func fillByCallback(_ callback: CallbackKernel, _ positions: Range<Int>, _ most: Int) throws(CoverTreeError) {
     let dim = model.dim
     let rows = try Buffer<Double>(count: group.count * dim)

@@ -2,8 +2,8 @@ import CovertreeBase
 
 /// A search of the blocks that the decay of the kernel leaves.
 extension GroupSearch {
-  /// Compares the group with blocks by descending bounds, then with single points: the outliers of other blocks, and those of the lowest
-  /// indices for queries that have fewer than `k` correlated points.
+  /// Compares the group with blocks by descending bounds, then with single points. These are the outliers of other blocks, and the points
+  /// of the lowest indices if a query has fewer than `k` correlated points.
   func searchNearBlocks(by comparison: DecayComparison, _ compared: ComparedBlocks) throws(CoverTreeError) {
     try comparison.begin(group)
     direct.begin(group)
@@ -68,6 +68,7 @@ extension GroupSearch {
   }
 
   private func addExactly(_ positions: [Int32], to i: Int) throws(CoverTreeError) {
+    if lists[i].isFull { return }
     for first in stride(from: 0, to: positions.count, by: 8) {
       let count = min(8, positions.count - first)
       var lanes = SIMD8<Int32>(repeating: 0)

@@ -2,7 +2,7 @@ import CovertreeBase
 
 /// One thread's search for groups of queries, one after the other.
 ///
-/// A group is compared with blocks, those with the largest bounds first. Each |rho| is bounded from both sides and passed to the query's
+/// A group is compared with blocks, by descending bounds. Each |rho| is bounded from both sides and passed to the query's
 /// `CandidateList`. The candidates left at the end are decided in float64.
 final class GroupSearch {
   /// A query that meets more than this many blocks with too coarse low-rank blocks is a fallback query: it is compared directly.
@@ -32,7 +32,7 @@ final class GroupSearch {
   var statistics = ResidualStatistics()
 
   /// - Parameters:
-  ///   - lowRankBlocks: with their regions; nil if there are none.
+  ///   - lowRankBlocks: with their regions; nil if all points are compared directly.
   ///   - directly: compares points by their features, in the blocks that bounds do not exclude.
   ///   - slot: of the thread that searches.
   init(

@@ -7,7 +7,7 @@ import CovertreeBase
 /// basis of another block they are `E_i = B^T f_i`. New points are projected exactly, without an error of their own. In both cases `E_i .
 /// f_j` estimates rho, and `|E_i| + e_i + max e_j` bounds |rho| for a whole block.
 ///
-/// Regions come first: those that can matter are *entered*, which computes the bounds of their blocks.
+/// Regions come first: if one can matter it is *entered*, which computes the bounds of its blocks.
 final class LowRankComparison {
   private static let width = PanelView<Float>.panelRows
   /// The largest ratio of a true length to a computed one.
@@ -29,7 +29,7 @@ final class LowRankComparison {
   private let blockBounds: Buffer<UInt8>
   private let regionBounds: Buffer<UInt8>
   private let groupSize: Int
-  /// The group in the bases of blocks: of all blocks if these are the regions, otherwise of those of one region.
+  /// The group in the bases of blocks: of all blocks if these are the regions, otherwise of the blocks of one region.
   private let projections: Buffer<Float>
   private let offsets: [Int]
   private let basisProduct: Buffer<Float>
@@ -245,7 +245,7 @@ final class LowRankComparison {
     }
   }
 
-  /// Panels of the group in a block's basis; those of inactive queries may be anything.
+  /// Panels of the group in a block's basis; the rows of inactive queries may be anything.
   private func projected(onto block: Int, _ active: QueryMask) -> UnsafePointer<Float> {
     guard isFlat, let own = group.block else { return UnsafePointer(projections.base) + offsets[block] }
     if block == own { return UnsafePointer(self.own.base) }

@@ -52,7 +52,7 @@ final class NeighborGraph: @unchecked Sendable {
     }
   }
 
-  /// - Parameter all: every point is in one of them.
+  /// - Parameter all: lists that have every point once.
   init(_ all: [ThreadResults], _ search: ResidualSearch, within squared: Double) throws(CoverTreeError) {
     (self.search, self.squared) = (search, squared)
     regions = search.lowRankBlocks?.knownRegions

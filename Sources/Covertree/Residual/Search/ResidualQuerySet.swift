@@ -55,7 +55,7 @@ final class ResidualQuerySet: @unchecked Sendable {
     self.owned = owned
   }
 
-  /// Points of the model: those of one block make one or more groups.
+  /// Points of the model: the queries of one block make one or more groups.
   ///
   /// - Parameters:
   ///   - indices: of all queries, one per row; nil for all points.
