@@ -154,7 +154,7 @@ public func covertree_residual_build_tree(
     let context = try options.context()
     let search = try models.value(residual, context)
     let tree = try search.tree(options: options.checked(), context: context)
-    output.pointee = handles.add(ArraysHandle((tree.export(), false)))
+    output.pointee = handles.add(ArraysHandle(tree.export(), isFloat32: false))
   }
 }
 
@@ -164,7 +164,7 @@ public func covertree_residual_validate_tree(
 ) -> covertree_status {
   models.run(residual, options) { (search, context, _) throws(CoverTreeError) in
     let handle: ArraysHandle = try handles.object(arrays, named: "arrays")
-    guard let tree = handle.value.arrays.owner as? CorrelationTree else {
+    guard let tree = handle.arrays.owner as? CorrelationTree else {
       throw CoverTreeError(.invalidArgument, "arrays: are those of a Euclidean tree")
     }
     try search.validate(tree, context: context)

@@ -72,7 +72,7 @@ public func covertree_tree_export(
 ) -> covertree_status {
   trees.run(tree, options) { (tree, context, _) throws(CoverTreeError) in
     let output = try required(arrays, "arrays")
-    output.pointee = handles.add(ArraysHandle((try tree.export(context: context), tree.isFloat32)))
+    output.pointee = handles.add(ArraysHandle(try tree.export(context: context), isFloat32: tree.isFloat32))
   }
 }
 
@@ -101,9 +101,9 @@ public func covertree_tree_points(
 public func covertree_arrays_get(_ arrays: Handle, _ view: Out<covertree_arrays_view>) -> covertree_status {
   status { () throws(CoverTreeError) in
     let handle: ArraysHandle = try handles.object(arrays, named: "arrays")
-    let (arrays, isFloat32) = handle.value
+    let arrays = handle.arrays
     try required(view, "view").pointee = covertree_arrays_view(
-      n_nodes: Int64(arrays.nodeCount), dim: Int64(arrays.dim), dtype: dtype(isFloat32: isFloat32),
+      n_nodes: Int64(arrays.nodeCount), dim: Int64(arrays.dim), dtype: dtype(isFloat32: handle.isFloat32),
       is_current: arrays.isCurrent() ? 1 : 0, points: arrays.points, order: arrays.order, levels: arrays.levels,
       parents: arrays.parents, children_offsets: arrays.childrenOffsets, children: arrays.children,
       radius: arrays.radius, subtree_end: arrays.subtreeEnd, subtree_min: arrays.subtreeMin,

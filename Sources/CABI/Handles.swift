@@ -134,7 +134,13 @@ private final class LazyHandle<Value: Sendable>: @unchecked Sendable {
 }
 
 typealias NeighborsHandle = Box<AnyNeighborLists>
-typealias ArraysHandle = Box<(arrays: TreeArrays, isFloat32: Bool)>
+
+final class ArraysHandle {
+  let arrays: TreeArrays
+  let isFloat32: Bool
+
+  init(_ arrays: TreeArrays, isFloat32: Bool) { (self.arrays, self.isFloat32) = (arrays, isFloat32) }
+}
 
 final class FileHandle {
   let file: StoredFile

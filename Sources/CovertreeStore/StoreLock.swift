@@ -12,7 +12,12 @@ final class StoreLock: @unchecked Sendable {
   private let folder: Int32
   private let descriptor: Int32
   /// Files that must keep their names. Otherwise the next process would not find the changes.
-  private let files: [(name: String, file: FileIdentity)]
+  private let files: [LockedFile]
+
+  private struct LockedFile {
+    let name: String
+    let identity: FileIdentity
+  }
 
   private static var get: Int32 { 36 }  // F_OFD_GETLK
   private static var set: Int32 { 37 }  // F_OFD_SETLK
@@ -45,8 +50,9 @@ final class StoreLock: @unchecked Sendable {
         throw CoverTreeError(.busy, "path: \(store.path): the store is already open for writing")
       }
       files = [
-        (StoreFolder.rowsName, FileIdentity(try stat(of: opened, path: store.rows))),
-        (StoreFolder.catalogueName, try Self.named(StoreFolder.catalogueName, in: folder)),
+        LockedFile(name: StoreFolder.rowsName, identity: FileIdentity(try stat(of: opened, path: store.rows))),
+        LockedFile(
+          name: StoreFolder.catalogueName, identity: try Self.named(StoreFolder.catalogueName, in: folder)),
       ]
       descriptor = opened
     } catch {
@@ -82,10 +88,10 @@ final class StoreLock: @unchecked Sendable {
 
   /// Throws if a file was deleted or replaced, because changes would be lost. The folder may have another name by now.
   func confirm() throws(CoverTreeError) {
-    for (name, file) in files {
-      guard let found = try? Self.named(name, in: folder), found == file else {
+    for file in files {
+      guard let found = try? Self.named(file.name, in: folder), found == file.identity else {
         throw CoverTreeError(
-          .io, "store: \(name) was deleted or replaced after the store was opened; it cannot be changed any more",
+          .io, "store: \(file.name) was deleted or replaced after the store was opened; it cannot be changed any more",
           code: ESTALE)
       }
     }
@@ -93,7 +99,7 @@ final class StoreLock: @unchecked Sendable {
 
   /// Also throws if a row file, opened by its name, is not the locked file.
   func confirm(_ rows: RowFile) throws(CoverTreeError) {
-    guard try FileIdentity(stat(of: rows.descriptor, path: rows.path)) == files[0].file else {
+    guard try FileIdentity(stat(of: rows.descriptor, path: rows.path)) == files[0].identity else {
       throw CoverTreeError(.io, "path: \(rows.path): was replaced while the store was opened", code: ESTALE)
     }
     try confirm()

@@ -17,7 +17,12 @@ struct TreeNodes {
 
 /// The nodes of a tree before a batch enters, except the root and duplicates: level by level, the highest first.
 struct OldNodes {
-  let levels: [(level: Int32, points: GrowableBuffer<Int32>)]
+  struct Level {
+    let level: Int32
+    let points: GrowableBuffer<Int32>
+  }
+
+  let levels: [Level]
 
   init(_ nodes: TreeNodes) throws(CoverTreeError) {
     var byLevel: [Int32: GrowableBuffer<Int32>] = [:]
@@ -27,7 +32,7 @@ struct OldNodes {
       if byLevel[level] == nil { byLevel[level] = try GrowableBuffer() }
       try byLevel[level]!.append(Int32(node))
     }
-    levels = byLevel.keys.sorted(by: >).map { ($0, byLevel[$0]!) }
+    levels = byLevel.keys.sorted(by: >).map { Level(level: $0, points: byLevel[$0]!) }
   }
 }
 

@@ -39,12 +39,12 @@ extension GroupSearch {
 
   private func addOutliers(_ comparison: DecayComparison, _ compared: ComparedBlocks) throws(CoverTreeError) {
     let (bounds, least) = (comparison.bounds, leastUseful)
-    var reached: [(position: Int32, queries: QueryMask)] = []
+    var reached: [ReachedOutlier] = []
     for (number, position) in bounds.outliers.enumerated() {
       let target = bounds.blockCount + number
       guard comparison.bound(target) >= least, group.copies?.has(position: Int(position)) ?? true else { continue }
       let active = activeQueries(target, from: model.order[Int(position)], comparison)
-      if !active.isEmpty { reached.append((position, active)) }
+      if !active.isEmpty { reached.append(ReachedOutlier(position: position, queries: active)) }
     }
     for i in 0..<group.count {
       let positions = reached.lazy.filter { $0.queries.contains(i) }.map(\.position)
@@ -84,6 +84,12 @@ extension GroupSearch {
     }
     try lists[i].pruneWhereWorthIt()
   }
+}
+
+/// An outlier of some block that can be among the nearest of some queries.
+private struct ReachedOutlier {
+  let position: Int32
+  let queries: QueryMask
 }
 
 /// The queries of a group that blocks were compared with.

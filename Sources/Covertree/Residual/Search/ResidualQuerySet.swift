@@ -35,7 +35,11 @@ final class ResidualQuerySet: @unchecked Sendable {
   let excludesSelf: Bool
   /// The equal points that count; nil for all.
   var copies: FirstCopies?
-  private var groups: [(range: Range<Int>, block: Int?)] = []
+  private struct Group {
+    let range: Range<Int>
+    let block: Int?
+  }
+  private var groups: [Group] = []
   /// Keeps the memory of new points alive.
   private let owned: [Buffer<Double>]
 
@@ -43,7 +47,7 @@ final class ResidualQuerySet: @unchecked Sendable {
   var groupCount: Int { groups.count }
 
   subscript(group: Int) -> QueryGroup {
-    let (range, block) = groups[group]
+    let (range, block) = (groups[group].range, groups[group].block)
     return QueryGroup(
       count: range.count, queries: queries.base + range.lowerBound, excludesSelf: excludesSelf, copies: copies,
       block: block)
@@ -83,7 +87,7 @@ final class ResidualQuerySet: @unchecked Sendable {
       let block = Int(queries[first].position) / model.blockSize
       var end = first + 1
       while end < count, end - first < groupSize, Int(queries[end].position) / model.blockSize == block { end += 1 }
-      groups.append((first..<end, block))
+      groups.append(Group(range: first..<end, block: block))
       first = end
     }
   }
@@ -106,7 +110,7 @@ final class ResidualQuerySet: @unchecked Sendable {
 
   private func fillGroups(_ groupSize: Int) {
     for first in Swift.stride(from: 0, to: count, by: groupSize) {
-      groups.append((first..<min(count, first + groupSize), nil))
+      groups.append(Group(range: first..<min(count, first + groupSize), block: nil))
     }
   }
 

@@ -94,9 +94,14 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
 
 /// Neighbours of queries in the order in which they are found, one list per chunk of queries.
 private final class FoundLists: @unchecked Sendable {
+  struct Chunk {
+    let positions: Range<Int>
+    let list: GrowableBuffer<Candidate>
+  }
+
   /// Before the lists are joined: `offsets[row + 1]` is the number of neighbours of a row.
   let offsets: Buffer<Int64>
-  private(set) var chunks: [(positions: Range<Int>, list: GrowableBuffer<Candidate>)] = []
+  private(set) var chunks: [Chunk] = []
   private var added = 0
 
   init(queries: Int) throws(CoverTreeError) { offsets = try Buffer(count: queries + 1, filledWith: 0) }
@@ -105,7 +110,7 @@ private final class FoundLists: @unchecked Sendable {
   func add(_ positions: Range<Int>, each: Int) throws(CoverTreeError) -> [GrowableBuffer<Candidate>] {
     added = chunks.count
     for first in stride(from: positions.lowerBound, to: positions.upperBound, by: each) {
-      chunks.append((first..<min(positions.upperBound, first + each), try GrowableBuffer()))
+      chunks.append(Chunk(positions: first..<min(positions.upperBound, first + each), list: try GrowableBuffer()))
     }
     return chunks[added...].map(\.list)
   }
