@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial, partialmethod
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -61,12 +61,17 @@ class TreeBackend:
             raise TypeError(f"value: expected real numbers, got dtype {array.dtype}")
         return np.asarray(value, wanted)
 
-    def _of_shape(self, make: Callable[..., Any], shape: Iterable[int], *, dtype: Any = None) -> Any:
-        return make(tuple(shape), dtype or self.default_float)
+    def zeros(self, shape: Iterable[int], *, dtype: Any = None) -> Any:
+        """An array of zeros."""
+        return np.zeros(tuple(shape), dtype or self.default_float)
 
-    zeros = partialmethod(_of_shape, np.zeros)
-    ones = partialmethod(_of_shape, np.ones)
-    empty = partialmethod(_of_shape, np.empty)
+    def ones(self, shape: Iterable[int], *, dtype: Any = None) -> Any:
+        """An array of ones."""
+        return np.ones(tuple(shape), dtype or self.default_float)
+
+    def empty(self, shape: Iterable[int], *, dtype: Any = None) -> Any:
+        """An array of any numbers."""
+        return np.empty(tuple(shape), dtype or self.default_float)
 
     def to_numpy(self, value: Any) -> Any:
         """The same as a NumPy array."""

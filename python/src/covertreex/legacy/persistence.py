@@ -96,7 +96,11 @@ def clone_tree_with_updates(
 
 @dataclass
 class JournalScratchPool:
-    """Arrays of int32 that are used again for one journal after another; each is as long as it ever had to be."""
+    """Arrays of int32 that are used again for one journal after another; each is as long as it ever had to be.
+
+    ``head_parents``, ``head_values``, ``next_nodes``, ``next_values`` and ``children`` are each called with the length
+    that a journal needs.
+    """
 
     min_capacity: int = 16
     _arrays: dict[str, Ints] = field(default_factory=dict, init=False, repr=False)
