@@ -122,7 +122,7 @@ def test_arguments_that_are_wrong_are_named(client, rng, tmp_path):
 def test_within_a_radius(client, rng):
     points, new = (rng.integers(0, 9, (4000, 3)) * 0.1).astype(np.float32), rng.random((500, 3))
     tree, whole = covertreex.dask.cover_tree(points, client=client, n_partitions=5), cover_tree(points)
-    for queries in (new, rng.integers(0, 4000, 200)):
+    for queries in (new, rng.integers(0, 4000, 200), new[:0]):
         found, wanted = (t.radius(0.17, queries=queries, return_distances=True) for t in (tree, whole))
         for name in ("offsets", "indices", "distances"):
             assert (getattr(found, name) == getattr(wanted, name)).all(), name

@@ -41,8 +41,8 @@ _OPEN = 8
 class MappedTree:
     """A cover tree in partitions on disk, in the Euclidean metric.
 
-    Made by :func:`covertreex.cover_tree` with a ``folder``, opened by :func:`covertreex.load`. Calls and answers are
-    the same as for a tree in memory. Partitions follow the Hilbert curve; a query is searched in the partition that it
+    Made by :func:`covertreex.cover_tree` with a ``folder``, opened by :func:`covertreex.load`. Answers are the
+    same as for a tree in memory. Partitions follow the Hilbert curve; a query is searched in the partition that it
     lies in, and in those whose bounds do not exclude them. A few of them are mapped at a time.
     """
 
@@ -129,10 +129,12 @@ class MappedTree:
         n_threads: int | None = None,
         progress: ProgressReport | None = None,
     ) -> Any:
-        """Find the ``k`` nearest points of each query, as :meth:`CoverTree.knn`.
+        """Find the ``k`` nearest points of each query.
 
         Parameters
         ----------
+        k, return_distances, predecessor_mode, exclude_self, n_threads, progress
+            As in :meth:`CoverTree.knn`.
         queries : array_like, shape (q, dim), optional
             New points; by default all points, in the order of their indices.
         out : path, optional

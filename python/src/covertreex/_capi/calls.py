@@ -114,14 +114,13 @@ def call(
     """
     if options is None:
         options = call_options(how.get("n_threads", 0))
-    arguments, progress, kernel = (*given, byref(options), *results), how.get("progress"), how.get("kernel")
-    if kernel is not None:
-        kernel.run(function, *arguments, options=options, report=progress, **names)
-    elif progress is None and how.get("brief"):
-        if status := function(*arguments):
+    progress, kernel = how.get("progress"), how.get("kernel")
+    if progress is None and kernel is None and how.get("brief"):
+        if status := function(*given, byref(options), *results):
             check(status, **names)
-    else:
-        running.run(function, *arguments, options=options, report=progress, **names)
+        return
+    run = running.run if kernel is None else kernel.run
+    run(function, *given, byref(options), *results, options=options, report=progress, **names)
 
 
 def made(function: Function, free: Function, how: Keywords, *given: Any, options: Any = None, **names: str) -> Owner:

@@ -14,6 +14,7 @@ array([0, 1, 2])
 from ._kinds import HNSW, LSH, BruteForce, KDTree
 from ._vector_index import IndexStats, VectorIndex
 
-load = VectorIndex.load  # an index of any class
+load = VectorIndex.load
+"""Open an index of any class, with the parameters of :meth:`VectorIndex.load`."""
 
 __all__ = ["HNSW", "LSH", "BruteForce", "IndexStats", "KDTree", "VectorIndex", "load"]

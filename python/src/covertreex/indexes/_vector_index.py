@@ -260,10 +260,13 @@ class VectorIndex(_calls.Closeable):
             try:
                 with _ids.missing():
                     self._call(indexes.remove, keys)
-            finally:
+            except BaseException:
                 # An interrupt may come when all is done.
                 if not self._has(keys):
                     self._ids.remove(keys)
+                raise
+            else:
+                self._ids.remove(keys)
 
     def clear(self) -> None:
         """Remove everything."""
@@ -368,7 +371,7 @@ class VectorIndex(_calls.Closeable):
         verify: bool = False,
         progress: ProgressReport | None = None,
     ) -> Self:
-        """Open an index of this class that :meth:`save` wrote; of any class by ``covertreex.indexes.load``.
+        """Open an index that :meth:`save` wrote. ValueError if it is not of this class.
 
         Parameters
         ----------

@@ -134,6 +134,7 @@ class ResidualTree(ResidualProcess):
         return p
 
     p_diag = residual_variance
+    """Another name of :attr:`residual_variance`."""
 
     @property
     def build_time(self) -> float:

@@ -28,17 +28,37 @@ class CoverStats:
     layout_seconds: float
 
 
-def _of_cover(kind: type[Number], name: str, text: str) -> Number:
+def _of_cover(kind: type[Number], name: str) -> Number:
     """A number of the cover tree as an attribute of its tree's numbers. It has no annotation, so it is no field."""
-    return cast(Number, property(operator.attrgetter(f"cover.{name}"), doc=text))
+    return cast(Number, property(operator.attrgetter(f"cover.{name}")))
 
 
 @dataclass(frozen=True)
 class TreeStats:
     """A tree in numbers.
 
-    Numbers of the compressed cover tree, as ``levels``, are attributes too. They come from the tree, and a missing
-    cover tree is built.
+    Numbers of the compressed cover tree are attributes too. They come from the tree, and a missing cover tree is built.
+
+    Attributes
+    ----------
+    n_nodes : int
+        Nodes, with points removed since the cover tree was last rebuilt.
+    n_duplicates : int
+        Nodes at distance 0 from their parent.
+    root_level : int
+        The highest level.
+    levels : dict of int to int
+        Nodes of each level, the highest first, without duplicates.
+    distance_evaluations : int
+        Distances computed by the last build of the cover tree, or insertion into it, as the next six.
+    conflict_edges : int
+        Pairs of points that could not enter a level together.
+    conflict_rounds : int
+        Independent sets that were computed.
+    levels_entered : int
+        Levels that points entered.
+    order_seconds, insert_seconds, layout_seconds : float
+        Time to sort along the curve, to build the levels, and to compute arrays and radii.
     """
 
     n_points: int  #: that searches find
@@ -57,19 +77,17 @@ class TreeStats:
             raise ValueError("cover: these numbers were copied without their tree")
         return self._cover()
 
-    n_nodes = _of_cover(int, "n_nodes", "Nodes, with points removed since the cover tree was last rebuilt.")
-    n_duplicates = _of_cover(int, "n_duplicates", "Nodes at distance 0 from their parent.")
-    root_level = _of_cover(int, "root_level", "The highest level.")
-    levels = _of_cover(dict[int, int], "levels", "Nodes of each level, the highest first, without duplicates.")
-    distance_evaluations = _of_cover(
-        int, "distance_evaluations", "Distances computed by the last build of the cover tree, or insertion into it."
-    )
-    conflict_edges = _of_cover(int, "conflict_edges", "Pairs of points that could not enter a level together.")
-    conflict_rounds = _of_cover(int, "conflict_rounds", "Independent sets that were computed.")
-    levels_entered = _of_cover(int, "levels_entered", "Levels that points entered.")
-    order_seconds = _of_cover(float, "order_seconds", "Seconds of sorting along the curve.")
-    insert_seconds = _of_cover(float, "insert_seconds", "Seconds of building the levels.")
-    layout_seconds = _of_cover(float, "layout_seconds", "Seconds of computing arrays and radii.")
+    n_nodes = _of_cover(int, "n_nodes")
+    n_duplicates = _of_cover(int, "n_duplicates")
+    root_level = _of_cover(int, "root_level")
+    levels = _of_cover(dict[int, int], "levels")
+    distance_evaluations = _of_cover(int, "distance_evaluations")
+    conflict_edges = _of_cover(int, "conflict_edges")
+    conflict_rounds = _of_cover(int, "conflict_rounds")
+    levels_entered = _of_cover(int, "levels_entered")
+    order_seconds = _of_cover(float, "order_seconds")
+    insert_seconds = _of_cover(float, "insert_seconds")
+    layout_seconds = _of_cover(float, "layout_seconds")
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_cover": None}
