@@ -164,9 +164,11 @@ bench: build/installed build/venv-bench
 	$(IN_VENV) benchmarks/changes.py
 	$(IN_VENV) benchmarks/growth.py
 	$(IN_VENV) benchmarks/residual.py
+	$(IN_VENV) benchmarks/domains.py
 	$(IN_VENV) benchmarks/hybrid.py
 	$(IN_VENV) benchmarks/files.py
 	$(IN_VENV) benchmarks/indexes.py
+	$(IN_VENV) benchmarks/orders.py
 	$(IN_VENV) benchmarks/store.py
 	$(IN_VENV) benchmarks/machines.py
 
