@@ -145,8 +145,19 @@ static int32_t cancel_after(void *count, double share) {
   return --*(int *)count <= 0;
 }
 
-/* Progress is due after a tenth of a second: these calls are longer. */
+/* Progress is due after a tenth of a second: most machines need longer for these calls. */
 enum { MANY = 1500000 };
+
+static double seconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Whether a call was cancelled, or ended before progress was due. */
+static int was_cancelled(covertree_status status, double start) {
+  return status == COVERTREE_CANCELLED || (status == COVERTREE_OK && seconds() - start < 0.2);
+}
 
 static covertree_status export_many(covertree_tree *tree, int *left) {
   covertree_call_options options;
@@ -188,15 +199,18 @@ static void test_cancel(void) {
   }
   int never = 1 << 30, left = 1;
   EXPECT(export_many(tree, &never) == COVERTREE_OK);
-  EXPECT(search_many(tree, &left, found) == COVERTREE_CANCELLED);
+  double start = seconds();
+  EXPECT(was_cancelled(search_many(tree, &left, found), start));
   EXPECT(search_many(tree, &never, found) == COVERTREE_OK);
-  left = 1;
-  EXPECT(save_many(tree, &left, path) == COVERTREE_CANCELLED);
-  /* The file that was there is there. */
+  left = 1, start = seconds();
+  covertree_status status = save_many(tree, &left, path);
+  EXPECT(was_cancelled(status, start));
+  /* The file is complete: the one before if the call was cancelled. */
   covertree_file *file = NULL;
   covertree_file_info info;
   EXPECT(covertree_file_open(path, COVERTREE_OPEN_VERIFY, NULL, &file) == COVERTREE_OK);
-  EXPECT(covertree_file_get_info(file, &info) == COVERTREE_OK && info.n_bytes < 16 * N * 4 * DIM);
+  EXPECT(covertree_file_get_info(file, &info) == COVERTREE_OK);
+  EXPECT((info.n_bytes < 16 * N * 4 * DIM) == (status == COVERTREE_CANCELLED));
   covertree_file_free(file);
   EXPECT(answers(0));
   covertree_tree_free(tree);

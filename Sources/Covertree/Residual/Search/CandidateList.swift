@@ -28,6 +28,7 @@ final class CandidateList {
   /// Whether points at distance 1 are left out, because the caller adds the first few of them.
   private var leavesOutVanishing = false
   private var isThresholdKnown = false
+  private var largestFirstError = 0.0
   private var k = 0
   private var pruneAt = 0
   /// The number of candidates that the last pruning has left.
@@ -47,8 +48,13 @@ final class CandidateList {
 
   /// Empties the list for a query whose neighbours are within a distance, `limit`.
   ///
-  /// - Parameter leavesOutVanishing: whether the caller adds the points at distance 1.
-  func begin(_ goal: SearchGoal, limit: Double, leavesOutVanishing: Bool) throws(CoverTreeError) {
+  /// - Parameters:
+  ///   - leavesOutVanishing: whether the caller adds the points at distance 1.
+  ///   - largestFirstError: the largest useful error before there is a threshold.
+  func begin(
+    _ goal: SearchGoal, limit: Double, leavesOutVanishing: Bool, largestFirstError: Double
+  ) throws(CoverTreeError) {
+    self.largestFirstError = largestFirstError
     (isFull, isThresholdKnown) = (false, false)
     self.leavesOutVanishing = leavesOutVanishing
     switch goal {
@@ -67,12 +73,10 @@ final class CandidateList {
   static func least(squared: Double) -> Float { Float(1 - min(squared, 2)) - 0x1p-20 }
 
   /// The least |rho| that can change the result.
-  var leastUseful: Float { leavesOutVanishing ? max(threshold, Self.vanishing) : threshold }
+  var leastUseful: Float { leavesOutVanishing && !endsWhenFull ? max(threshold, Self.vanishing) : threshold }
 
   /// Estimates with larger errors would leave too many candidates.
-  var largestUsefulError: Double {
-    isThresholdKnown || leavesOutVanishing ? min(0.01, Double(leastUseful) / 4) : 1e-4
-  }
+  var largestUsefulError: Double { isThresholdKnown ? min(0.01, Double(leastUseful) / 4) : largestFirstError }
 
   /// Adds the query itself, at distance 0 whatever its variances.
   func appendOwn(_ position: Int32) throws(CoverTreeError) {

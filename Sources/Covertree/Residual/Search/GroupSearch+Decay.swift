@@ -2,8 +2,7 @@ import CovertreeBase
 
 /// A search of the blocks that the decay of the kernel leaves.
 extension GroupSearch {
-  /// Compares the group with blocks by descending bounds, then with single points. These are the outliers of other blocks, and the points
-  /// of the lowest indices if a query has fewer than `k` correlated points.
+  /// Compares the group with blocks by descending bounds, then with the outliers of other blocks.
   func searchNearBlocks(by comparison: DecayComparison, _ compared: ComparedBlocks) throws(CoverTreeError) {
     try comparison.begin(group)
     direct.begin(group)
@@ -20,9 +19,6 @@ extension GroupSearch {
       for i in 0..<group.count where active.contains(i) { try lists[i].tighten() }
     }
     try addOutliers(comparison, compared)
-    if case .nearest(let k) = goal {
-      for i in 0..<group.count where lists[i].threshold < CandidateList.vanishing { try addFirst(k, i) }
-    }
   }
 
   /// The least |rho| that can change the result of any query.
@@ -52,7 +48,16 @@ extension GroupSearch {
     }
   }
 
-  /// Adds the points of the lowest indices: all points without correlation are at distance 1, so the first `k` of them suffice.
+  /// Adds points at distance 1, which lists leave out, to queries with fewer than `k` others: the `k` points of the lowest indices
+  /// suffice.
+  func addFirst() throws(CoverTreeError) {
+    guard case .nearest(let k) = goal else { return }
+    for i in 0..<group.count {
+      try lists[i].prune()
+      if lists[i].threshold < CandidateList.vanishing { try addFirst(k, i) }
+    }
+  }
+
   private func addFirst(_ k: Int, _ i: Int) throws(CoverTreeError) {
     let query = group.queries[i]
     var positions: [Int32] = []

@@ -66,9 +66,13 @@ final class GroupSearch {
   func search(_ group: QueryGroup) throws(CoverTreeError) {
     self.group = group
     fallbackQueries = QueryMask()
-    let leavesOutVanishing = if case .nearest = goal { byDecay != nil } else { false }
+    // The caller's kernel would have to be called for single points.
+    let leavesOutVanishing = byLowRank == nil && !model.covariance.isCallback
     for i in 0..<group.count {
-      try lists[i].begin(goal, limit: group.queries[i].limit, leavesOutVanishing: leavesOutVanishing)
+      try lists[i].begin(
+        goal, limit: group.queries[i].limit, leavesOutVanishing: leavesOutVanishing,
+        // In a wide domain most correlations are tiny.
+        largestFirstError: byDecay == nil ? 1e-4 : 0)
       if let copies = group.copies { try insertOwn(i, unlessAmong: copies) }
     }
     if let byLowRank {
@@ -78,6 +82,7 @@ final class GroupSearch {
     } else {
       try searchDirectly()
     }
+    if leavesOutVanishing { try addFirst() }
   }
 
   /// A query counts for itself even if it is not among the first copies.
