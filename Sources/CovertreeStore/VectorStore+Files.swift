@@ -49,7 +49,7 @@ struct StoreFolder {
     }
   }
 
-  /// Throws if there is something where a copy is to be made.
+  /// Throws if the path exists.
   func checkIsNew() throws(CoverTreeError) {
     guard !exists else { throw CoverTreeError(.exists, "path: \(path): is there already") }
   }

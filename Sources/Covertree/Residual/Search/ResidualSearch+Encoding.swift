@@ -70,7 +70,7 @@ private struct ModelSettings {
   /// In the unit, as the variance.
   let covariance: Covariance
   let hasGivenFeatures: Bool
-  /// 0 if there are no low-rank blocks.
+  /// 0 without low-rank blocks.
   let blocksPerRegion: Int
   let blockSize: Int
   let variance: Double

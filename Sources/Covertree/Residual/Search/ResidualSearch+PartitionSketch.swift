@@ -10,7 +10,7 @@ extension ResidualSearch {
   /// The most candidates for the pivots of one partition sketch: all their correlations are in memory.
   private static let mostCandidates = 2048
 
-  /// Blocks that share a sketch; empty if there are no low-rank blocks.
+  /// Blocks that share a sketch; empty without low-rank blocks.
   private var sketchedBlocks: [Range<Int>] {
     var groups: [Range<Int>] = []
     var (first, candidates) = (0, 0)

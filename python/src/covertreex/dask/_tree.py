@@ -180,7 +180,7 @@ class PartitionedTree:
         points = _arrays.queries(rows, "queries", self.dtype)
         self._check_new(points.shape[1], what)
         _arrays.check_finite(points, "queries")
-        starts = range(0, max(1, len(points)), _BLOCK)  # one block even if there are no queries
+        starts = range(0, max(1, len(points)), _BLOCK)  # at least one block, as results are joined
         blocks = [self._block(what, points[start : start + _BLOCK], upper, start) for start in starts]
         results = self._client.gather(self._run(blocks, what))
         pieces = [(start + own, found) for start, (own, found, _) in zip(starts, results)]
