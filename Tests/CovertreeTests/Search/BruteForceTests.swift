@@ -13,6 +13,18 @@ import Testing
     try check(PointSet<Double>(count: size.count, dim: size.dim, seed: 2, duplicated: true), far)
   }
 
+  /// The points of a search keep the points for brute force, which must not keep them in turn.
+  @Test func pointsAreFreedAfterABruteForce() throws {
+    weak var kept: SearchPoints<Float>?
+    try PointSet<Float>(count: 100, dim: 20, seed: 4).withView { view in
+      let tree = try CoverTree(points: view, options: TreeOptions(), context: CallContext())
+      let searched = tree.snapshot.points
+      _ = try searched.flat(CallContext()).bruteForceNorms(CallContext())
+      kept = searched
+    }
+    #expect(kept == nil)
+  }
+
   private func check<S: Scalar>(_ points: PointSet<S>, _ far: Bool) throws {
     let context = CallContext(threads: 2)
     let near = PointSet<S>(count: 50, dim: points.dim, seed: 3)

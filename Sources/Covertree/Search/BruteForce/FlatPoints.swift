@@ -4,7 +4,9 @@ import CovertreeBase
 /// The points of a search that compares queries with all of them: the leaves' vectors, and rows with the coordinates of one point side by
 /// side, because a few points are decided one by one.
 final class FlatPoints<S: Scalar>: BruteForcePoints, @unchecked Sendable {
-  private let points: SearchPoints<S>
+  // Not the points themselves, which keep this object.
+  private let views: [SegmentView<S>]
+  private let arrays: [SegmentArrays<S>]
   let count: Int
   let dim: Int
   /// By position; `noIndex` for positions without a point that counts.
@@ -16,10 +18,8 @@ final class FlatPoints<S: Scalar>: BruteForcePoints, @unchecked Sendable {
   private let bytes = Lazy<Box<QuantizedPoints<S>?>>()
 
   init(_ points: SearchPoints<S>, _ elsewhere: RowsElsewhere<S>?, context: CallContext) throws(CoverTreeError) {
-    self.points = points
-    self.elsewhere = elsewhere
+    (views, arrays, self.elsewhere) = (points.views, points.arrays, elsewhere)
     (count, dim) = (points.positionCount, points.dim)
-    let views = points.views
     if views.count == 1 && views[0].removedCount == 0 {
       indices = views[0].segment.indices
     } else {
@@ -49,11 +49,11 @@ final class FlatPoints<S: Scalar>: BruteForcePoints, @unchecked Sendable {
     return elsewhere![indices[position]]
   }
 
-  func copy(_ position: Int, into target: UnsafeMutablePointer<S>) { points.copy(position, into: target) }
+  func copy(_ position: Int, into target: UnsafeMutablePointer<S>) { arrays.copy(position, dim: dim, into: target) }
 
   @inline(__always)
   func lanes(ofGroup group: Int, _ scratch: UnsafeMutablePointer<S.Lanes>) -> UnsafePointer<S.Lanes> {
-    let view = points.view(at: group &* S.width)
+    let view: SegmentView<S> = views.view(at: group &* S.width)
     return UnsafePointer(view.boxes.coordinates.base + (group &- view.firstPosition / S.width) &* dim)
   }
 

@@ -54,9 +54,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
   /// The segment of a position.
   @inline(__always)
   func view(at position: Int) -> SegmentView<S> {
-    var number = views.count &- 1
-    while views[number].firstPosition > position { number &-= 1 }
-    return views[number]
+    views.view(at: position)
   }
 
   /// The coordinates of the point at a position: every `width`-th scalar from here.
@@ -76,9 +74,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
   /// Copies the coordinates of the point at a position, or of the segment's first point if the position is empty.
   @inline(__always)
   func copy(_ position: Int, into target: UnsafeMutablePointer<S>) {
-    let (segment, inside) = arrays.locate(position)
-    let point = segment.point(inside < segment.count ? inside : 0, dim)
-    for d in 0..<dim { target[d] = point[d &* S.width] }
+    arrays.copy(position, dim: dim, into: target)
   }
 
   /// Positions of points that searches find, in the order of the leaves; nil if these are 0 ..< `liveCount`.

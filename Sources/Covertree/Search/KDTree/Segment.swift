@@ -115,6 +115,22 @@ extension Array {
     while self[number].firstPosition > position { number &-= 1 }
     return (self[number], position &- self[number].firstPosition)
   }
+
+  /// Copies the coordinates of the point at a position, or of the segment's first point if the position is empty.
+  @inline(__always)
+  func copy<S>(_ position: Int, dim: Int, into target: UnsafeMutablePointer<S>) where Element == SegmentArrays<S> {
+    let (segment, inside) = locate(position)
+    let point = segment.point(inside < segment.count ? inside : 0, dim)
+    for d in 0..<dim { target[d] = point[d &* S.width] }
+  }
+
+  /// The segment of a position.
+  @inline(__always)
+  func view<S>(at position: Int) -> SegmentView<S> where Element == SegmentView<S> {
+    var number = count &- 1
+    while self[number].firstPosition > position { number &-= 1 }
+    return self[number]
+  }
 }
 
 /// A segment as one snapshot of a tree sees it.
