@@ -80,7 +80,8 @@ def assert_says(done, *words, lines=4):
         assert word in said
     assert "Traceback" not in said
     assert "command not found" not in said
-    assert len(said.splitlines()) <= lines, said
+    # How many lines make adds depends on what it runs at the same time.
+    assert len([line for line in said.splitlines() if not line.startswith("make")]) <= lines, said
 
 
 WITHOUT_SWIFT = {
@@ -113,13 +114,13 @@ def test_versions_of_swift_that_serve(machine, version):
 def test_the_commands_of_the_makefile(machine, checkout):
     for target in ("demo", "lib", "test"):
         done = machine.run("make", "-C", checkout, target)
-        assert_says(done, f"covertree: Swift {WANTED} or later is needed, and there is no 'swift'", lines=8)
+        assert_says(done, f"covertree: Swift {WANTED} or later is needed, and there is no 'swift'")
     # A build checks again, however long ago the first check was.
     (checkout / "build").mkdir(exist_ok=True)
     for stamp in ("sqlite", "headers"):
         (checkout / "build" / stamp).touch()
     try:
-        assert_says(machine.run("make", "-C", checkout, "lib"), "there is no 'swift' in PATH", lines=8)
+        assert_says(machine.run("make", "-C", checkout, "lib"), "there is no 'swift' in PATH")
     finally:
         shutil.rmtree(checkout / "build")
 
