@@ -80,7 +80,7 @@ def assert_says(done, *words, lines=4):
         assert word in said
     assert "Traceback" not in said
     assert "command not found" not in said
-    # How many lines make adds depends on what it runs at the same time.
+    # The number of lines of make itself varies with its parallel jobs.
     assert len([line for line in said.splitlines() if not line.startswith("make")]) <= lines, said
 
 

@@ -32,6 +32,8 @@ final class DecayBounds: @unchecked Sendable {
   private static let leastReach: Float = 0x1p-124
   /// Added to every bound.
   static let neglected: Float = 0x1p-70
+  /// Targets of a panel of `reaches`.
+  static let panelRows = PanelView<Float>.panelRows
 
   let kernel: Kernel
   let inducing: InducingFeatures
@@ -51,19 +53,25 @@ final class DecayBounds: @unchecked Sendable {
   let slack: Double
   /// The share of near pairs of blocks.
   let nearShare: Double
+
   /// - Returns: nil if the domain is so narrow that bounds exclude few pairs of blocks, and without inducing points and a kernel of the
   ///   library.
   init?(_ model: ResidualModel, context: CallContext) throws(CoverTreeError) {
     guard case .kernel(let kernel) = model.covariance, let inducing = model.inducingFeatures else { return nil }
-    nearShare = try Self.nearShare(kernel, model)
+    let blockBoxes = try Self.boxes(ofBlocks: model)
+    nearShare = Self.nearShare(kernel, model, blockBoxes)
     guard nearShare <= Self.worthwhileShare else { return nil }
     (self.kernel, self.inducing, dim, blockCount) = (kernel, inducing, model.dim, model.blockCount)
     let outliersOfBlock = (0..<model.blockCount).map { Self.outliers(ofBlock: $0, in: model) }
     let outliers = outliersOfBlock.flatMap(\.self)
     self.outliers = outliers
     let count = model.blockCount + outliers.count
-    let padded = (count + 31) / 32 * 32
+    let padded = (count + Self.panelRows - 1) / Self.panelRows * Self.panelRows
     boxes = try Buffer(count: 2 * model.dim * count)
+    boxes.base.update(from: blockBoxes.base, count: blockBoxes.count)
+    for (number, position) in outliers.enumerated() {
+      model.fillBox(boxes.base + 2 * model.dim * (model.blockCount + number), of: Int(position)..<Int(position) + 1)
+    }
     scales = try Buffer(count: padded, filledWith: 0)
     lengths = try Buffer(count: padded, filledWith: 0)
     reaches = try Panels(rows: count, columns: inducing.rank)
@@ -77,7 +85,6 @@ final class DecayBounds: @unchecked Sendable {
         let isBlock = t < model.blockCount
         let single = isBlock ? 0 : Int(outliers[t - model.blockCount])
         let positions = isBlock ? model.positions(ofBlock: t) : single..<single + 1
-        model.extend(box, by: positions)
         let bounds = model.largest(of: positions, except: isBlock ? outliersOfBlock[t] : [])
         target.scales[t] = .roundedUp(bounds.scale)
         target.lengths[t] = .roundedUp(bounds.length)
@@ -86,18 +93,24 @@ final class DecayBounds: @unchecked Sendable {
           let reach =
             kernel.decay(atSquared: inducing.squaredDistances(from: u, toBox: box)) * (bounds.scale / kernel.variance)
           for lane in 0..<min(8, inducing.count - u) where reach[lane] > Double(Self.leastReach) {
-            row[(u + lane) * 32] = .roundedUp(reach[lane])
+            row[(u + lane) * Self.panelRows] = .roundedUp(reach[lane])
           }
         }
       }
     }
   }
 
+  private static func boxes(ofBlocks model: ResidualModel) throws(CoverTreeError) -> Buffer<Double> {
+    let boxes = try Buffer<Double>(count: 2 * model.dim * model.blockCount)
+    for block in 0..<model.blockCount {
+      model.fillBox(boxes.base + 2 * model.dim * block, of: model.positions(ofBlock: block))
+    }
+    return boxes
+  }
+
   /// The share of near pairs in a sample of pairs of blocks.
-  private static func nearShare(_ kernel: Kernel, _ model: ResidualModel) throws(CoverTreeError) -> Double {
+  private static func nearShare(_ kernel: Kernel, _ model: ResidualModel, _ boxes: Buffer<Double>) -> Double {
     let (dim, count) = (model.dim, model.blockCount)
-    let boxes = try Buffer<Double>(count: 2 * dim * count)
-    for block in 0..<count { model.extend(boxes.base + 2 * dim * block, by: model.positions(ofBlock: block)) }
     let sampled = min(sampledBlocks, count)
     var nearPairs = 0
     for q in (0..<sampled).map({ $0 * count / sampled }) {
@@ -124,8 +137,8 @@ final class DecayBounds: @unchecked Sendable {
 }
 
 extension ResidualModel {
-  /// The least and the largest coordinates of points.
-  fileprivate func extend(_ box: UnsafeMutablePointer<Double>, by positions: Range<Int>) {
+  /// Writes the least and then the largest coordinates of points.
+  fileprivate func fillBox(_ box: UnsafeMutablePointer<Double>, of positions: Range<Int>) {
     for d in 0..<dim { (box[d], box[dim + d]) = (.infinity, -.infinity) }
     for position in positions {
       let point = coordinates.base + position * dim

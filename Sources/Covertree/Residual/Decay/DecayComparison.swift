@@ -103,7 +103,7 @@ final class DecayComparison {
     let scale = queries.reduce(0) { max($0, scales[$1]) }
     let slack = queries.reduce(0) { max($0, slacks[$1]) }
     for u in 0..<rank { largestWeights[u] = queries.reduce(0) { max($0, weights[u &* width &+ $1]) } }
-    for first in stride(from: 0, to: bounds.targetCount, by: 32) {
+    for first in stride(from: 0, to: bounds.targetCount, by: DecayBounds.panelRows) {
       let panel = UnsafeRawPointer(bounds.reaches.view.row(first)).assumingMemoryBound(to: Lanes.self)
       var (low, high) = (Lanes(repeating: 0), Lanes(repeating: 0))
       for u in 0..<rank {
@@ -111,7 +111,7 @@ final class DecayComparison {
         low = Float.multiplyAdd(panel[2 &* u], weight, low)
         high = Float.multiplyAdd(panel[2 &* u &+ 1], weight, high)
       }
-      for lane in 0..<min(32, bounds.targetCount - first) {
+      for lane in 0..<min(DecayBounds.panelRows, bounds.targetCount - first) {
         let target = first + lane
         let squared = squaredGap(ofBoxes: box.base, bounds.boxes.base + 2 * dim * target, dim: dim)
         let correlation = Float(bounds.kernel.decay(atSquared: SIMD8(repeating: squared))[0] / bounds.kernel.variance)
@@ -149,7 +149,7 @@ final class DecayComparison {
   private func boundQueries(_ target: Int) {
     let row = bounds.reaches.view.row(target)
     var nearCount = 0
-    for u in 0..<bounds.inducing.count where row[u &* 32] > 0 {
+    for u in 0..<bounds.inducing.count where row[u &* DecayBounds.panelRows] > 0 {
       near[nearCount] = Int32(u)
       nearCount += 1
     }
@@ -159,7 +159,8 @@ final class DecayComparison {
       var sum = Lanes(repeating: 0)
       for slot in 0..<nearCount {
         let u = Int(near[slot])
-        sum = Float.multiplyAdd(Self.lanes(weights, u &* width &+ first), Lanes(repeating: row[u &* 32]), sum)
+        sum = Float.multiplyAdd(
+          Self.lanes(weights, u &* width &+ first), Lanes(repeating: row[u &* DecayBounds.panelRows]), sum)
       }
       let correlation = correlations(first, target) * Self.lanes(scales, first)
       sum = Float.multiplyAdd(correlation, scale, sum)

@@ -87,7 +87,7 @@ extension ResidualModel {
     return PointFeatures(rows: features, residualVariance: variances, count: v.dim, inducing: nil, areGiven: true)
   }
 
-  /// Throws unless a residual variance is the kernel's variance less that of its features, whose type has the given precision.
+  /// Throws unless a residual variance is the kernel's variance less the variance of its features, whose type has the given precision.
   static func check(
     _ p: Double, against diagonal: Double, minus norm: Double, precision: Double, index: Int, _ shared: Shared
   ) throws(CoverTreeError) {

@@ -26,9 +26,9 @@ final class CandidateList {
   /// Upper bounds below this are of no use.
   private(set) var threshold: Float = 0
   /// Whether points at distance 1 are left out, because the caller adds the first few of them.
-  private var leavesOutVanishing = false
+  private let leavesOutVanishing: Bool
   private var isThresholdKnown = false
-  private var largestFirstError = 0.0
+  private let largestFirstError: Double
   private var k = 0
   private var pruneAt = 0
   /// The number of candidates that the last pruning has left.
@@ -39,7 +39,9 @@ final class CandidateList {
 
   var count: Int { positions.count }
 
-  init(keepsCovariances: Bool) throws(CoverTreeError) {
+  /// - Parameter largestFirstError: the largest useful error before there is a threshold.
+  init(keepsCovariances: Bool, leavesOutVanishing: Bool, largestFirstError: Double) throws(CoverTreeError) {
+    (self.leavesOutVanishing, self.largestFirstError) = (leavesOutVanishing, largestFirstError)
     upper = try GrowableBuffer()
     lower = try GrowableBuffer()
     positions = try GrowableBuffer()
@@ -47,16 +49,8 @@ final class CandidateList {
   }
 
   /// Empties the list for a query whose neighbours are within a distance, `limit`.
-  ///
-  /// - Parameters:
-  ///   - leavesOutVanishing: whether the caller adds the points at distance 1.
-  ///   - largestFirstError: the largest useful error before there is a threshold.
-  func begin(
-    _ goal: SearchGoal, limit: Double, leavesOutVanishing: Bool, largestFirstError: Double
-  ) throws(CoverTreeError) {
-    self.largestFirstError = largestFirstError
+  func begin(_ goal: SearchGoal, limit: Double) throws(CoverTreeError) {
     (isFull, isThresholdKnown) = (false, false)
-    self.leavesOutVanishing = leavesOutVanishing
     switch goal {
     case .nearest(let k):
       (self.k, threshold, pruneAt) = (k, max(0, Self.least(squared: limit * limit)), Self.room(k))
@@ -73,7 +67,7 @@ final class CandidateList {
   static func least(squared: Double) -> Float { Float(1 - min(squared, 2)) - 0x1p-20 }
 
   /// The least |rho| that can change the result.
-  var leastUseful: Float { leavesOutVanishing && !endsWhenFull ? max(threshold, Self.vanishing) : threshold }
+  var leastUseful: Float { leavesOutVanishing ? max(threshold, Self.vanishing) : threshold }
 
   /// Estimates with larger errors would leave too many candidates.
   var largestUsefulError: Double { isThresholdKnown ? min(0.01, Double(leastUseful) / 4) : largestFirstError }

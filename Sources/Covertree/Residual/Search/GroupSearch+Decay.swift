@@ -60,16 +60,16 @@ extension GroupSearch {
 
   private func addFirst(_ k: Int, _ i: Int) throws(CoverTreeError) {
     let query = group.queries[i]
-    var positions: [Int32] = []
-    var (index, found) = (Int32(0), 0)
-    while index < min(query.before, Int32(model.count)), found < k {
-      defer { index += 1 }
-      if index == query.point.index && group.excludesSelf { continue }
-      found += 1
-      let position = model.positionOfIndex[index]
-      if !lists[i].positions.elements.contains(position) { positions.append(position) }
+    let own = group.excludesSelf ? Int(query.point.index) : -1
+    // One more than k, if the query is among them.
+    let indices = (0..<max(0, min(Int(query.before), model.count, k + 1))).filter { $0 != own }.prefix(k)
+    guard let last = indices.last else { return }
+    var isListed = [Bool](repeating: false, count: last + 1)
+    for position in lists[i].positions.elements {
+      let index = Int(model.order[position])
+      if index <= last { isListed[index] = true }
     }
-    try addExactly(positions, to: i)
+    try addExactly(indices.filter { !isListed[$0] }.map { model.positionOfIndex[$0] }, to: i)
   }
 
   private func addExactly(_ positions: [Int32], to i: Int) throws(CoverTreeError) {
@@ -78,8 +78,7 @@ extension GroupSearch {
       let count = min(8, positions.count - first)
       var lanes = SIMD8<Int32>(repeating: 0)
       for lane in 0..<count { lanes[lane] = positions[first + lane] }
-      let squares = model.squaredDistances(
-        from: group.queries[i].point, to: lanes, count: count)
+      let squares = model.squaredDistances(from: group.queries[i].point, to: lanes, count: count)
       statistics.exact += count
       for lane in 0..<count {
         let size = Float(1 - squares[lane])

@@ -15,6 +15,8 @@ final class GroupSearch {
   let context: CallContext
   let slot: Int
   let lists: [CandidateList]
+  /// Whether lists leave out points at distance 1, which `addFirst` adds.
+  private let leavesOutVanishing: Bool
   let direct: DirectComparison
   private let byLowRank: LowRankComparison?
   private let byDecay: DecayComparison?
@@ -33,10 +35,12 @@ final class GroupSearch {
 
   /// - Parameters:
   ///   - lowRankBlocks: with their regions; nil if all points are compared directly.
+  ///   - decayBounds: for direct comparisons; nil if they exclude too little.
   ///   - directly: compares points by their features, in the blocks that bounds do not exclude.
   ///   - slot: of the thread that searches.
   init(
-    _ model: ResidualModel, _ lowRankBlocks: LowRankBlocks?, directly: Bool, _ task: GroupTask, slot: Int
+    _ model: ResidualModel, _ lowRankBlocks: LowRankBlocks?, _ decayBounds: DecayBounds?, directly: Bool,
+    _ task: GroupTask, slot: Int
   ) throws(CoverTreeError) {
     self.model = model
     let groupSize = task.groupSize
@@ -44,9 +48,6 @@ final class GroupSearch {
     self.lowRankBlocks = lowRankBlocks
     let regions = try lowRankBlocks?.regions(context)
     self.regions = regions
-    lists = try (0..<groupSize).map { (_) throws(CoverTreeError) in
-      try CandidateList(keepsCovariances: model.covariance.isCallback)
-    }
     if case .nearest(let k) = goal { collected = try TopK.Scratch(k: k) } else { collected = nil }
     sequence = try GrowableBuffer()
     fallbackRows = try GrowableBuffer()
@@ -57,22 +58,27 @@ final class GroupSearch {
         try LowRankComparison(model, lowRankBlocks, regions, groupSize: groupSize)
       } else { nil }
     byDecay =
-      if byLowRank == nil, let decayBounds = task.decayBounds {
+      if byLowRank == nil, let decayBounds {
         try DecayComparison(model, decayBounds, groupSize: groupSize)
       } else { nil }
     compared = byDecay == nil ? nil : try ComparedBlocks(model.blockCount)
+    // The caller's kernel would have to be called for single points.
+    let leavesOutVanishing = collected != nil && byLowRank == nil && !model.covariance.isCallback
+    // In a wide domain most correlations are tiny.
+    let largestFirstError = byDecay == nil ? 1e-4 : 0
+    lists = try (0..<groupSize).map { (_) throws(CoverTreeError) in
+      try CandidateList(
+        keepsCovariances: model.covariance.isCallback, leavesOutVanishing: leavesOutVanishing,
+        largestFirstError: largestFirstError)
+    }
+    self.leavesOutVanishing = leavesOutVanishing
   }
 
   func search(_ group: QueryGroup) throws(CoverTreeError) {
     self.group = group
     fallbackQueries = QueryMask()
-    // The caller's kernel would have to be called for single points.
-    let leavesOutVanishing = byLowRank == nil && !model.covariance.isCallback
     for i in 0..<group.count {
-      try lists[i].begin(
-        goal, limit: group.queries[i].limit, leavesOutVanishing: leavesOutVanishing,
-        // In a wide domain most correlations are tiny.
-        largestFirstError: byDecay == nil ? 1e-4 : 0)
+      try lists[i].begin(goal, limit: group.queries[i].limit)
       if let copies = group.copies { try insertOwn(i, unlessAmong: copies) }
     }
     if let byLowRank {

@@ -9,8 +9,7 @@ extension ResidualSearch {
     guard let late else { return }
     let set = try prepareQueries(late, request)
     let task = GroupTask(
-      goal: .nearest(min(request.k, model.count)), groupSize: groupSize(request.k),
-      decayBounds: decayBounds, context: request.context
+      goal: .nearest(min(request.k, model.count)), groupSize: groupSize(request.k), context: request.context
     ) { (search, _) throws(CoverTreeError) in try search.rankExactly(into: request) }
     let fallback = try searchBlocks(for: set, task)
     try searchFallback(fallback, of: set, task)
@@ -25,8 +24,7 @@ extension ResidualSearch {
       nil, rows: rows.elements, in: model, options: SearchOptions(), groupSize: Self.mostGroupSize, context: context)
     let results = try (0..<context.threads).map { (_) throws(CoverTreeError) in try NeighborGraph.ThreadResults() }
     let task = GroupTask(
-      goal: .within(squared: squared, most: mostListed), groupSize: Self.mostGroupSize,
-      decayBounds: decayBounds, context: context
+      goal: .within(squared: squared, most: mostListed), groupSize: Self.mostGroupSize, context: context
     ) { (search, slot) throws(CoverTreeError) in try search.list(into: results[slot]) }
     let fallback = try searchBlocks(for: set, task)
     try searchFallback(fallback, of: set, task)
@@ -109,7 +107,7 @@ extension ResidualSearch {
     let searches = PerThread<GroupSearch>(count: task.context.threads)
     try task.context.forEach(set.groupCount, grain: 1) { (range, slot) throws(CoverTreeError) in
       let search = try searches.value(slot) { () throws(CoverTreeError) in
-        try GroupSearch(model, lowRankBlocks, directly: directly, task, slot: slot)
+        try GroupSearch(model, lowRankBlocks, decayBounds, directly: directly, task, slot: slot)
       }
       for group in range {
         try search.search(set[group])
@@ -147,8 +145,6 @@ enum ResidualQueryRows {
 struct GroupTask {
   let goal: SearchGoal
   let groupSize: Int
-  /// nil if they exclude too little.
-  let decayBounds: DecayBounds?
   let context: CallContext
   /// Handles the result of a group.
   let finish: (GroupSearch, _ slot: Int) throws(CoverTreeError) -> Void
