@@ -7,26 +7,7 @@ import Testing
 @Suite struct DecayBoundsTests {
   /// Points of a domain 40 lengthscales wide, the first of which are inducing points.
   private func model(_ shape: Kernel.Shape, dim: Int) throws -> ResidualModel {
-    let count = 1500
-    var generator = SeededGenerator(seed: 7)
-    let points = (0..<count * dim).map { _ in Double.random(in: -20...20, using: &generator) }
-    return try points.withUnsafeBufferPointer { base in
-      let view = PointsView(base: base.baseAddress!, count: count, dim: dim)
-      return try ResidualModel(
-        view, covariance: .kernel(Kernel(shape: shape, variance: 3, lengthscale: [1])),
-        source: .inducing(PointsView(base: base.baseAddress!, count: 60, dim: dim), jitter: 1e-6), blockSize: 64,
-        context: CallContext())
-    }
-  }
-
-  private func rho(_ model: ResidualModel, _ i: Int, _ j: Int) -> Double {
-    1
-      - model.squaredDistances(
-        from: ExactQuery(
-          coordinates: UnsafePointer(model.coordinates.base) + i * model.dim,
-          features: UnsafePointer(model.features.base) + i * model.rank,
-          residualVariance: model.residualVariance[i], index: -1),
-        to: SIMD8(repeating: Int32(j)), count: 1, covariances: SIMD8(repeating: 0))[0]
+    try ResidualModel.uniform(shape, count: 1500, dim: dim, inducing: 60, in: -20...20, seed: 7, blockSize: 64)
   }
 
   /// Blocks, without their outliers, and outliers.
@@ -51,7 +32,7 @@ import Testing
       for target in 0..<bounds.targetCount {
         let points = points(of: target, bounds, model)
         let largest = (0..<group.count).map { i in
-          points.map { rho(model, Int(group.queries[i].position), $0).magnitude }.max() ?? 0
+          points.map { model.rho(Int(group.queries[i].position), $0).magnitude }.max() ?? 0
         }
         #expect(Double(comparison.bound(target)) >= largest.max()!)
         let active = comparison.activeQueries(target) { Float($0 < group.count ? largest[$0] : 0).nextDown }
@@ -71,27 +52,45 @@ import Testing
   /// The answers of searches with bounds, against a comparison with every point.
   @Test(arguments: [Kernel.Shape.rbf, .matern12, .matern52], [false, true])
   func nothingIsLost(_ shape: Kernel.Shape, predecessorsOnly: Bool) throws {
-    let (model, k) = (try model(shape, dim: 2), 12)
-    var options = SearchOptions()
-    options.predecessorsOnly = predecessorsOnly
+    let model = try model(shape, dim: 2)
     let search = try ResidualSearch(
       model, since: 0, sizes: ResidualSearch.Sizes(early: 100), context: CallContext())
-    let indices = try Buffer<Int64>(count: model.count * k)
-    let distances = try Buffer<Double>(count: model.count * k)
-    try search.nearest(
-      .allStored, k: k, options: options, context: CallContext(), rows: model.count, indices: indices.base,
-      distances: distances.base)
+    try search.expectExact(k: 12, predecessorsOnly: predecessorsOnly)
     #expect(search.info.statistics.blocksCompared < model.count * model.blockCount / 2)
-    for index in 0..<model.count {
-      let position = Int(model.positionOfIndex[index])
-      var pairs: [(distance: Double, index: Int)] = []
-      for other in 0..<(predecessorsOnly ? index : model.count) {
-        let from = other == index ? 0 : 1 - rho(model, position, Int(model.positionOfIndex[other])).magnitude
-        pairs.append((from.squareRoot(), other))
+  }
+
+  /// The features left out of products, and the sum that bounds rounding errors.
+  @Test func featuresLeftOutChangeLittle() throws {
+    let model = try model(.matern52, dim: 2)
+    let bounds = try #require(try DecayBounds(model, context: CallContext()))
+    let relevant = try #require(try RelevantFeatures(bounds))
+    let rows = try Buffer<Int32>(counting: model.count)
+    let set = try ResidualQuerySet(
+      nil, rows: rows.elements, in: model, options: SearchOptions(), groupSize: 64, context: CallContext())
+    var (leftOut, tight) = (0, 0)
+    for number in 0..<set.groupCount {
+      let group = set[number]
+      relevant.begin(group)
+      for block in stride(from: number % 3, to: model.blockCount, by: 3) {
+        relevant.choose(block, least: 0.1)
+        let chosen = Set(relevant.columns ?? Array(0..<model.rank))
+        leftOut += model.rank - chosen.count
+        #expect(relevant.leftOut <= 0.1 * 0x1p-11)
+        for i in 0..<group.count {
+          let (own, scale) = (Int(group.queries[i].position), model.scale[Int(group.queries[i].position)])
+          for j in model.positions(ofBlock: block) {
+            let products = (0..<model.rank).map {
+              model.features[own * model.rank + $0] * model.features[j * model.rank + $0] * scale * model.scale[j]
+            }
+            let missing = products.indices.reduce(0.0) { chosen.contains($1) ? $0 : $0 + products[$1].magnitude }
+            #expect(missing <= Double(relevant.leftOut))
+            #expect(products.reduce(0) { $0 + $1.magnitude } <= relevant.crossing)
+            if 2 * missing > Double(relevant.leftOut) && missing > 0 { tight += 1 }
+          }
+        }
       }
-      pairs.sort { $0 < $1 }
-      let found = (0..<k).map { Int(indices[index * k + $0]) }
-      #expect(found == pairs.prefix(k).map(\.index) + Array(repeating: -1, count: max(0, k - pairs.count)))
     }
+    #expect(leftOut > model.rank * set.groupCount)
+    #expect(tight > 0)
   }
 }

@@ -18,14 +18,6 @@ import Testing
     }
   }
 
-  private func rho(_ model: ResidualModel, _ i: Int, _ j: Int) -> Double {
-    let squared = squaredEuclidean(model.coordinates.base + i * 2, model.coordinates.base + j * 2, dim: 2)
-    guard case .kernel(let kernel) = model.covariance else { return .nan }
-    let product = dot(model.features.base + i * model.rank, model.features.base + j * model.rank, count: model.rank)
-    let norm = (model.residualVariance[i] * model.residualVariance[j]).squareRoot()
-    return (kernel.value(atSquared: SIMD8(repeating: squared))[0] - product) / norm
-  }
-
   private func lowRankBlocks(_ model: ResidualModel, mostBlocks: Int) throws -> LowRankBlocks {
     try #require(try LowRankBlocks(model, mostBlocks: mostBlocks, worth: .infinity, context: CallContext()))
   }
@@ -40,7 +32,7 @@ import Testing
     for (region, lowRankBlock) in regions.lowRankBlocks.enumerated() {
       let bounds = regions.products.bounds(with: region)
       for i in 0..<model.count {
-        let largest = lowRankBlock.positions.map { rho(model, i, $0).magnitude }.max()!
+        let largest = lowRankBlock.positions.map { model.rho(i, $0).magnitude }.max()!
         #expect(Double(bounds[i]) / 255 >= min(1, largest) - 1e-9)
         if bounds[i] < 255 { useful += 1 }
       }
@@ -61,7 +53,7 @@ import Testing
             let (a, b) = (lowRankBlock.coordinates.view.row(i), lowRankBlock.coordinates.view.row(j))
             estimate += Double(a[k * 32]) * Double(b[k * 32])
           }
-          let off = (estimate - rho(model, positions.lowerBound + i, positions.lowerBound + j)).magnitude
+          let off = (estimate - model.rho(positions.lowerBound + i, positions.lowerBound + j)).magnitude
           #expect(off <= Double(lowRankBlock.residualNorms[i] * lowRankBlock.residualNorms[j] + lowRankBlock.rounding))
         }
       }

@@ -1,3 +1,4 @@
+import CNumerics
 import CovertreeBase
 
 /// Bounds of |rho| that need no low rank: they use only that the kernel falls with distance.
@@ -49,6 +50,8 @@ final class DecayBounds: @unchecked Sendable {
   let lengths: Buffer<Float>
   /// `kappa(d(u, T)) max sigma_j` of each target `T` and inducing point `u`, rounded up; its rows are targets.
   let reaches: Panels<Float>
+  /// `blockCount x rank`: the largest `|v_ju| / sqrt(p_j)` of each feature `u`, rounded up. Outliers count, too.
+  let features: Buffer<Float>
   /// The slack of a pair over `|w_i| sigma_i` and the target's length.
   let slack: Double
   /// The share of near pairs of blocks.
@@ -78,6 +81,8 @@ final class DecayBounds: @unchecked Sendable {
     reaches.elements.base.update(repeating: 0, count: reaches.elements.count)
     slack =
       4 * Double(inducing.rank + 8) * 0x1p-53 * inducing.factor.normOfAbsoluteValues / model.variance.squareRoot()
+    features = try Buffer(count: model.blockCount * inducing.rank)
+    let features = features
     let target = (boxes: boxes, scales: scales, lengths: lengths, reaches: reaches)
     try context.forEach(count, grain: 8) { (range, _) throws(CoverTreeError) in
       for t in range {
@@ -85,6 +90,7 @@ final class DecayBounds: @unchecked Sendable {
         let isBlock = t < model.blockCount
         let single = isBlock ? 0 : Int(outliers[t - model.blockCount])
         let positions = isBlock ? model.positions(ofBlock: t) : single..<single + 1
+        if isBlock { model.fillLargestFeatures(of: positions, features.base + t * inducing.rank) }
         let bounds = model.largest(of: positions, except: isBlock ? outliersOfBlock[t] : [])
         target.scales[t] = .roundedUp(bounds.scale)
         target.lengths[t] = .roundedUp(bounds.length)
@@ -133,7 +139,9 @@ final class DecayBounds: @unchecked Sendable {
     }
   }
 
-  var byteCount: Int { boxes.byteCount + scales.byteCount + lengths.byteCount + reaches.elements.byteCount }
+  var byteCount: Int {
+    boxes.byteCount + scales.byteCount + lengths.byteCount + reaches.elements.byteCount + features.byteCount
+  }
 }
 
 extension ResidualModel {
@@ -146,6 +154,19 @@ extension ResidualModel {
         box[d] = min(box[d], point[d])
         box[dim + d] = max(box[dim + d], point[d])
       }
+    }
+  }
+
+  /// Writes the largest `|v_ju| / sqrt(p_j)` of each feature.
+  fileprivate func fillLargestFeatures(of positions: Range<Int>, _ largest: UnsafeMutablePointer<Float>) {
+    let target = UnsafeMutableRawPointer(largest).assumingMemoryBound(to: SIMD8<Float>.self)
+    for vector in 0..<rank / 8 {
+      var found = SIMD8<Double>(repeating: 0)
+      for position in positions {
+        let values = (features.base + position &* rank).vectors[vector] * scale[position]
+        found = Double.maximum(found, Double.maximum(values, -values))
+      }
+      target[vector] = cn_f64x8_narrow(found * (1 + 0x1p-22))
     }
   }
 

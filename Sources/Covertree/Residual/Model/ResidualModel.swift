@@ -5,7 +5,7 @@ import CovertreeBase
 /// Points are in the order of `BlockPartition`, by *position*. The residual covariance of two points is `k(x_i, x_j) - v_i . v_j`. Their
 /// residual correlation is that over `sqrt(p_i p_j)`; see `ResidualSearch`.
 ///
-/// Memory: `12 rank + 24 dim + 28` bytes a point.
+/// Memory: `12 rank + 28 dim + 40` bytes a point.
 final class ResidualModel: @unchecked Sendable {
   /// Residual variances are at least this share of the kernel's variance.
   static let relativeFloor = 1e-9
@@ -44,6 +44,7 @@ final class ResidualModel: @unchecked Sendable {
   var scaleAbove: Buffer<Float> { derived.scaleAbove }
   /// The median of each block.
   var typicalScale: Buffer<Double> { derived.typicalScale }
+  var centred: CentredPoints { derived.centred }
   private let derived: Derived
 
   /// Whether `V` and `p` are the caller's.
@@ -135,6 +136,7 @@ final class ResidualModel: @unchecked Sendable {
     let scale: Buffer<Double>
     let scaleAbove: Buffer<Float>
     let typicalScale: Buffer<Double>
+    let centred: CentredPoints
 
     init(
       _ coordinates: Buffer<Double>, dim: Int, _ features: Buffer<Double>, rank: Int,
@@ -158,6 +160,7 @@ final class ResidualModel: @unchecked Sendable {
         scale[position] = 1 / residualVariance[position].squareRoot()
         scaleAbove[position] = Float.roundedUp(errorScale(residualVariance[position] / (unit * unit)))
       }
+      centred = try CentredPoints(coordinates, dim: dim, residualVariance, unit: unit)
       typicalScale = try Buffer(count: (count + blockSize - 1) / blockSize)
       for block in 0..<typicalScale.count {
         let positions = block * blockSize..<min(count, (block + 1) * blockSize)
@@ -187,6 +190,7 @@ final class ResidualModel: @unchecked Sendable {
   /// Memory of the arrays.
   var byteCount: Int {
     [coordinates, features, residualVariance, scale, coordinatePanels.elements].reduce(0) { $0 + $1.byteCount }
-      + inputs.points.byteCount + singleFeatures.elements.byteCount + order.byteCount + positionOfIndex.byteCount
+      + inputs.points.byteCount + centred.byteCount + singleFeatures.elements.byteCount + order.byteCount
+      + positionOfIndex.byteCount
   }
 }

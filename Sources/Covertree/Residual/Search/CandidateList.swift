@@ -72,6 +72,9 @@ final class CandidateList {
   /// Estimates with larger errors would leave too many candidates.
   var largestUsefulError: Double { isThresholdKnown ? min(0.01, Double(leastUseful) / 4) : largestFirstError }
 
+  /// The largest error of estimates that leave few points to compare exactly.
+  var largestRoughError: Float { isThresholdKnown || endsWhenFull ? leastUseful * 0.6 : 0 }
+
   /// Adds the query itself, at distance 0 whatever its variances.
   func appendOwn(_ position: Int32) throws(CoverTreeError) {
     try append(position, lower: 1, upper: 1)

@@ -1,16 +1,21 @@
 import CNumerics
 import CovertreeBase
 
-/// Compares a group of queries with a block by the products of their features, in float32 if that is precise enough and otherwise in
-/// float64. It serves queries without low-rank blocks, or for which these are too coarse.
+/// Compares a group of queries with a block by the products of their features: by few principal directions if these suffice, in float32 if
+/// that is precise enough, and otherwise in float64. It serves queries without low-rank blocks, or for which these are too coarse.
 final class DirectComparison {
   private let model: ResidualModel
+  private let correlations: SingleCorrelations?
+  private let byDirections: PrincipalComparison?
+  private let relevant: RelevantFeatures?
   private let single: FeatureProducts<Float>
   private let double: FeatureProducts<Double>
   private let covariances: Buffer<Double>
   private let estimates: Buffer<Float>
   private let noErrors: Buffer<Float>
   private let eligible: Buffer<Int>
+  /// The most of them in each tile of queries.
+  private let mostOfTile: Buffer<Int>
   /// `|v_i| / sqrt(p_i)` of each query.
   private let lengths: Buffer<Double>
   /// The largest relative error of a covariance of the kernel above 2^-100: rounding of the squared distance changes it at most by its
@@ -18,8 +23,17 @@ final class DirectComparison {
   private let kernelError: Double
   private var group: QueryGroup!
 
-  init(_ model: ResidualModel, groupSize: Int) throws(CoverTreeError) {
+  /// - Parameters:
+  ///   - principal: nil if few directions do not suffice.
+  ///   - decayBounds: nil if the domain is narrow.
+  init(
+    _ model: ResidualModel, _ principal: PrincipalFeatures?, _ decayBounds: DecayBounds?, groupSize: Int
+  ) throws(CoverTreeError) {
     self.model = model
+    relevant = try RelevantFeatures(decayBounds)
+    correlations = try SingleCorrelations(model, groupSize: groupSize)
+    byDirections = try PrincipalComparison(model, principal, correlations, groupSize: groupSize)
+    mostOfTile = try Buffer(count: groupSize / tileRows + 1)
     kernelError = Double(model.dim + 8) * 0x1p-46
     lengths = try Buffer(count: groupSize)
     single = try FeatureProducts(model, groupSize: groupSize)
@@ -39,6 +53,9 @@ final class DirectComparison {
       // The caller's features may be longer than the variance allows, by less than this factor.
       lengths[i] = scale == .infinity ? scale : 1.001 * squared.squareRoot() * scale
     }
+    relevant?.begin(group)
+    correlations?.begin(group)
+    byDirections?.begin(group, lengths: lengths)
     single.begin(group)
     double.begin(group)
   }
@@ -55,23 +72,98 @@ final class DirectComparison {
     }
     guard most > 0 else { return }
     if case .callback(let callback) = model.covariance { try fillByCallback(callback, positions, most) }
-    // Float32 is used if its error in a correlation is small for most points of the block.
-    let typical = single.error * model.typicalScale[block] * model.variance.squareRoot()
-    var (precise, others): ([Int], [Int]) = ([], [])
-    for i in 0..<group.count where eligible[i] > 0 {
-      if typical * lengths[i] < lists[i].largestUsefulError { precise.append(i) } else { others.append(i) }
+    if let relevant {
+      let least = (0..<group.count).reduce(1) { eligible[$1] > 0 ? min($0, lists[$1].leastUseful) : $0 }
+      relevant.choose(block, least: least)
     }
-    try compare(single, precise, positions, indices, lists, &statistics)
-    try compare(double, others, positions, indices, lists, &statistics)
+    let rows = divided(block, lists)
+    try compareInSingle(rows.rough, rows.single, block, lists, &statistics)
+    try compare(single, rows.mixed, block, lists, &statistics)
+    try compare(double, rows.double, block, lists, &statistics)
+    // Few directions suffice only if thresholds are high.
+    if byDirections != nil {
+      for i in 0..<group.count where eligible[i] > 0 { try lists[i].tighten() }
+    }
+  }
+
+  /// Divides the queries by the precision that they need. An error is small enough if it is so for most points of the block.
+  private func divided(_ block: Int, _ lists: [CandidateList]) -> QueriesByPrecision {
+    var rows = QueriesByPrecision()
+    let typical = model.typicalScale[block] * model.variance.squareRoot()
+    for i in 0..<group.count where eligible[i] > 0 {
+      let useful = lists[i].largestUsefulError
+      let product = single.error * min(typical * lengths[i], crossing)
+      if let byDirections, byDirections.typicalError(i, block) <= lists[i].largestRoughError {
+        rows.rough.append(i)
+      } else if let correlations, product + typical * correlations.errors[i] < useful {
+        rows.single.append(i)
+      } else if product < useful {
+        rows.mixed.append(i)
+      } else {
+        rows.double.append(i)
+      }
+    }
+    return rows
+  }
+
+  /// Compares queries whose correlations of the kernel are computed in float32.
+  private func compareInSingle(
+    _ rough: [Int], _ rows: [Int], _ block: Int, _ lists: [CandidateList], _ statistics: inout ResidualStatistics
+  ) throws(CoverTreeError) {
+    guard let correlations, !rough.isEmpty || !rows.isEmpty else { return }
+    let positions = model.positions(ofBlock: block)
+    let last = max(rough.last ?? 0, rows.last ?? 0)
+    for tile in 0...last / tileRows { mostOfTile[tile] = 0 }
+    for i in rough + rows { mostOfTile[i / tileRows] = max(mostOfTile[i / tileRows], eligible[i]) }
+    let columns = { [mostOfTile] (row: Int) in mostOfTile[row / tileRows] }
+    correlations.multiply(0..<last + 1, positions, columns: columns)
+    try byDirections?.compare(rough, positions, eligible, lists, &statistics, columns: columns)
+    guard !rows.isEmpty else { return }
+    single.multiply(rows, positions, eligible, relevant?.columns)
+    for i in rows {
+      correlations.estimate(i, single.row(i), positions, count: eligible[i], into: estimates.base)
+      var errors = errors(i, block, single.error, plus: correlations.errors[i])
+      errors.share = 1
+      statistics.count(compared: eligible[i])
+      let unknown = UnsafePointer(model.centred.unknown.base) + positions.lowerBound
+      try scan(i, block, errors, own: unknown, lists[i])
+    }
+  }
+
+  /// Adds the points of a block that can matter to a query, by its estimates.
+  ///
+  /// - Parameter own: errors of the points of the block, for the share of `errors`.
+  private func scan(
+    _ i: Int, _ block: Int, _ errors: EstimateErrors, own: UnsafePointer<Float>, _ list: CandidateList,
+    covariances: UnsafePointer<Double>? = nil
+  ) throws(CoverTreeError) {
+    let points = group.eligible(i, model.positions(ofBlock: block), eligible[i], model, errors: own)
+    try list.scan(estimates.base, points, within: errors, covariances: covariances)
+  }
+
+  private var crossing: Double { relevant?.crossing ?? .infinity }
+
+  /// Bounds of the rounding of estimates.
+  ///
+  /// - Parameters:
+  ///   - error: of a product of features, relative to the lengths of the vectors.
+  ///   - factor: of the errors that grow with the other point's sigma.
+  private func errors(_ i: Int, _ block: Int, _ error: Double, plus factor: Double = 0) -> EstimateErrors {
+    let (known, leftOut) = (error + kernelError, 0x1p-80 + (relevant?.leftOut ?? 0))
+    if crossing < lengths[i] * model.typicalScale[block] * model.variance.squareRoot() {
+      return EstimateErrors(fixed: leftOut + .roundedUp(known * crossing), factor: max(0x1p-80, .roundedUp(factor)))
+    }
+    return EstimateErrors(fixed: leftOut, factor: max(0x1p-80, .roundedUp(known * lengths[i] + factor)))
   }
 
   /// Compares some queries, each with the first points of the block that count for it.
   private func compare<S: Scalar>(
-    _ products: FeatureProducts<S>, _ rows: [Int], _ positions: Range<Int>, _ indices: UnsafePointer<Int32>,
-    _ lists: [CandidateList], _ statistics: inout ResidualStatistics
+    _ products: FeatureProducts<S>, _ rows: [Int], _ block: Int, _ lists: [CandidateList],
+    _ statistics: inout ResidualStatistics
   ) throws(CoverTreeError) {
     guard !rows.isEmpty else { return }
-    products.multiply(rows, positions, eligible)
+    let positions = model.positions(ofBlock: block)
+    products.multiply(rows, positions, eligible, relevant?.columns)
     let panels = model.coordinatePanels.view.from(row: positions.lowerBound)
     for i in rows {
       let (count, point) = (eligible[i], group.queries[i].point)
@@ -82,14 +174,9 @@ final class DirectComparison {
       }
       let scale = 1 / point.residualVariance.squareRoot()
       products.estimate(i, row, positions, count: count, scale: scale, into: estimates.base)
-      statistics.blocksCompared += 1
-      statistics.bounded += count
-      try lists[i].scan(
-        estimates.base, count: count, indices: indices, firstPosition: positions.lowerBound, own: point.index,
-        excludesOwn: group.excludesSelf, among: group.copies,
-        within: EstimateErrors(
-          fixed: 0x1p-80, factor: max(0x1p-80, Float.roundedUp((products.error + kernelError) * lengths[i]))),
-        errors: noErrors.base, scales: model.scaleAbove.base + positions.lowerBound,
+      statistics.count(compared: count)
+      try scan(
+        i, block, errors(i, block, products.error), own: noErrors.base, lists[i],
         covariances: model.covariance.isCallback ? UnsafePointer(row) : nil)
     }
   }
@@ -107,107 +194,13 @@ final class DirectComparison {
   }
 }
 
-/// Products of the features of a group with those of a block.
-private final class FeatureProducts<S: Scalar> {
-  private static var fewRows: Int { 4 }
-
-  private let model: ResidualModel
-  private let left: Panels<S>
-  private let right: Panels<S>
-  private let products: Buffer<S>
-  private var group: QueryGroup!
-  /// The queries on the left side, in their order, and the position of each there.
-  private var packed: [Int] = []
-  private let slots: Buffer<Int>
-  private var areRowsPacked = false
-  /// The divisor of features, so that none overflows or vanishes in float32.
-  private let unit: Double
-  /// The largest error of a product of two vectors, relative to their lengths.
-  let error: Double
-
-  init(_ model: ResidualModel, groupSize: Int) throws(CoverTreeError) {
-    self.model = model
-    left = try Panels(rows: groupSize, columns: model.rank)
-    slots = try Buffer(count: groupSize, filledWith: -1)
-    right = try Panels(rows: model.blockSize, columns: model.rank)
-    products = try Buffer(count: (groupSize + tileRows) * model.blockSize)
-    unit = S.self == Float.self ? model.variance.squareRoot() : 1
-    error = Double(roundings(inProductOf: model.rank) + 4) * Double(S.ulpOfOne) / 2
-  }
-
-  func begin(_ group: QueryGroup) {
-    self.group = group
-    forget()
-  }
-
-  /// - Parameters:
-  ///   - rows: the queries.
-  ///   - eligible: the number of points of the block that each query is compared with.
-  func multiply(_ rows: [Int], _ positions: Range<Int>, _ eligible: Buffer<Int>) {
-    if S.self == Double.self && rows.count <= Self.fewRows {
-      // Packing the block would cost more than all their products.
-      forget()
-      for (slot, i) in rows.enumerated() {
-        slots[i] = slot
-        let row = products.base + slot * model.blockSize
-        for j in 0..<eligible[i] {
-          let other = model.features.base + (positions.lowerBound + j) * model.rank
-          row[j] = S(dot(group.queries[i].point.features, other, count: model.rank))
-        }
-      }
-      packed = rows
-      areRowsPacked = false
-      return
-    }
-    pack(rows)
-    Covertree.multiply(
-      left.view, rows: 0..<packed.count, packed(positions), into: products.base, stride: model.blockSize
-    ) { tile in
-      var most = 0
-      for slot in tile..<min(tile &+ tileRows, packed.count) { most = max(most, eligible[packed[slot]]) }
-      return most
-    }
-  }
-
-  /// Packs queries into the left side, unless they are there among few others.
-  private func pack(_ rows: [Int]) {
-    if areRowsPacked && packed.count <= 2 * rows.count && rows.allSatisfy({ slots[$0] >= 0 }) { return }
-    forget()
-    packed = rows
-    areRowsPacked = true
-    for (slot, i) in rows.enumerated() { slots[i] = slot }
-    let group = group!
-    left.view.pack(rows.count, times: 1 / unit) { group.queries[rows[$0]].point.features }
-  }
-
-  private func forget() {
-    for i in packed { slots[i] = -1 }
-    packed = []
-    areRowsPacked = false
-  }
-
-  /// Features of a block; the model keeps those in float32.
-  private func packed(_ positions: Range<Int>) -> PanelView<S> {
-    if let single = model.singleFeatures.view.from(row: positions.lowerBound) as? PanelView<S> { return single }
-    let (features, rank) = (UnsafePointer(model.features.base) + positions.lowerBound * model.rank, model.rank)
-    right.view.pack(positions.count) { features + $0 * rank }
-    return right.view
-  }
-
-  /// rho of one query with the first points of the block that was multiplied last.
-  func estimate(
-    _ i: Int, _ covariances: UnsafePointer<Double>, _ positions: Range<Int>, count: Int, scale: Double,
-    into estimates: UnsafeMutablePointer<Float>
-  ) {
-    let row = (products.base + slots[i] &* model.blockSize).vectors
-    let covariances = covariances.vectors
-    let scales = (model.scale.base + positions.lowerBound).vectors
-    let target = UnsafeMutableRawPointer(estimates).assumingMemoryBound(to: SIMD8<Float>.self)
-    let parts = S.width / 8
-    let square = unit * unit
-    for vector in 0..<(count &+ 7) / 8 {
-      let product = S.widened(row[vector / parts], part: vector % parts)
-      target[vector] = cn_f64x8_narrow((covariances[vector] - product * square) * (scales[vector] * scale))
-    }
-  }
+/// Queries by the precision of their comparison with a block, each in ascending order.
+private struct QueriesByPrecision {
+  /// By few directions, in float32.
+  var rough: [Int] = []
+  /// In float32.
+  var single: [Int] = []
+  /// Features in float32, the kernel in float64.
+  var mixed: [Int] = []
+  var double: [Int] = []
 }

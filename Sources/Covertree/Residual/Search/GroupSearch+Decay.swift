@@ -73,20 +73,10 @@ extension GroupSearch {
   }
 
   private func addExactly(_ positions: [Int32], to i: Int) throws(CoverTreeError) {
-    if lists[i].isFull { return }
-    for first in stride(from: 0, to: positions.count, by: 8) {
-      let count = min(8, positions.count - first)
-      var lanes = SIMD8<Int32>(repeating: 0)
-      for lane in 0..<count { lanes[lane] = positions[first + lane] }
-      let squares = model.squaredDistances(from: group.queries[i].point, to: lanes, count: count)
-      statistics.exact += count
-      for lane in 0..<count {
-        let size = Float(1 - squares[lane])
-        try lists[i].append(
-          lanes[lane], lower: size * (1 - 0x1p-22) - 0x1p-50, upper: size * (1 + 0x1p-22) + 0x1p-50)
-      }
+    statistics.exact += positions.count
+    try positions.withUnsafeBufferPointer { (positions) throws(CoverTreeError) in
+      try lists[i].appendExactly(positions, from: group.queries[i].point, in: model)
     }
-    try lists[i].pruneWhereWorthIt()
   }
 }
 

@@ -34,14 +34,12 @@ final class GroupSearch {
   var statistics = ResidualStatistics()
 
   /// - Parameters:
-  ///   - lowRankBlocks: with their regions; nil if all points are compared directly.
-  ///   - decayBounds: for direct comparisons; nil if they exclude too little.
   ///   - directly: compares points by their features, in the blocks that bounds do not exclude.
   ///   - slot: of the thread that searches.
   init(
-    _ model: ResidualModel, _ lowRankBlocks: LowRankBlocks?, _ decayBounds: DecayBounds?, directly: Bool,
-    _ task: GroupTask, slot: Int
+    _ search: ResidualSearch, directly: Bool, _ task: GroupTask, slot: Int
   ) throws(CoverTreeError) {
+    let (model, lowRankBlocks) = (search.model, search.lowRankBlocks)
     self.model = model
     let groupSize = task.groupSize
     (goal, context, self.slot) = (task.goal, task.context, slot)
@@ -52,13 +50,13 @@ final class GroupSearch {
     sequence = try GrowableBuffer()
     fallbackRows = try GrowableBuffer()
     coarseBlocks = try Buffer(count: groupSize)
-    direct = try DirectComparison(model, groupSize: groupSize)
+    direct = try DirectComparison(model, search.principal, search.decayBounds, groupSize: groupSize)
     byLowRank =
       if let lowRankBlocks, let regions, !directly {
         try LowRankComparison(model, lowRankBlocks, regions, groupSize: groupSize)
       } else { nil }
     byDecay =
-      if byLowRank == nil, let decayBounds {
+      if byLowRank == nil, let decayBounds = search.decayBounds {
         try DecayComparison(model, decayBounds, groupSize: groupSize)
       } else { nil }
     compared = byDecay == nil ? nil : try ComparedBlocks(model.blockCount)

@@ -234,14 +234,13 @@ final class LowRankComparison {
       statistics.bounded += eligible[i]
       let scale = 1 / group.queries[i].point.residualVariance.squareRoot()
       try lists[i].scan(
-        estimates.base + i * model.blockSize, count: eligible[i], indices: indices, firstPosition: positions.lowerBound,
-        own: group.queries[i].point.index, excludesOwn: group.excludesSelf, among: group.copies,
+        estimates.base + i * model.blockSize,
+        group.eligible(i, positions, eligible[i], model, errors: lowRankBlock.residualNorms.base),
         within: EstimateErrors(
           fixed: isOwn ? lowRankBlock.rounding : lowRankBlock.rounding + errors[i] * Self.rounding,
           // In one basis the residuals of the two are multiplied.
           share: isOwn ? errors[i] : Self.rounding,
-          factor: Float.roundedUp(0x1p-44 * model.variance.squareRoot() * scale)),
-        errors: lowRankBlock.residualNorms.base, scales: model.scaleAbove.base + positions.lowerBound)
+          factor: Float.roundedUp(0x1p-44 * model.variance.squareRoot() * scale)))
     }
   }
 

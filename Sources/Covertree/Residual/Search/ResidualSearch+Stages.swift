@@ -107,7 +107,7 @@ extension ResidualSearch {
     let searches = PerThread<GroupSearch>(count: task.context.threads)
     try task.context.forEach(set.groupCount, grain: 1) { (range, slot) throws(CoverTreeError) in
       let search = try searches.value(slot) { () throws(CoverTreeError) in
-        try GroupSearch(model, lowRankBlocks, decayBounds, directly: directly, task, slot: slot)
+        try GroupSearch(self, directly: directly, task, slot: slot)
       }
       for group in range {
         try search.search(set[group])

@@ -38,9 +38,9 @@ public final class ResidualSearch: @unchecked Sendable {
   struct Sizes {
     /// Early points have few points before them, which are spread over the whole space: they are searched in a model of their own. This
     /// number, or an eighth of the points.
-    var early = 8192
+    var early = 2048
     /// Up to this many early points are compared directly, in the order of their indices.
-    var direct = 1 << 14
+    var direct = 2048
     /// With more blocks there are regions; see `LowRankBlocks`.
     var blocks = 512
 
@@ -53,6 +53,8 @@ public final class ResidualSearch: @unchecked Sendable {
   /// Bounds by distance; nil if they exclude little.
   let decayBounds: DecayBounds?
   let lowRankBlocks: LowRankBlocks?
+  /// For comparisons of all points; nil if there are bounds of blocks, or if few directions do not suffice.
+  let principal: PrincipalFeatures?
   /// Points with a lower index are searched among themselves, by a search of their own.
   let earlyCount: Int
   private let early = Lazy<ResidualSearch>()
@@ -89,10 +91,11 @@ public final class ResidualSearch: @unchecked Sendable {
     let areInnerProducts = !model.covariance.isCallback && !model.hasGivenFeatures
     decayBounds = try DecayBounds(model, context: context)
     // If distances leave few pairs of blocks, comparing these by their features may cost less.
-    let worth = decayBounds.map { min(LowRankBlocks.usualWorth, 4 * $0.nearShare) } ?? LowRankBlocks.usualWorth
+    let worth = decayBounds.map { min(LowRankBlocks.usualWorth, 2 * $0.nearShare) } ?? LowRankBlocks.usualWorth
     lowRankBlocks =
       areInnerProducts
       ? try LowRankBlocks(model, mostBlocks: sizes.blocks, worth: worth, tau: tau, context: context) : nil
+    principal = try Self.principal(model, lowRankBlocks, decayBounds, context)
     buildSeconds = monotonicSeconds() - start
   }
 
@@ -102,6 +105,7 @@ public final class ResidualSearch: @unchecked Sendable {
   ) throws(CoverTreeError) {
     (self.model, self.lowRankBlocks) = (model, lowRankBlocks)
     decayBounds = try DecayBounds(model, context: context)
+    principal = try Self.principal(model, lowRankBlocks, decayBounds, context)
     (sizes, tau) = (Sizes(), nil)
     earlyCount = sizes.early(of: model.count)
     buildSeconds = monotonicSeconds() - start
@@ -119,7 +123,14 @@ public final class ResidualSearch: @unchecked Sendable {
     lowRankBlocks =
       isDirect || search.lowRankBlocks == nil
       ? nil : try LowRankBlocks(model, mostBlocks: sizes.blocks, tau: tau, context: context)
+    principal = try Self.principal(model, lowRankBlocks, decayBounds, context)
     buildSeconds = monotonicSeconds() - start
+  }
+
+  private static func principal(
+    _ model: ResidualModel, _ lowRankBlocks: LowRankBlocks?, _ decayBounds: DecayBounds?, _ context: CallContext
+  ) throws(CoverTreeError) -> PrincipalFeatures? {
+    lowRankBlocks == nil && decayBounds == nil ? try PrincipalFeatures(model, context: context) : nil
   }
 
   /// The search of the early points, made on first use.
@@ -210,7 +221,7 @@ public final class ResidualSearch: @unchecked Sendable {
       jitter: model.inducingFeatures?.jitter ?? 0, blockCount: model.blockCount, pivotCount: lowRankBlocks?.rank ?? 0,
       memoryBytes: model.byteCount + (lowRankBlocks?.byteCount ?? 0) + (early?.memoryBytes ?? 0)
         + (spatial.known?.byteCount ?? 0) + (equalPoints.known?.byteCount ?? 0)
-        + (decayBounds?.byteCount ?? 0),
+        + (decayBounds?.byteCount ?? 0) + (principal?.byteCount ?? 0),
       buildSeconds: buildSeconds, orderSeconds: model.orderSeconds + (early?.orderSeconds ?? 0),
       featureSeconds: model.featureSeconds + (early?.featureSeconds ?? 0),
       lowRankSeconds: (lowRankBlocks?.seconds ?? 0) + (early?.lowRankSeconds ?? 0),

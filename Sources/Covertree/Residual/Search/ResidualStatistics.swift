@@ -9,6 +9,12 @@ public struct ResidualStatistics: Sendable {
   public var exact = 0
   public var searchSeconds = 0.0
 
+  /// Counts the comparison of one query with some points of a block by their features.
+  mutating func count(compared points: Int) {
+    blocksCompared += 1
+    bounded += points
+  }
+
   static func += (a: inout ResidualStatistics, b: ResidualStatistics) {
     a.queries += b.queries
     a.blocksEstimated += b.blocksEstimated
