@@ -9,6 +9,9 @@ import CovertreeBase
 struct CentredPoints {
   /// A point is outside if its squared length is this multiple of the median.
   private static let farthest = 64.0
+  /// If more than this share of the points were outside, none is.
+  private static let largestShare = 1.0 / 4096
+  private static let leastOutside = 4
 
   /// The middle of all points.
   private let middle: [Double]
@@ -41,11 +44,19 @@ struct CentredPoints {
       squaredLengths[position] = Float(squared)
       scales[position] = Float(unit / residualVariance[position].squareRoot())
     }
-    // A sample suffices for the median.
-    let sample = stride(from: 0, to: count, by: max(1, count / 1024)).map { lengths[$0] }.sorted()
-    let most = sample.isEmpty ? 0 : Self.farthest * sample[sample.count / 2]
+    let most = Self.limit(lengths.elements)
     reach = lengths.elements.reduce(0) { $1 <= most ? max($0, $1) : $0 }
     for position in 0..<count where lengths[position] > most { unknown[position] = .infinity }
+  }
+
+  /// The squared length beyond which points are outside.
+  private static func limit(_ lengths: UnsafeBufferPointer<Double>) -> Double {
+    // A sample suffices for the median.
+    let sample = stride(from: 0, to: lengths.count, by: max(1, lengths.count / 1024)).map { lengths[$0] }.sorted()
+    guard !sample.isEmpty else { return 0 }
+    let limit = farthest * sample[sample.count / 2]
+    let outside = lengths.reduce(0) { $1 > limit ? $0 + 1 : $0 }
+    return outside <= max(leastOutside, Int(largestShare * Double(lengths.count))) ? limit : .infinity
   }
 
   /// Writes the centred coordinates of a point, `dim` numbers of a panel. Returns their squared length.

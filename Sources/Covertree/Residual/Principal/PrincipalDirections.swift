@@ -20,7 +20,7 @@ struct PrincipalDirections {
     _ count: Int, of vectors: (Int) -> UnsafePointer<Double>, sample: Int, length: Int, context: CallContext
   ) throws(CoverTreeError) {
     (self.count, self.length) = (count, length)
-    let moments = try Self.moments(vectors, sample, length)
+    let moments = try Self.moments(vectors, sample, length, context)
     rows = try Buffer(count: count * length)
     var generator = SeededGenerator(seed: 1)
     for element in 0..<rows.count { rows[element] = Double(Int64(truncatingIfNeeded: generator.next())) * 0x1p-63 }
@@ -42,7 +42,7 @@ struct PrincipalDirections {
 
   /// Sums of products of the vectors' elements, `length x length`.
   private static func moments(
-    _ vectors: (Int) -> UnsafePointer<Double>, _ sample: Int, _ length: Int
+    _ vectors: (Int) -> UnsafePointer<Double>, _ sample: Int, _ length: Int, _ context: CallContext
   ) throws(CoverTreeError) -> Buffer<Double> {
     let padded = (sample + 7) / 8 * 8
     let columns = try Panels<Double>(rows: length, columns: padded)
@@ -54,7 +54,11 @@ struct PrincipalDirections {
     }
     let stride = (length + width - 1) / width * width
     let products = try Buffer<Double>(count: length * stride)
-    multiply(columns.view, rows: 0..<length, columns.view, into: products.base, stride: stride) { _ in length }
+    try context.forEach(length / tileRows, grain: 4) { (range, slot) throws(CoverTreeError) in
+      try context.poll(inSlot: slot)
+      let rows = range.lowerBound * tileRows..<range.upperBound * tileRows
+      multiply(columns.view, rows: rows, columns.view, into: products.base, stride: stride) { _ in length }
+    }
     let moments = try Buffer<Double>(count: length * length)
     for row in 0..<length {
       (moments.base + row * length).update(from: products.base + row * stride, count: length)

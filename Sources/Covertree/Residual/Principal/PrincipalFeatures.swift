@@ -50,10 +50,10 @@ final class PrincipalFeatures: @unchecked Sendable {
     features = try Panels(rows: model.count, columns: rank)
     remainders = try Buffer(count: (model.count + 15) / 16 * 16, filledWith: 0)
     typicalRemainder = try Buffer(count: model.blockCount)
-    try context.forEach(model.blockCount, grain: 1) { [self] (range, _) throws(CoverTreeError) in
+    try context.forEach(model.blockCount, grain: 1) { [self] (range, slot) throws(CoverTreeError) in
       let row = try Buffer<Double>(count: rank)
       for block in range {
-        try context.poll()
+        try context.poll(inSlot: slot)
         for position in model.positions(ofBlock: block) {
           let remainder = fill(model.point(at: position), model, row, into: features.view.row(position))
           remainders[position] = remainder + model.centred.unknown[position]
