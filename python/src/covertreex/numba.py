@@ -77,7 +77,7 @@ def knn(
 ) -> Any:
     """Find the ``k`` nearest points of each query: :meth:`covertreex.CoverTree.knn` or ``ResidualTree.knn`` by kernels.
 
-    Kernels are compiled at the first call and kept on disk. Residual trees of more than 131 072 points, those without
+    Kernels are compiled at the first call and kept on disk. Residual trees of more than 65 536 points, those without
     skeletons, and new points are compared by their features, without skeletons: exact, and slow.
     """
     k = _arrays.integer(k, "k", minimum=1)

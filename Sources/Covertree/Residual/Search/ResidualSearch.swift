@@ -42,7 +42,7 @@ public final class ResidualSearch: @unchecked Sendable {
     /// Up to this many early points are compared directly, in the order of their indices.
     var direct = 2048
     /// With more blocks there are regions; see `LowRankBlocks`.
-    var blocks = 512
+    var blocks = 256
 
     func early(of count: Int) -> Int { min(count, max(early, count / 8)) }
   }
