@@ -7,7 +7,7 @@ import CovertreeBase
 /// group and of the block, `sum of A_u B_u` over the features that are left out is an error of rho, and the same sum over all features
 /// replaces the product of lengths in the bound of rounding errors.
 final class RelevantFeatures {
-  /// The features left out may change a correlation by this share of the least one of use.
+  /// The features left out may change rho by this share of the least |rho| of use.
   private static let neglected: Float = 0x1p-12
   /// If more than this share of the features matter, all are multiplied.
   private static let largestShare = 0.7

@@ -50,7 +50,7 @@ final class PrincipalComparison {
   }
 
   /// - Parameters:
-  ///   - rows: the queries, whose coordinates are multiplied with those of the block.
+  ///   - rows: the queries. `correlations` has multiplied their coordinates with the block.
   ///   - eligible: the number of points of the block that each query is compared with.
   ///   - columns: the most of them in the tile of queries that begins at a row.
   func compare(

@@ -30,6 +30,7 @@ final class PrincipalFeatures: @unchecked Sendable {
   let remainders: Buffer<Float>
   /// The median of each block.
   let typicalRemainder: Buffer<Float>
+
   /// - Returns: nil if no small number of directions is enough, and for the caller's kernel or features.
   init?(_ model: ResidualModel, context: CallContext) throws(CoverTreeError) {
     guard !model.covariance.isCallback, !model.hasGivenFeatures, model.rank >= Self.leastFeatures,
