@@ -1,4 +1,3 @@
-import CNumerics
 import CovertreeBase
 
 /// Bounds of |rho| that need no low rank: they use only that the kernel falls with distance.
@@ -82,15 +81,19 @@ final class DecayBounds: @unchecked Sendable {
     slack =
       4 * Double(inducing.rank + 8) * 0x1p-53 * inducing.factor.normOfAbsoluteValues / model.variance.squareRoot()
     features = try Buffer(count: model.blockCount * inducing.rank)
-    let features = features
-    let target = (boxes: boxes, scales: scales, lengths: lengths, reaches: reaches)
+    let target = (boxes: boxes, scales: scales, lengths: lengths, reaches: reaches, features: features)
     try context.forEach(count, grain: 8) { (range, _) throws(CoverTreeError) in
       for t in range {
         let box = target.boxes.base + 2 * model.dim * t
         let isBlock = t < model.blockCount
         let single = isBlock ? 0 : Int(outliers[t - model.blockCount])
         let positions = isBlock ? model.positions(ofBlock: t) : single..<single + 1
-        if isBlock { model.fillLargestFeatures(of: positions, features.base + t * inducing.rank) }
+        if isBlock {
+          fillLargestFeatures(positions.count, rank: model.rank, into: target.features.base + t * model.rank) {
+            let position = positions.lowerBound + $0
+            return (UnsafePointer(model.features.base) + position * model.rank, model.scale[position])
+          }
+        }
         let bounds = model.largest(of: positions, except: isBlock ? outliersOfBlock[t] : [])
         target.scales[t] = .roundedUp(bounds.scale)
         target.lengths[t] = .roundedUp(bounds.length)
@@ -154,19 +157,6 @@ extension ResidualModel {
         box[d] = min(box[d], point[d])
         box[dim + d] = max(box[dim + d], point[d])
       }
-    }
-  }
-
-  /// Writes the largest `|v_ju| / sqrt(p_j)` of each feature.
-  fileprivate func fillLargestFeatures(of positions: Range<Int>, _ largest: UnsafeMutablePointer<Float>) {
-    let target = UnsafeMutableRawPointer(largest).assumingMemoryBound(to: SIMD8<Float>.self)
-    for vector in 0..<rank / 8 {
-      var found = SIMD8<Double>(repeating: 0)
-      for position in positions {
-        let values = (features.base + position &* rank).vectors[vector] * scale[position]
-        found = Double.maximum(found, Double.maximum(values, -values))
-      }
-      target[vector] = cn_f64x8_narrow(found * (1 + 0x1p-22))
     }
   }
 

@@ -30,15 +30,9 @@ final class RelevantFeatures {
   }
 
   func begin(_ group: QueryGroup) {
-    let target = UnsafeMutableRawPointer(largest.base).assumingMemoryBound(to: SIMD8<Float>.self)
-    for vector in 0..<rank / 8 {
-      var found = SIMD8<Double>(repeating: 0)
-      for i in 0..<group.count {
-        let point = group.queries[i].point
-        let values = point.features.vectors[vector] * (1 / point.residualVariance.squareRoot())
-        found = Double.maximum(found, Double.maximum(values, -values))
-      }
-      target[vector] = cn_f64x8_narrow(found * (1 + 0x1p-22))
+    fillLargestFeatures(group.count, rank: rank, into: largest.base) {
+      let point = group.queries[$0].point
+      return (point.features, 1 / point.residualVariance.squareRoot())
     }
   }
 
@@ -64,5 +58,25 @@ final class RelevantFeatures {
     columns = isWorthIt ? relevant : nil
     leftOut = isWorthIt ? rest * rounding : 0
     crossing = Double((kept + rest) * rounding)
+  }
+}
+
+/// Writes the largest `|v_u| / sqrt(p)` of each feature `u` among some points, rounded up.
+///
+/// - Parameter point: the features and `1 / sqrt(p)` of a point.
+@inline(__always)
+func fillLargestFeatures(
+  _ count: Int, rank: Int, into largest: UnsafeMutablePointer<Float>,
+  _ point: (Int) -> (features: UnsafePointer<Double>, scale: Double)
+) {
+  let target = UnsafeMutableRawPointer(largest).assumingMemoryBound(to: SIMD8<Float>.self)
+  for vector in 0..<rank / 8 {
+    var found = SIMD8<Double>(repeating: 0)
+    for i in 0..<count {
+      let (features, scale) = point(i)
+      let values = features.vectors[vector] * scale
+      found = Double.maximum(found, Double.maximum(values, -values))
+    }
+    target[vector] = cn_f64x8_narrow(found * (1 + 0x1p-22))
   }
 }

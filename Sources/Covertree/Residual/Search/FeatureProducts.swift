@@ -1,7 +1,7 @@
 import CNumerics
 import CovertreeBase
 
-/// Products of the features of a group with those of a block.
+/// Products of a group's features with a block's.
 final class FeatureProducts<S: Scalar> {
   private static var fewRows: Int { 4 }
 
