@@ -1,3 +1,4 @@
+import CNumerics
 import CovertreeBase
 
 /// A point of the model, or a new one, from which exact distances are measured.
@@ -31,6 +32,10 @@ extension ResidualModel {
     var squares = SIMD8<Double>(repeating: .infinity)
     for lane in 0..<count {
       let position = Int(positions[lane])
+      if lane + 1 < count {
+        let next = features.base + Int(positions[lane + 1]) &* rank
+        cn_prefetch(next, Int64(min(1024, rank &* 8)))
+      }
       let product = dot(query.features, features.base + position &* rank, count: rank)
       let norm = (query.residualVariance * residualVariance[position]).squareRoot()
       let rho = norm < least ? 0 : min(1, ((covariances[lane] - product) / norm).magnitude)

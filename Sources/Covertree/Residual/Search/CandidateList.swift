@@ -16,7 +16,10 @@ enum SearchGoal {
 final class CandidateList {
   private let upper: GrowableBuffer<Float>
   private let lower: GrowableBuffer<Float>
+  private let middles: GrowableBuffer<Float>
   let positions: GrowableBuffer<Int32>
+  /// Squared distances, NaN where they have not been computed.
+  private let squares: GrowableBuffer<Double>
   /// Covariances with the query, if the caller's kernel gives them in blocks, so that they are not computed twice.
   let covariances: GrowableBuffer<Double>?
 
@@ -44,7 +47,9 @@ final class CandidateList {
     (self.leavesOutVanishing, self.largestFirstError) = (leavesOutVanishing, largestFirstError)
     upper = try GrowableBuffer()
     lower = try GrowableBuffer()
+    middles = try GrowableBuffer()
     positions = try GrowableBuffer()
+    squares = try GrowableBuffer()
     covariances = keepsCovariances ? try GrowableBuffer() : nil
   }
 
@@ -84,10 +89,11 @@ final class CandidateList {
   private static func room(_ count: Int) -> Int { 2 * count + 128 }
 
   @inline(__always)
-  func append(_ position: Int32, lower: Float, upper: Float) throws(CoverTreeError) {
+  func append(_ position: Int32, lower: Float, upper: Float, square: Double = .nan) throws(CoverTreeError) {
     try self.upper.append(upper)
     try self.lower.append(lower)
     try positions.append(position)
+    try squares.append(square)
   }
 
   /// Raises the threshold and drops candidates below it, once enough were added.
@@ -114,6 +120,7 @@ final class CandidateList {
       upper[kept] = upper[slot]
       lower[kept] = lower[slot]
       positions[kept] = positions[slot]
+      squares[kept] = squares[slot]
       if let covariances { covariances[kept] = covariances[slot] }
       kept &+= 1
     }
@@ -126,32 +133,78 @@ final class CandidateList {
     try upper.resize(to: count)
     try lower.resize(to: count)
     try positions.resize(to: count)
+    try squares.resize(to: count)
     try covariances?.resize(to: count)
   }
 
-  /// Halves the interval of the k-th largest lower bound, in steps of floating-point numbers, until it is narrow. Its lower end, less the
-  /// differences that vanish in `1 - |rho|`, is a threshold.
+  /// The k-th largest lower bound, less the differences that vanish in `1 - |rho|`, is a threshold.
   private func raiseThreshold() {
-    var (low, high) = (threshold.bitPattern, Float(1).bitPattern)
-    guard atLeast(threshold) >= k else { return }
+    guard let found = kthLargest(lower, from: threshold, to: 1) else { return }
+    threshold = max(threshold, found - 0x1p-50)
+  }
+
+  /// A number slightly below the k-th largest, or nil if that is below `least`. Halves the interval in steps of floating-point numbers
+  /// until it is narrow.
+  private func kthLargest(_ numbers: GrowableBuffer<Float>, from least: Float, to most: Float) -> Float? {
+    var (low, high) = (least.bitPattern, most.bitPattern)
+    guard atLeast(least, numbers) >= k else { return nil }
     while high - low > 1 << 11 {
       let middle = low + (high - low) / 2
-      if atLeast(Float(bitPattern: middle)) >= k { low = middle } else { high = middle }
+      if atLeast(Float(bitPattern: middle), numbers) >= k { low = middle } else { high = middle }
     }
-    threshold = max(threshold, Float(bitPattern: low) - 0x1p-50)
+    return Float(bitPattern: low)
   }
+
+  /// Computes the exact |rho| of the `k` points of the largest estimates, which raises the threshold by the errors of estimates. Returns
+  /// how many were computed.
+  func refine(from query: ExactQuery, in model: ResidualModel) throws(CoverTreeError) -> Int {
+    guard !endsWhenFull, count >= k, covariances == nil else { return 0 }
+    try middles.resize(to: count)
+    for slot in 0..<count { middles[slot] = (upper[slot] + lower[slot]) / 2 }
+    guard let least = kthLargest(middles, from: 0, to: 2) else { return 0 }
+    var (slots, computed) = (InlineArray<8, Int>(repeating: 0), 0)
+    for slot in 0..<count where middles[slot] >= least && squares[slot].isNaN {
+      slots[computed % 8] = slot
+      computed &+= 1
+      if computed % 8 == 0 { decide(slots, 8, from: query, in: model) }
+    }
+    decide(slots, computed % 8, from: query, in: model)
+    if computed > 0 { try prune() }
+    return computed
+  }
+
+  private func decide(_ slots: InlineArray<8, Int>, _ count: Int, from query: ExactQuery, in model: ResidualModel) {
+    guard count > 0 else { return }
+    var lanes = SIMD8<Int32>(repeating: 0)
+    for lane in 0..<count { lanes[lane] = positions[slots[lane]] }
+    let found = model.squaredDistances(from: query, to: lanes, count: count)
+    for lane in 0..<count {
+      squares[slots[lane]] = found[lane]
+      (lower[slots[lane]], upper[slots[lane]]) = Self.bounds(ofSquare: found[lane])
+    }
+  }
+
+  /// Bounds of |rho| that is known exactly.
+  static func bounds(ofSquare square: Double) -> (lower: Float, upper: Float) {
+    let size = Float(1 - square)
+    return (size * (1 - 0x1p-22) - 0x1p-50, size * (1 + 0x1p-22) + 0x1p-50)
+  }
+
+  /// The squared distance of a candidate, or NaN.
+  @inline(__always)
+  func square(_ slot: Int) -> Double { squares[slot] }
 
   /// The upper bound of a candidate.
   @inline(__always)
   func upperBound(_ slot: Int) -> Float { upper[slot] }
 
-  /// The number of lower bounds that reach a value.
-  private func atLeast(_ value: Float) -> Int {
-    let vectors = lower.base.vectors
+  /// How many of the numbers, one for each candidate, reach a value.
+  private func atLeast(_ value: Float, _ numbers: GrowableBuffer<Float>) -> Int {
+    let vectors = numbers.base.vectors
     let least = SIMD16<Float>(repeating: value)
     var found = 0
     for vector in 0..<count / 16 { found &+= cn_f32x16_mask_le(least, vectors[vector]).nonzeroBitCount }
-    for slot in count / 16 * 16..<count where lower[slot] >= value { found &+= 1 }
+    for slot in count / 16 * 16..<count where numbers[slot] >= value { found &+= 1 }
     return found
   }
 }

@@ -116,8 +116,8 @@ extension CandidateList {
       for lane in 0..<count { lanes[lane] = positions[first + lane] }
       let squares = model.squaredDistances(from: query, to: lanes, count: count)
       for lane in 0..<count {
-        let size = Float(1 - squares[lane])
-        try append(lanes[lane], lower: size * (1 - 0x1p-22) - 0x1p-50, upper: size * (1 + 0x1p-22) + 0x1p-50)
+        let (lower, upper) = Self.bounds(ofSquare: squares[lane])
+        try append(lanes[lane], lower: lower, upper: upper, square: squares[lane])
       }
     }
     try pruneWhereWorthIt()

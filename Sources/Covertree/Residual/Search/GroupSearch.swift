@@ -27,7 +27,8 @@ final class GroupSearch {
   var group: QueryGroup!
   /// The queries of the group that are left for a direct comparison.
   private var fallbackQueries = QueryMask()
-  /// The number of blocks with too coarse low-rank blocks that each query has met.
+  /// The number of blocks that each query was compared with, and of those with too coarse low-rank blocks.
+  private let comparedBlocks: Buffer<Int>
   private let coarseBlocks: Buffer<Int>
   /// Rows of all fallback queries so far.
   let fallbackRows: GrowableBuffer<Int32>
@@ -49,6 +50,7 @@ final class GroupSearch {
     if case .nearest(let k) = goal { collected = try TopK.Scratch(k: k) } else { collected = nil }
     sequence = try GrowableBuffer()
     fallbackRows = try GrowableBuffer()
+    comparedBlocks = try Buffer(count: groupSize)
     coarseBlocks = try Buffer(count: groupSize)
     direct = try DirectComparison(model, search.principal, search.decayBounds, groupSize: groupSize)
     byLowRank =
@@ -102,6 +104,7 @@ final class GroupSearch {
   private func searchBlocks(by comparison: LowRankComparison) throws(CoverTreeError) {
     try comparison.begin(group)
     direct.begin(group)
+    comparedBlocks.base.update(repeating: 0, count: group.count)
     coarseBlocks.base.update(repeating: 0, count: group.count)
     for region in try order(comparison.regionCount, by: comparison.promise) {
       let active = comparison.activeQueries(inRegion: region, lists, except: fallbackQueries)
@@ -120,7 +123,18 @@ final class GroupSearch {
     let active = comparison.activeQueries(inBlock: block, lists, except: fallbackQueries)
     if active.isEmpty { return }
     try comparison.compare(block, active, lists, &statistics)
+    try refine(active)
     try addFallbackQueries(after: block, active, comparison)
+  }
+
+  /// Raises the thresholds of queries by exact correlations with their best candidates so far, after 1, 2, 4, 8, ... blocks.
+  private func refine(_ active: QueryMask) throws(CoverTreeError) {
+    for i in 0..<group.count where active.contains(i) {
+      comparedBlocks[i] += 1
+      if comparedBlocks[i] & (comparedBlocks[i] - 1) == 0 {
+        statistics.exact += try lists[i].refine(from: group.queries[i].point, in: model)
+      }
+    }
   }
 
   /// Finds queries with thresholds so low that most points of many blocks would be candidates.
@@ -205,15 +219,23 @@ final class GroupSearch {
     }
   }
 
-  /// Inserts the exact distance of each candidate, by descending upper bound, until the rest cannot be among the `k`.
+  /// Inserts the exact distance of each candidate: those that are known, then others by descending upper bound, until the rest cannot be
+  /// among the `k`.
   private func decide(_ i: Int, _ k: Int, into nearest: inout TopK) throws(CoverTreeError) {
     let list = lists[i]
     try sequence.resize(to: list.count)
-    // Bounds are not negative, so they sort as their bits.
+    var undecided = 0
     for slot in 0..<list.count {
-      sequence[slot] = UInt64(~list.upperBound(slot).bitPattern) << 32 | UInt64(slot)
+      let square = list.square(slot)
+      if square.isNaN {
+        // Bounds are not negative, so they sort as their bits.
+        sequence[undecided] = UInt64(~list.upperBound(slot).bitPattern) << 32 | UInt64(slot)
+        undecided &+= 1
+      } else {
+        nearest.insert(square.squareRoot(), model.order[Int(list.positions[slot])])
+      }
     }
-    let slots = sortedSlots(list.count)
+    let slots = sortedSlots(undecided)
     for first in stride(from: 0, to: slots.count, by: 8) {
       // 1 - d^2 is |rho| of the k-th neighbour so far.
       if nearest.count == k
