@@ -669,8 +669,9 @@ typedef struct covertree_residual_options {
   /* Neighbours do not depend on these: */
   int64_t block_size; /* points of a block: a multiple of 64, at most 1024;
                          0: 256 */
-  double tau; /* the norm that the pivots of a block may leave of a point's unit
-                 vector, above 0 and below 1; 0: found by trying */
+  double tau; /* the norm that the basis of a block leaves, roughly at most, of
+                 a point's unit vector, above 0 and below 1; 0: found by
+                 trying */
 } covertree_residual_options;
 
 static inline void covertree_residual_options_init(
@@ -778,9 +779,9 @@ typedef struct covertree_residual_arrays covertree_residual_arrays;
  * live as long as the handle.
  *
  * The pivots of a block are points whose span in the residual process nearly
- * contains the other points of the block. In an orthonormal basis of that span,
- * point i has the coefficients f_i, and the residual of its unit vector has the
- * norm e_i. Within a block, |rho_ij - f_i . f_j| <= e_i e_j. With the product B
+ * contains the other points of the block, and the block has an orthonormal
+ * basis of the part of that span that holds most of its points. Point i has the
+ * coefficients f_i there, and the residual of its unit vector has the norm e_i. Within a block, |rho_ij - f_i . f_j| <= e_i e_j. With the product B
  * of the bases of two blocks, |rho_ij - f_i^T B f_j| <= e_i + e_j. The norms
  * are rounded up, and include the rounding error of float32. */
 typedef struct covertree_residual_view {
@@ -811,8 +812,9 @@ typedef struct covertree_residual_view {
   const int32_t *pivots;              /* positions */
   const int64_t *coefficient_offsets; /* n_blocks + 1, into coefficients */
   const float *coefficients;    /* of each block panels x rank x 32, for panels
-                                   of 32 points; rank is the number of pivots,
-                                   rounded up to a multiple of 8 */
+                                   of 32 points; rank is the number of vectors
+                                   of the basis, at most the pivots, rounded up
+                                   to a multiple of 8 */
   const float *remaining_norms; /* n_points, by position: e */
   const uint8_t *bounds;        /* n_regions x n_points: the largest |rho| of
                                    the point at a position with any point of a

@@ -47,7 +47,7 @@ static void check_view(const covertree_residual_view *view, const double *points
     EXPECT(position % 256 == 0 || view->order[position] > view->order[position - 1]);
   }
   /* Within a block, products of coefficients are correlations as far as the remaining norms say. */
-  int64_t rank = (view->pivot_offsets[1] - view->pivot_offsets[0] + 7) / 8 * 8;
+  int64_t rank = view->coefficient_offsets[1] / 256;
   for (int64_t i = 0; i < 64; i++)
     for (int64_t j = 0; j < 64; j++) {
       double estimate = 0, squared = 0;

@@ -127,12 +127,27 @@ def test_structures_of_the_first_search_are_saved_too(rng, tmp_path):
     tree.knn(3)
     tree.save(tmp_path / "tree")
     sections = file_reader.read((tmp_path / "tree").read_bytes()).sections
-    assert {"skeletons.pivots", "skeletons.factors", "products.elements", "products.bounds"} <= sections.keys()
+    assert {"skeletons.pivots", "skeletons.combinations", "products.elements", "products.bounds"} <= sections.keys()
     again = load(tmp_path / "tree")
     same_answers(again, tree, None)
     stats = again.stats()
     assert stats.blocks_estimated > 0
     assert stats.skeleton_seconds == stats.bound_seconds == 0
+
+
+def test_low_rank_blocks_of_another_layout_are_made_anew(rng, tmp_path):
+    tree = smooth_model(rng)
+    tree.knn(3)
+    tree.save(tmp_path / "tree")
+    file = file_reader.read((tmp_path / "tree").read_bytes())
+    for name in list(file.sections):
+        if name.startswith(("skeletons.", "products.")):
+            del file.sections[name]
+    file.sections["skeletons.factors"] = np.zeros((8, 1))
+    (tmp_path / "earlier").write_bytes(file_reader.write(file))
+    again = load(tmp_path / "earlier")
+    assert again.stats().n_pivots == tree.stats().n_pivots
+    same_answers(again, tree, None)
 
 
 def test_given_features_and_a_callback_kernel(rng, tmp_path):

@@ -60,6 +60,36 @@ import Testing
     }
   }
 
+  /// Including points next to inducing points, whose residual variance is so small that sums over pivots cancel.
+  @Test(arguments: [Kernel.Shape.rbf, .matern12, .matern52], [30, 300])
+  func basesAreOrthonormalUpToTheRoundingThatErrorsInclude(_ shape: Kernel.Shape, inducing: Int) throws {
+    let model = try model(shape, count: 900, inducing: inducing)
+    let lowRankBlocks = try lowRankBlocks(model, mostBlocks: 2)
+    let bases = try (lowRankBlocks.blocks + lowRankBlocks.regions(CallContext()).lowRankBlocks).map(\.basis)
+    let maker = try BasisProductMaker(model, bases)
+    for basis in bases {
+      #expect(basis.rank <= basis.pivots.count)
+      let product = try Buffer<Float>(count: basis.paddedRank * basis.paddedRank)
+      try maker.make(basis, basis, into: product.base)
+      for a in 0..<basis.paddedRank {
+        for b in 0..<basis.paddedRank {
+          let off = Double(product[a * basis.paddedRank + b]) - (a == b && a < basis.rank ? 1 : 0)
+          #expect(off.magnitude <= basis.lost(scale: 0) + 0x1p-22)
+        }
+      }
+    }
+  }
+
+  @Test func residualNormsAreNearTheTolerance() throws {
+    let model = try model(.matern52, count: 2000, inducing: 30)
+    for tau in [0.05, 0.2] {
+      let made = try LowRankBlocks(model, mostBlocks: 512, worth: .infinity, tau: tau, context: CallContext())
+      for lowRankBlock in try #require(made).blocks {
+        #expect((tau / 2...tau * 1.5).contains(Double(lowRankBlock.maxResidualNorm)))
+      }
+    }
+  }
+
   /// On one level and on two, with the early points in a search of their own, and theirs again.
   @Test func sizesChangeNoNeighbour() throws {
     let model = try model(.rbf, count: 10_000, inducing: 30)

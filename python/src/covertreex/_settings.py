@@ -35,7 +35,7 @@ class Residual:
     #: Points that are bounded together, a multiple of 64 up to 1024; None: 256. Time and memory depend on it, and on
     #: the next; answers do not.
     block_size: int | None = None
-    #: Largest residual norm of a point beyond its block's pivots, 0 to 1; None: chosen by trial.
+    #: Largest residual norm, roughly, of a point outside its block's basis, 0 to 1; None: chosen by trial.
     tau: float | None = None
 
     def __post_init__(self) -> None:

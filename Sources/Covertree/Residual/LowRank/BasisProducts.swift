@@ -1,7 +1,6 @@
 import CovertreeBase
 
-/// The product of the bases of two low-rank blocks: `B = L_Q^-1 C L_T^-T`, with `C` the residual correlations between their pivots.
-/// Row-major, with padded ranks; it can be used from either side.
+/// The product of the bases of two low-rank blocks: `B`, the inner products of their vectors. Row-major, with padded ranks; it can be used from either side.
 struct BasisProduct {
   fileprivate let base: UnsafePointer<Float>
   fileprivate let rowStride: Int
@@ -37,7 +36,7 @@ struct BasisProduct {
 /// For every point the largest |rho| with any point of each low-rank block, rounded up to one byte; and the products of all pairs of
 /// bases, if these are kept.
 ///
-/// Memory: one byte per point and low-rank block, and `2 P^2` for `P` pivots in all if products are kept.
+/// Memory: one byte per point and low-rank block, and `2 R^2` for ranks of `R` in all if products are kept.
 final class BasisProducts: @unchecked Sendable {
   /// If the product of two bases has at most this norm, bounds of single points are not worth their cost.
   private static let smallNorm: Float = 0.05
@@ -60,10 +59,11 @@ final class BasisProducts: @unchecked Sendable {
     elements = try Buffer(count: total)
     pointCount = model.count
     bounds = try Buffer(count: model.count * count, filledWith: 255)
-    let most = lowRankBlocks.reduce(0) { max($0, $1.paddedRank) }
+    let bases = lowRankBlocks.map(\.basis)
+    let most = bases.reduce(0) { max($0, $1.paddedRank) }
     let makers = PerThread<BasisProductMaker>(count: context.threads)
     try context.forEach(count, grain: 1) { (range, slot) throws(CoverTreeError) in
-      let maker = try makers.value(slot) { () throws(CoverTreeError) in try BasisProductMaker(model, most: most) }
+      let maker = try makers.value(slot) { () throws(CoverTreeError) in try BasisProductMaker(model, bases) }
       let scratch = try Buffer<Float>(count: keeps ? 0 : most * most)
       for q in range {
         for t in q + 1..<max(q + 1, count) {
@@ -157,69 +157,52 @@ final class BasisProductMaker {
   private let products: Buffer<Double>
   private let covariances: Buffer<Double>
   private let panels: Buffer<Double>
+  private let sums: Buffer<Double>
   private let projected: Buffer<Float>
   private let stride: Int
+  private let pivotStride: Int
 
-  /// - Parameter most: the largest padded rank of a basis.
-  init(_ model: ResidualModel, most: Int) throws(CoverTreeError) {
+  init(_ model: ResidualModel, _ bases: [Basis]) throws(CoverTreeError) {
     self.model = model
-    stride = (most + 15) / 16 * 16
+    let width = PanelView<Double>.panelRows
+    stride = bases.reduce(0) { max($0, $1.paddedRank) } / width * width + width
+    pivotStride = bases.reduce(0) { max($0, $1.pivots.count) } / width * width + width
     products = try Buffer(count: stride * stride)
-    covariances = try Buffer(count: stride)
-    panels = try Buffer(count: stride * stride)
+    covariances = try Buffer(count: pivotStride * pivotStride)
+    panels = try Buffer(count: pivotStride * stride)
+    sums = try Buffer(count: tileRows * width)
     projected = try Buffer(count: stride * PanelView<Float>.panelRows)
   }
 
-  /// Writes `L_Q^-1 C L_T^-T`.
+  /// Writes `A_Q K A_T^T - W_Q W_T^T`, with `K` the covariances between the pivots.
   func make(_ q: Basis, _ t: Basis, into result: UnsafeMutablePointer<Float>) throws(CoverTreeError) {
     let width = PanelView<Double>.panelRows
-    try fillCorrelations(q, t)
-    for first in Swift.stride(from: 0, to: t.paddedRank, by: width) {
-      q.factor.solve(panels.base + first * q.paddedRank)
+    let (pivots, others) = (q.pivots.count, t.pivots.count)
+    try model.covariance.fill(
+      rows: q.rows.base, rowCount: pivots, columns: t.rows.base, panels: t.panels.view, columnCount: others,
+      into: covariances.base, stride: pivotStride)
+    multiply(q.features.view, rows: 0..<q.paddedRank, t.features.view, into: products.base, stride: stride) { _ in
+      t.paddedRank
     }
-    // Multiplies by the rows of L_T^-1, one panel of columns at a time.
     for column in Swift.stride(from: 0, to: t.paddedRank, by: width) {
-      let right = t.inverse.view.row(column)
-      for first in Swift.stride(from: 0, to: t.paddedRank, by: width) {
-        let vectors = (right + first * width).vectors
-        for row in Swift.stride(from: 0, to: q.paddedRank, by: tileRows) {
-          multiplyTile(
-            panels.base + (first * q.paddedRank + row * width), rowStride: width, columnStride: 1, vectors,
-            depth: min(width, t.paddedRank - first), into: products.base + (row * stride + column), stride: stride,
-            adding: first > 0)
+      // One panel of K A_T^T.
+      let right = UnsafePointer(t.combinations.view.row(column).vectors)
+      for row in Swift.stride(from: 0, to: pivots, by: tileRows) {
+        multiplyTile(
+          UnsafePointer(covariances.base + row * pivotStride), rowStride: pivotStride, columnStride: 1, right,
+          depth: others, into: panels.base + row * width, stride: width)
+      }
+      for row in Swift.stride(from: 0, to: q.paddedRank, by: tileRows) {
+        multiplyTile(
+          UnsafePointer(q.combinations.view.row(row)), columnStride: width, UnsafePointer(panels.base.vectors),
+          depth: pivots, into: sums.base, stride: width)
+        for r in 0..<tileRows {
+          let product = (products.base + ((row &+ r) &* stride &+ column)).vectors
+          let sum = (sums.base + r &* width).vectors
+          let target = result + ((row &+ r) &* t.paddedRank &+ column)
+          Float.store(sum[0] - product[0], target)
+          if column &+ 8 < t.paddedRank { Float.store(sum[1] - product[1], target + 8) }
         }
-      }
-    }
-    for row in 0..<q.paddedRank {
-      let from = (products.base + row * stride).vectors
-      for vector in 0..<t.paddedRank / 8 {
-        Float.store(from[vector], result + (row * t.paddedRank + vector * 8))
-      }
-    }
-  }
-
-  /// C, by panels of its columns, with zeros after the last pivot.
-  private func fillCorrelations(_ q: Basis, _ t: Basis) throws(CoverTreeError) {
-    let width = PanelView<Double>.panelRows
-    let columns = (t.rank + width - 1) / width * width
-    let (left, right) = (q.points, t.points)
-    multiply(left.features.view, rows: 0..<q.rank, right.features.view, into: products.base, stride: stride) { _ in
-      columns
-    }
-    let scales = right.scales.base.vectors
-    for i in 0..<q.paddedRank {
-      if i < q.rank {
-        try model.covariance.fill(
-          rows: left.rows.base + i * model.dim, rowCount: 1, columns: right.rows.base, panels: right.panels.view,
-          columnCount: columns, into: covariances.base, stride: stride)
-      }
-      let covariance = covariances.base.vectors
-      let product = (products.base + i * stride).vectors
-      let scale = i < q.rank ? left.scales[i] : 0
-      for half in 0..<columns / 8 {
-        let panel = half / 2 * q.paddedRank * width
-        let correlation = i < q.rank ? (covariance[half] - product[half]) * (scales[half] * scale) : .zero
-        Double.store(correlation, panels.base + (panel + i * width + half % 2 * 8))
       }
     }
   }

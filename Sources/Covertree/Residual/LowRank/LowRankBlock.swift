@@ -1,11 +1,11 @@
 import CovertreeBase
 
-/// The few points of a block, or of a region of several blocks, whose span in the residual process nearly contains the others.
+/// A few vectors in the span of the points of a block, or of a region of several blocks, that nearly contain all points.
 ///
 /// With unit vectors `u_j` in feature space, `u_i . u_j = rho_ij`, a pivoted Cholesky factorisation of residual correlations picks pivots
-/// until every vector is within a tolerance of their span. In an orthonormal basis of that span a point has the coordinates `f_j` (a row
-/// of the factor), and its residual has the norm `e_j`: `|f_j|^2 + e_j^2 = |u_j|^2`. So for points of two low-rank blocks, if `B` has the
-/// inner products of the two bases,
+/// until every vector is near their span, and `PrincipalSubspace` the part of it that matters. In an orthonormal basis of that part a point
+/// has the coordinates `f_j`, and its residual has the norm `e_j`: `|f_j|^2 + e_j^2 = |u_j|^2`. So for points of two low-rank blocks, if `B`
+/// has the inner products of the two bases,
 ///
 ///     | rho_ij - f_i^T B f_j |  <=  e_i |u_j| + |f_i| e_j  <=  (e_i + e_j) * 1.
 ///
@@ -27,35 +27,40 @@ final class LowRankBlock: @unchecked Sendable {
   /// `rank` rounded up to whole tiles.
   var paddedRank: Int { basis.paddedRank }
 
+  /// Of the tolerance: what the pivots may leave, and what their first ones leave that are as many as the basis has vectors.
+  private static let (ofPivots, ofFirstPivots) = (0.8, 1.65)
+
   /// A low-rank block of one block: any of its points may be a pivot, up to `mostPivots`. The factorisation gives all coordinates.
   convenience init(
     ofBlock positions: Range<Int>, in model: ResidualModel, tolerance: Double, mostPivots: Int,
-    factorisation: PivotedCholesky
+    factorisation: PivotedCholesky, context: CallContext
   ) throws(CoverTreeError) {
-    try factorisation.run(positions.map { Int32($0) }, tolerance: tolerance, mostPivots: mostPivots)
-    let basis = try Basis(factorisation, model)
-    let coordinates = try Panels<Float>(rows: positions.count, columns: basis.paddedRank)
-    coordinates.elements.base.update(repeating: 0, count: coordinates.elements.count)
-    for j in 0..<positions.count {
-      let target = coordinates.view.row(j)
-      for k in 0..<basis.rank { target[k * PanelView<Float>.panelRows] = Float(factorisation.column(k)[j]) }
-    }
+    try factorisation.run(
+      positions.map { Int32($0) }, tolerance: tolerance * Self.ofPivots, mostPivots: mostPivots)
+    let subspace = try PrincipalSubspace(
+      factorisation.rank(tolerance: tolerance * Self.ofFirstPivots), of: factorisation, context: context)
+    let coordinates = try Panels<Float>(rows: positions.count, columns: subspace.paddedRank)
+    let gains = try subspace.project(factorisation, into: coordinates)
+    let basis = try Basis(factorisation, subspace, model)
+    let root = model.variance.squareRoot()
     try self.init(positions, basis, coordinates) { j in
       // The diagonal is a difference of two numbers as large as the variance, divided by p.
-      let scale = model.scale[positions.lowerBound + j]
-      return factorisation.residualNormsSquared[j] + 0x1p-46 * model.variance * scale * scale
+      let scale = root * model.scale[positions.lowerBound + j]
+      return factorisation.residualNormsSquared[j] + gains[j] + 0x1p-46 * scale * scale + basis.lost(scale: scale)
     }
   }
 
   /// A low-rank block of a region: its pivots are pivots of its blocks, and every point is projected onto their span.
   convenience init(
     ofRegion blocks: ArraySlice<LowRankBlock>, in model: ResidualModel, tolerance: Double,
-    factorisation: PivotedCholesky, projector: Projector
+    factorisation: PivotedCholesky, projector: Projector, context: CallContext
   ) throws(CoverTreeError) {
     let positions = blocks.first!.positions.lowerBound..<blocks.last!.positions.upperBound
     let candidates = blocks.flatMap(\.basis.pivots)
-    try factorisation.run(candidates, tolerance: tolerance, mostPivots: candidates.count)
-    let basis = try Basis(factorisation, model)
+    try factorisation.run(candidates, tolerance: tolerance * Self.ofPivots, mostPivots: candidates.count)
+    let subspace = try PrincipalSubspace(
+      factorisation.rank(tolerance: tolerance * Self.ofFirstPivots), of: factorisation, context: context)
+    let basis = try Basis(factorisation, subspace, model)
     let coordinates = try Panels<Float>(rows: positions.count, columns: basis.paddedRank)
     let lengths = try Buffer<Double>(count: positions.count)
     for block in blocks {
@@ -63,12 +68,10 @@ final class LowRankBlock: @unchecked Sendable {
       projector.load(block.positions)
       try projector.project(onto: basis, into: coordinates.view.row(first), squaredLengths: lengths.base + first)
     }
-    let largestScale = basis.points.scales.elements.max() ?? 0
+    let root = model.variance.squareRoot()
     try self.init(positions, basis, coordinates) { j in
       let position = positions.lowerBound + j
-      // Solving for coordinates increases the rounding errors of the correlations with pivots.
-      let lost = 0x1p-40 * model.variance * model.scale[position] * max(model.scale[position], largestScale)
-      return model.squaredLength(ofPosition: position) - lengths[j] + lost
+      return model.squaredLength(ofPosition: position) - lengths[j] + basis.lost(scale: root * model.scale[position])
     }
   }
 

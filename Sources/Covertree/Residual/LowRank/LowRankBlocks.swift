@@ -6,15 +6,15 @@ import CovertreeBase
 /// blocks, which have low-rank blocks of their own. Pairs of regions are bounded, and a search enters only the regions that can matter to
 /// it.
 final class LowRankBlocks: @unchecked Sendable {
-  /// The largest number of pivots as a share of the points. The rest of the other points is part of their errors.
+  /// The largest number of pivots as a share of the points. What these leave of the other points is part of their errors.
   private static let largestShare = 0.625
   /// The number of blocks of the trial.
   private static let sample = 8
   /// Tolerances of residual norms in a block, from fine to coarse. A finer low-rank block leaves fewer points to compute exactly, but has
-  /// more pivots, and products cost the square of their number.
+  /// a higher rank, and products cost the square of it.
   private static let tolerances = [0.05, 0.1, 0.15]
-  /// A tolerance is accepted if pivots are at most this share of the points.
-  private static let wantedShare = 0.25
+  /// A tolerance is accepted if ranks are at most this share of the points.
+  private static let wantedShare = 0.14
   /// The tolerance of residual norms of a block's pivots in its region.
   private static let regionTolerance = 0.2
   /// The largest cost of the first search, as a multiple of comparing all blocks by their features; later searches cost less.
@@ -35,7 +35,8 @@ final class LowRankBlocks: @unchecked Sendable {
   /// The bounds between regions, if they are made.
   var knownRegions: Regions? { made.known }
 
-  var rank: Int { blocks.reduce(0) { $0 + $1.rank } }
+  /// Of all blocks.
+  var pivotCount: Int { arrays.pivots.count }
 
   /// The low-rank blocks of regions, and the bounds between all of them.
   final class Regions: Sendable {
@@ -69,14 +70,16 @@ final class LowRankBlocks: @unchecked Sendable {
     let sampled = (0..<min(Self.sample, count)).map { $0 * count / min(Self.sample, count) }
     let points = sampled.reduce(0) { $0 + model.positions(ofBlock: $1).count }
     var tolerance = 0.0
-    var share = 0.0
+    var (pivots, rank) = (0.0, 0.0)
     for candidate in tau.map({ [$0] }) ?? Self.tolerances {
       tolerance = candidate
       let made = try Self.make(sampled, model, tolerance, mostPivots, context)
-      share = Double(made.reduce(0) { $0 + $1.rank }) / Double(points)
-      if share <= Self.wantedShare { break }
+      let blocks = Double(points) / Double(model.blockSize)
+      pivots = Double(made.reduce(0) { $0 + $1.basis.pivots.count }) / blocks
+      rank = Double(made.reduce(0) { $0 + $1.rank }) / blocks
+      if rank <= Self.wantedShare * Double(model.blockSize) { break }
     }
-    guard Self.cost(ofRank: share * Double(model.blockSize), model) < worth else { return nil }
+    guard Self.cost(ofRank: rank, pivots: pivots, model) < worth else { return nil }
     (blocks, arrays) = try Self.gathered(
       Self.make(Array(0..<count), model, tolerance, mostPivots, context), pointsEach: model.blockSize, model, context)
     seconds = monotonicSeconds() - start
@@ -101,12 +104,12 @@ final class LowRankBlocks: @unchecked Sendable {
 
   /// The cost of the product of two bases and the projections of two blocks' points, as a multiple of the products of their features.
   /// Operations in float64 count twice.
-  private static func cost(ofRank rank: Double, _ model: ResidualModel) -> Double {
+  private static func cost(ofRank rank: Double, pivots: Double, _ model: ResidualModel) -> Double {
     let (size, features) = (Double(model.blockSize), Double(model.rank))
     // The covariance of a pair is computed either way.
     let covariance = 32.0
-    let lowRankBlocks = rank * rank * (2 * (features + covariance) + 6 * rank + 2 * size)
-    return lowRankBlocks / (size * size * (features + covariance))
+    let product = rank * rank * features + pivots * rank * (pivots + rank) + pivots * pivots * covariance
+    return 2 * (product + rank * rank * size) / (size * size * (features + covariance))
   }
 
   var byteCount: Int {
@@ -123,7 +126,7 @@ final class LowRankBlocks: @unchecked Sendable {
       let factorisation = try scratch.value(slot) { () throws(CoverTreeError) in try PivotedCholesky(model) }
       return try LowRankBlock(
         ofBlock: model.positions(ofBlock: blocks[i]), in: model, tolerance: tolerance, mostPivots: mostPivots,
-        factorisation: factorisation)
+        factorisation: factorisation, context: context)
     }
   }
 
@@ -148,7 +151,7 @@ final class LowRankBlocks: @unchecked Sendable {
       }
       return try LowRankBlock(
         ofRegion: blocks[blocks(ofRegion: region)], in: model, tolerance: Self.regionTolerance,
-        factorisation: factorisation, projector: projector)
+        factorisation: factorisation, projector: projector, context: context)
     }
     return try Self.gathered(made, pointsEach: model.blockSize * blocksPerRegion, model, context)
   }

@@ -10,6 +10,9 @@ final class PivotedCholesky {
   private(set) var slots: [Int] = []
   /// Their positions.
   private(set) var pivots: [Int32] = []
+  /// The largest residual norm before each of them.
+  private var largestNorms: [Double] = []
+  private(set) var candidateCount = 0
 
   private final class Scratch {
     let capacity: Int
@@ -37,6 +40,12 @@ final class PivotedCholesky {
 
   var rank: Int { slots.count }
 
+  /// The number of pivots that a larger tolerance needs.
+  func rank(tolerance: Double) -> Int { largestNorms.firstIndex { $0 <= tolerance } ?? rank }
+
+  /// From one column to the next.
+  var stride: Int { scratch.capacity }
+
   /// Coordinate `k` of each candidate.
   func column(_ k: Int) -> UnsafePointer<Double> { UnsafePointer(scratch.columns.base) + k * scratch.capacity }
 
@@ -52,11 +61,12 @@ final class PivotedCholesky {
       scratch.residualNormsSquared.base, scratch.correlations.base, scratch.capacity
     )
     for j in 0..<count { residualNormsSquared[j] = correlations[j * stride + j] }
-    (slots, pivots) = ([], [])
+    (slots, pivots, largestNorms, candidateCount) = ([], [], [], count)
     while slots.count < min(count, mostPivots) {
       var pivot = 0
       for j in 1..<max(1, count) where residualNormsSquared[j] > residualNormsSquared[pivot] { pivot = j }
-      guard residualNormsSquared[pivot] > tolerance * tolerance else { break }
+      let largest = residualNormsSquared[pivot]
+      guard largest > tolerance * tolerance else { break }
       let column = scratch.columns.base + slots.count * stride
       // Only the lower triangle of the correlations is stored.
       for j in 0..<count { column[j] = correlations[max(j, pivot) * stride + min(j, pivot)] }
@@ -72,6 +82,7 @@ final class PivotedCholesky {
       }
       residualNormsSquared[pivot] = 0
       for slot in slots { column[slot] = 0 }
+      largestNorms.append(largest.squareRoot())
       slots.append(pivot)
       pivots.append(candidates[pivot])
     }

@@ -46,7 +46,7 @@ final class LowRankComparison {
     self.regions = regions
     projector = try Projector(model, most: groupSize)
     let most = lowRankBlocks.blocks.reduce(0) { max($0, $1.paddedRank) }
-    maker = try BasisProductMaker(model, most: most)
+    maker = try BasisProductMaker(model, lowRankBlocks.blocks.map(\.basis))
     let mostOfRegions = regions.lowRankBlocks.reduce(0) { max($0, $1.paddedRank) }
     let points = (groupSize + Self.width - 1) / Self.width * Self.width
     own = try Buffer(count: points * most)

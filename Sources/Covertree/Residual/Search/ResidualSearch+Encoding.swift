@@ -41,9 +41,15 @@ extension ResidualSearch {
     try file.verify(context: context)
     let settings = try ModelSettings(file, callback)
     let model = try ResidualModel(file, settings, since: start, context: context)
-    let lowRankBlocks =
-      settings.blocksPerRegion == 0
-      ? nil : try LowRankBlocks(file, model, blocksPerRegion: settings.blocksPerRegion, context: context)
+    let lowRankBlocks: LowRankBlocks? =
+      if settings.blocksPerRegion == 0 {
+        nil
+      } else if file.section(named: "skeletons.ranks") == nil {
+        // An earlier version wrote other arrays.
+        try LowRankBlocks(model, mostBlocks: Sizes().blocks, worth: .infinity, context: context)
+      } else {
+        try LowRankBlocks(file, model, blocksPerRegion: settings.blocksPerRegion, context: context)
+      }
     try self.init(model, lowRankBlocks, since: start, context: context)
   }
 
@@ -191,8 +197,9 @@ extension LowRankArrays {
   fileprivate func sections(_ prefix: String, _ lowRankBlocks: [LowRankBlock]) throws(CoverTreeError) -> [Section] {
     [
       Section("\(prefix).pivot_offsets", pivotOffsets), Section("\(prefix).pivots", pivots),
+      Section("\(prefix).ranks", ranks),
       Section("\(prefix).coefficients", coefficients), Section("\(prefix).norms", remainingNorms),
-      Section("\(prefix).factors", try factors(of: lowRankBlocks)),
+      Section("\(prefix).combinations", try combinations(of: lowRankBlocks)),
     ]
   }
 
@@ -203,9 +210,11 @@ extension LowRankArrays {
     let arrays = try LowRankArrays(
       pointsEach: pointsEach, pointCount: model.count,
       pivotOffsets: file.buffer("\(prefix).pivot_offsets", rows: count + 1), pivots: file.buffer("\(prefix).pivots"),
-      coefficients: file.buffer("\(prefix).coefficients"), remainingNorms: file.buffer("\(prefix).norms"))
+      ranks: file.buffer("\(prefix).ranks", rows: count), coefficients: file.buffer("\(prefix).coefficients"),
+      remainingNorms: file.buffer("\(prefix).norms"))
     guard arrays.isConsistent,
-      let lowRankBlocks = try arrays.lowRankBlocks(file.buffer("\(prefix).factors"), model, context: context)
+      let lowRankBlocks = try arrays.lowRankBlocks(
+        file.numbers("\(prefix).combinations", context: context), model, context: context)
     else { throw file.corrupt("its \(prefix) are not those of \(model.count) points") }
     return (lowRankBlocks, arrays)
   }

@@ -137,7 +137,8 @@ def arrays_get(owner: Owner) -> dict[str, Any]:
     offsets = (blocks + 1 if blocks else 0,)
     show(np.int64, pivot_offsets=offsets, coefficient_offsets=offsets, product_offsets=(pairs, pairs))
     pivot_ends, coefficient_ends = arrays["pivot_offsets"], arrays["coefficient_offsets"]
-    ranks = (np.diff(pivot_ends) + 7) // 8 * 8
+    block_points = np.diff(np.minimum(np.arange(len(coefficient_ends)) * shown.block_size, n))
+    ranks = np.diff(coefficient_ends) // ((block_points + 31) // 32 * 32)
     products = (ranks.sum() ** 2 - (ranks**2).sum()) // 2 if pairs else 0
     show(np.int32, order=(n,), positions=(n,), pivots=(int(pivot_ends[-1:].sum()),))
     show(np.float64, coordinates=(n, shown.dim), v_matrix=(n, shown.feature_stride), residual_variance=(n,))

@@ -17,8 +17,8 @@ class ResidualArrays(TreeArrays):
     other attributes are by *position* in blocks of near points. A block has the order of dataset indices: the points
     before an index are its first ones. Node ``t`` of the tree is at position ``block_places[order[t]]``.
 
-    The pivots of a block span its points, nearly, in the residual process. In an orthonormal basis of that span point
-    ``i`` has coefficients ``f_i``, and its rest has the norm ``e_i``: within a block
+    The pivots of a block span its points, nearly, in the residual process. In an orthonormal basis of the part of that
+    span that matters point ``i`` has coefficients ``f_i``, and its rest has the norm ``e_i``: within a block
     ``|rho_ij - f_i . f_j| <= e_i e_j``, and with the product ``B`` of the bases of two blocks
     ``|rho_ij - f_i^T B f_j| <= e_i + e_j``. Without low-rank blocks, their arrays are empty.
     """

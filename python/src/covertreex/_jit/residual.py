@@ -26,7 +26,6 @@ class NumbaResidualTree(NamedTuple):
     v_matrix: NDArray[np.float64]
     residual_variance: NDArray[np.float64]
     scales: NDArray[np.float32]
-    pivot_offsets: NDArray[np.int64]
     coefficient_offsets: NDArray[np.int64]
     coefficients: NDArray[np.float32]
     remaining_norms: NDArray[np.float32]

@@ -51,7 +51,10 @@ def workspace(model: NumbaResidualTree, k: int) -> Workspace:
 
 @jitted
 def _rank(model: NumbaResidualTree, block: int) -> int:
-    return (model.pivot_offsets[block + 1] - model.pivot_offsets[block] + 7) // 8 * 8
+    """Coefficients of a point of a block."""
+    points = min(model.block_size, model.block_order.shape[0] - block * model.block_size)
+    elements = model.coefficient_offsets[block + 1] - model.coefficient_offsets[block]
+    return elements // ((points + _PANEL - 1) // _PANEL * _PANEL)
 
 
 @jitted
