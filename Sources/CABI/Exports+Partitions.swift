@@ -36,7 +36,7 @@ public func covertree_residual_outline(
   _ pivots: Out<Handle>, _ error: Out<Double>
 ) -> covertree_status {
   models.run(residual, options) { (search, context, _) throws(CoverTreeError) in
-    n_groups?.pointee = Int64(search.partitionSketchCount)
+    n_groups?.pointee = Int64(try search.partitionSketchCount(context: context))
     guard let pivots else { return }
     let output = try required(error, "error")
     let sketch = try search.partitionSketch(Int(clamping: group), tolerance: tau, context: context)

@@ -26,13 +26,17 @@ extension ResidualSearch {
   }
 
   /// The number of sketches of all points; 0 if the residual process has too many degrees of freedom for any.
-  public var partitionSketchCount: Int { sketchedBlocks.count }
+  public func partitionSketchCount(context: CallContext) throws(CoverTreeError) -> Int {
+    try inBlocks(context).sketchedBlocks.count
+  }
 
   /// - Parameter tolerance: of the residual norms of the blocks' pivots.
   /// - Returns: a model of the pivots alone, and the largest error.
   public func partitionSketch(
     _ group: Int, tolerance: Double, context: CallContext
   ) throws(CoverTreeError) -> (pivots: ResidualSearch, error: Double) {
+    let blocked = try inBlocks(context)
+    guard blocked === self else { return try blocked.partitionSketch(group, tolerance: tolerance, context: context) }
     let groups = sketchedBlocks
     guard groups.indices.contains(group) else {
       throw CoverTreeError(.invalidArgument, "group: expected 0 to \(groups.count - 1), got \(group)")
@@ -44,7 +48,7 @@ extension ResidualSearch {
     let candidates = blocks.flatMap(\.basis.pivots)
     let factorisation = try PivotedCholesky(model)
     try factorisation.run(candidates, tolerance: tolerance, mostPivots: candidates.count)
-    let basis = try Basis(factorisation, model)
+    let basis = try Basis(factorisation, PrincipalSubspace(factorisation.rank, of: factorisation.rank), model)
     let errors = try largestErrors(of: blocks, outside: basis, context)
     let pivots = try model.alone(factorisation.pivots, context: context)
     return (try ResidualSearch(pivots, since: monotonicSeconds(), context: context), errors)
@@ -76,7 +80,7 @@ extension ResidualSearch {
     let factorisation = try PivotedCholesky(model)
     let positions = (0..<Int32(model.count)).map { $0 }
     try factorisation.run(positions, tolerance: 0x1p-20, mostPivots: positions.count)
-    return try Basis(factorisation, model)
+    return try Basis(factorisation, PrincipalSubspace(factorisation.rank, of: factorisation.rank), model)
   }
 
   /// The norms of the projections of new points, given by features, onto the span of all points of the model, rounded up.
@@ -115,6 +119,7 @@ extension ResidualSearch {
     bounds: UnsafeMutablePointer<Double>
   ) throws(CoverTreeError) {
     try rows.check(below: model.count, named: "rows")
+    let lowRankBlocks = try inBlocks(context).lowRankBlocks
     let basis = try pivots.spanned.get { () throws(CoverTreeError) in try Self.basis(ofAll: pivots.model) }
     guard let lowRankBlocks, basis.rank == pivots.model.count, pivots.model.rank == model.rank else {
       bounds.update(repeating: 1, count: rows.elements.count)
@@ -123,11 +128,12 @@ extension ResidualSearch {
     let bytes = try Buffer<UInt8>(count: model.count, filledWith: 255)
     let wanted = try Buffer<Bool>(count: model.blockCount, filledWith: false)
     for index in rows.elements { wanted[Int(model.positionOfIndex[Int(index)]) / model.blockSize] = true }
-    let most = lowRankBlocks.blocks.reduce(basis.paddedRank) { max($0, $1.paddedRank) }
+    let bases = lowRankBlocks.blocks.map(\.basis) + [basis]
+    let most = bases.reduce(0) { max($0, $1.paddedRank) }
     let makers = PerThread<BasisProductMaker>(count: context.threads)
     let products = PerThread<Buffer<Float>>(count: context.threads)
     try context.forEach(model.blockCount, grain: 1) { (range, slot) throws(CoverTreeError) in
-      let maker = try makers.value(slot) { () throws(CoverTreeError) in try BasisProductMaker(model, most: most) }
+      let maker = try makers.value(slot) { () throws(CoverTreeError) in try BasisProductMaker(model, bases) }
       let product = try products.value(slot) { () throws(CoverTreeError) in try Buffer(count: most * most) }
       for block in range where wanted[block] {
         let own = lowRankBlocks.blocks[block]
@@ -152,7 +158,6 @@ extension Projector {
     let coordinates = try Buffer<Float>(count: panels * PanelView<Float>.panelRows * basis.paddedRank)
     let lengths = try Buffer<Double>(count: count)
     try project(onto: basis, into: coordinates.base, squaredLengths: lengths.base)
-    let largestScale = basis.points.scales.elements.max() ?? 0
-    for i in 0..<count { body(i, lengths[i], lost(i, largestScale: largestScale)) }
+    for i in 0..<count { body(i, lengths[i], lost(i, basis)) }
   }
 }

@@ -19,6 +19,8 @@ extension ResidualSearch {
   func graph(
     within squared: Double, mostListed: Int = NeighborGraph.mostListed, context: CallContext
   ) throws(CoverTreeError) -> NeighborGraph {
+    let blocked = try inBlocks(context)
+    guard blocked === self else { return try blocked.graph(within: squared, mostListed: mostListed, context: context) }
     let rows = try Buffer<Int32>(counting: model.count)
     let set = try ResidualQuerySet(
       nil, rows: rows.elements, in: model, options: SearchOptions(), groupSize: Self.mostGroupSize, context: context)

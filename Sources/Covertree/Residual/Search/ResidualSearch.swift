@@ -48,6 +48,7 @@ public final class ResidualSearch: @unchecked Sendable {
   }
 
   private let sizes: Sizes
+  private let comparesBlocks: Bool
   private let tau: Double?
   let model: ResidualModel
   /// Bounds by distance; nil if they exclude little.
@@ -60,6 +61,8 @@ public final class ResidualSearch: @unchecked Sendable {
   private let early = Lazy<ResidualSearch>()
   /// Made by the first search, if neighbours are sorted by distance in space.
   private let spatial = Lazy<SpatialSearch>()
+  /// The same model in blocks, if this one has none: made for graphs and sketches of models whose neighbours are those in space.
+  private let blocked = Lazy<ResidualSearch>()
   /// Made by the first search for neighbours.
   let equalPoints = Lazy<EqualPoints>()
   /// The basis of the span of all points, made for the first projection onto it.
@@ -80,18 +83,26 @@ public final class ResidualSearch: @unchecked Sendable {
     try self.init(model, since: start, tau: tuning.tau, context: context)
   }
 
+  /// - Parameter inBlocks: whether points are compared in blocks. Neighbours by distance in space need no blocks.
   init(
-    _ model: ResidualModel, since start: Double, sizes: Sizes = Sizes(), tau: Double? = nil, context: CallContext
+    _ model: ResidualModel, since start: Double, sizes: Sizes = Sizes(), tau: Double? = nil, inBlocks: Bool? = nil,
+    context: CallContext
   ) throws(CoverTreeError) {
     self.model = model
     (self.sizes, self.tau) = (sizes, tau)
     context.stage(from: 0.7, to: 1)
     earlyCount = sizes.early(of: model.count)
+    comparesBlocks = inBlocks ?? !model.isSpatial
+    guard comparesBlocks else {
+      (decayBounds, lowRankBlocks, principal) = (nil, nil, nil)
+      buildSeconds = monotonicSeconds() - start
+      return
+    }
     // The bounds need true inner products, as the library's own features have.
     let areInnerProducts = !model.covariance.isCallback && !model.hasGivenFeatures
     decayBounds = try DecayBounds(model, context: context)
     // If distances leave few pairs of blocks, comparing these by their features may cost less.
-    let worth = decayBounds.map { min(LowRankBlocks.usualWorth, 2 * $0.nearShare) } ?? LowRankBlocks.usualWorth
+    let worth = decayBounds.map { min(LowRankBlocks.usualWorth, 1.3 * $0.nearShare) } ?? LowRankBlocks.usualWorth
     lowRankBlocks =
       areInnerProducts
       ? try LowRankBlocks(model, mostBlocks: sizes.blocks, worth: worth, tau: tau, context: context) : nil
@@ -104,8 +115,9 @@ public final class ResidualSearch: @unchecked Sendable {
     _ model: ResidualModel, _ lowRankBlocks: LowRankBlocks?, since start: Double, context: CallContext
   ) throws(CoverTreeError) {
     (self.model, self.lowRankBlocks) = (model, lowRankBlocks)
-    decayBounds = try DecayBounds(model, context: context)
-    principal = try Self.principal(model, lowRankBlocks, decayBounds, context)
+    comparesBlocks = !model.isSpatial
+    decayBounds = comparesBlocks ? try DecayBounds(model, context: context) : nil
+    principal = comparesBlocks ? try Self.principal(model, lowRankBlocks, decayBounds, context) : nil
     (sizes, tau) = (Sizes(), nil)
     earlyCount = sizes.early(of: model.count)
     buildSeconds = monotonicSeconds() - start
@@ -115,7 +127,7 @@ public final class ResidualSearch: @unchecked Sendable {
   private init(earlyOf search: ResidualSearch, context: CallContext) throws(CoverTreeError) {
     let start = monotonicSeconds()
     let count = search.earlyCount
-    (sizes, tau) = (search.sizes, search.tau)
+    (sizes, tau, comparesBlocks) = (search.sizes, search.tau, true)
     let isDirect = count <= sizes.direct || search.lowRankBlocks == nil && search.decayBounds == nil
     model = try search.model.first(count, inBlocks: !isDirect, context: context)
     earlyCount = isDirect ? 0 : sizes.early(of: count)
@@ -131,6 +143,15 @@ public final class ResidualSearch: @unchecked Sendable {
     _ model: ResidualModel, _ lowRankBlocks: LowRankBlocks?, _ decayBounds: DecayBounds?, _ context: CallContext
   ) throws(CoverTreeError) -> PrincipalFeatures? {
     lowRankBlocks == nil && decayBounds == nil ? try PrincipalFeatures(model, context: context) : nil
+  }
+
+  /// A search of the same model that compares points in blocks.
+  func inBlocks(_ context: CallContext) throws(CoverTreeError) -> ResidualSearch {
+    if comparesBlocks { return self }
+    return try blocked.get { () throws(CoverTreeError) in
+      try ResidualSearch(
+        model, since: monotonicSeconds(), sizes: sizes, tau: tau, inBlocks: true, context: context)
+    }
   }
 
   /// The search of the early points, made on first use.
@@ -218,9 +239,11 @@ public final class ResidualSearch: @unchecked Sendable {
     return ResidualInfo(
       pointCount: model.count, dim: model.dim, featureCount: model.featureCount,
       variance: model.unit.unscaled(model.variance),
-      jitter: model.inducingFeatures?.jitter ?? 0, blockCount: model.blockCount, pivotCount: lowRankBlocks?.rank ?? 0,
+      jitter: model.inducingFeatures?.jitter ?? 0, blockCount: model.blockCount,
+      pivotCount: lowRankBlocks?.pivotCount ?? 0,
       memoryBytes: model.byteCount + (lowRankBlocks?.byteCount ?? 0) + (early?.memoryBytes ?? 0)
-        + (spatial.known?.byteCount ?? 0) + (equalPoints.known?.byteCount ?? 0)
+        + (spatial.known?.byteCount ?? 0) + (blocked.known?.lowRankBlocks?.byteCount ?? 0)
+        + (equalPoints.known?.byteCount ?? 0)
         + (decayBounds?.byteCount ?? 0) + (principal?.byteCount ?? 0),
       buildSeconds: buildSeconds, orderSeconds: model.orderSeconds + (early?.orderSeconds ?? 0),
       featureSeconds: model.featureSeconds + (early?.featureSeconds ?? 0),
