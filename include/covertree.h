@@ -866,6 +866,159 @@ typedef struct covertree_residual_info {
 covertree_status covertree_residual_get_info(covertree_residual *residual,
                                              covertree_residual_info *info);
 
+/* ---- Gaussian processes ------------------------------------------------- */
+
+/* A Gaussian process by the Vecchia-inducing-points full-scale approximation:
+ * the covariance of the response is Sigma = V V^T + (B^T D^-1 B)^-1. V has the
+ * features of inducing points, and B and D regress the residual process of each
+ * point, with its noise, on its conditioning set. Without inducing points this
+ * is a Vecchia approximation, without neighbours FITC, and with all points
+ * before a point in its set the process itself.
+ *
+ * Points have an order; a rank is a place in it. All numbers are float64, and
+ * results do not depend on the number of threads. */
+typedef struct covertree_vif covertree_vif;
+
+typedef struct covertree_vif_options {
+  uint32_t struct_size;
+  int32_t n_threads;
+  int32_t kernel;                /* a covertree_kernel_shape */
+  int32_t reserved;              /* 0 */
+  double variance;               /* of the kernel; 0: 1 */
+  const double *lengthscale;     /* n_lengthscales; NULL: 1 */
+  int64_t n_lengthscales;        /* 1, or one for each dimension */
+  const double *inducing_points; /* n_inducing x dim, contiguous; NULL: none */
+  int64_t n_inducing;
+  double jitter;                 /* is added to the diagonal of the inducing
+                                    points' covariances, relative to the
+                                    variance; at most 0.01; 0: 1e-6 */
+  const double *noise;           /* n_noise variances; NULL: 0 */
+  int64_t n_noise;               /* 1, or one for each point */
+  covertree_progress_fn progress;
+  void *progress_user_data;
+} covertree_vif_options;
+
+static inline void covertree_vif_options_init(covertree_vif_options *options) {
+  memset(options, 0, sizeof *options);
+  options->struct_size = sizeof *options;
+}
+
+/* Builds a model and its factor: V, B and D.
+ *   points    [in] F64, at least 1 row
+ *   order     [in] n: the row of each rank; NULL: ranks are rows
+ *   offsets   [in] n + 1: the set of rank i is neighbors[offsets[i]] to
+ *                  neighbors[offsets[i + 1] - 1]
+ *   neighbors [in] offsets[n] ranks, each below the rank of its set
+ * INVALID_ARGUMENT if equal points have no noise. If the covariances of the
+ * inducing points are not positive definite, ten times the jitter is tried, up
+ * to 0.01. O(n (k^3 + k^2 m + m^2)) time for k neighbours and m inducing points.
+ * 16 m + 24 k + 16 dim + 44 bytes a point, and 128 m^2 bytes during the call. */
+covertree_status covertree_vif_build(const covertree_matrix *points,
+                                     const int64_t *order,
+                                     const int64_t *offsets,
+                                     const int64_t *neighbors,
+                                     const covertree_vif_options *options,
+                                     covertree_vif **vif);
+void covertree_vif_free(covertree_vif *vif);
+
+/* A model with the same points, sets and inducing points, and the kernel and
+ * noise of the options; their inducing points and jitter are not read. */
+covertree_status covertree_vif_with_parameters(
+    covertree_vif *vif, const covertree_vif_options *options,
+    covertree_vif **other);
+
+/* Computes the log likelihood of responses.
+ *   y         [in]  F64, n rows, one column for each response
+ *   values    [out] one for each column
+ *   gradients [out] 2 + n_lengthscales for each column: by the logarithms of
+ *                   the noise, of the variance and of the lengthscales, with
+ *                   order, sets and inducing points held fixed. All noise
+ *                   variances change by one factor. May be NULL
+ * O(n (k + m)) for each column; with gradients O(n (k^3 + k^2 m + m^2)), whatever
+ * the number of parameters, 8 m + 8 k bytes a point and 128 m^2 bytes. */
+covertree_status covertree_vif_log_likelihood(
+    covertree_vif *vif, const covertree_matrix *y,
+    const covertree_call_options *options, double *values, double *gradients);
+
+/* Solves Sigma x = y.
+ *   y        [in]  F64, n rows
+ *   solution [out] the rows and columns of y
+ * O(n (k + m)) for each column. */
+covertree_status covertree_vif_solve(covertree_vif *vif,
+                                     const covertree_matrix *y,
+                                     const covertree_call_options *options,
+                                     double *solution);
+
+/* New points, and their conditioning sets as in covertree_vif_build: ranks, and
+ * in joint predictions also n plus the number of an earlier new point. */
+typedef struct covertree_vif_points {
+  covertree_matrix points; /* F64 */
+  const int64_t *offsets;
+  const int64_t *neighbors;
+  double noise; /* the variance of their noise, in joint predictions and draws */
+} covertree_vif_points;
+
+/* Predicts the process at new points, given responses.
+ *   y         [in]  F64, n rows, one column for each response
+ *   means     [out] a row for each new point, a column for each response
+ *   variances [out] one for each new point, of the process without noise. May
+ *                   be NULL
+ * O(k^3 + k^2 m + m^2) a point, and O(n (k + m)) for each column of y. */
+covertree_status covertree_vif_predict(covertree_vif *vif,
+                                       const covertree_matrix *y,
+                                       const covertree_vif_points *points,
+                                       const covertree_call_options *options,
+                                       double *means, double *variances);
+
+/* Predicts responses at new points jointly, given responses.
+ *   means      [out] a row for each new point, a column for each response
+ *   covariance [out] q x q for q new points, with their noise. May be NULL
+ * INVALID_ARGUMENT if without noise a point of a set is known exactly from the
+ * others: a new point that equals a datum must not be in a set. O(q (k^3 + k^2 m
+ * + m^2) + q^2 (q + m + k)) time, and 24 q (q + m) bytes, besides the responses'
+ * O(n (k + m)). */
+covertree_status covertree_vif_predict_jointly(
+    covertree_vif *vif, const covertree_matrix *y,
+    const covertree_vif_points *points, const covertree_call_options *options,
+    double *means, double *covariance);
+
+/* Draws responses: at the data from the prior, or at new points given the data,
+ * as deviations from their means.
+ *   points    [in]  NULL for the data
+ *   normals   [in]  for each of n_draws draws independent standard normal
+ *                   numbers: n_inducing, then one for each rank or new point
+ *   draws     [out] a row for each draw, a column for each row of the data or
+ *                   new point */
+covertree_status covertree_vif_draw(covertree_vif *vif,
+                                    const covertree_vif_points *points,
+                                    const double *normals, int64_t n_draws,
+                                    const covertree_call_options *options,
+                                    double *draws);
+
+/* Shows the factor.
+ *   weights    [out] one for each neighbour that the model was built with, in
+ *                    that order: B has 1 on its diagonal and minus the weights
+ *                    in the columns of the neighbours
+ *   variances  [out] n: D by rank
+ *   v_matrix   [out] n x n_inducing: V by rank
+ * Each may be NULL. */
+covertree_status covertree_vif_factor(covertree_vif *vif, double *weights,
+                                      double *variances, double *v_matrix);
+
+typedef struct covertree_vif_info {
+  int64_t n_points;
+  int64_t dim;
+  int64_t n_inducing;
+  int64_t n_neighbors; /* of all points */
+  int64_t n_parameters;
+  int64_t memory_bytes;
+  double jitter; /* that was added, divided by the variance */
+  double log_determinant; /* of Sigma */
+} covertree_vif_info;
+
+covertree_status covertree_vif_get_info(covertree_vif *vif,
+                                        covertree_vif_info *info);
+
 /* ---- Orders and samples of points --------------------------------------- */
 
 /* Computes the max-min order: the point nearest to the centroid comes first,

@@ -87,19 +87,69 @@ public struct Kernel: Sendable, Equatable {
   }
 }
 
+extension Kernel {
+  /// Covariances of one point with points in panels, and their derivatives by the squared scaled distance, vector by vector; see `fill`.
+  func differentiate(
+    _ point: UnsafePointer<Double>, _ points: PanelView<Double>, count: Int, into values: UnsafeMutablePointer<Double>,
+    _ derivatives: UnsafeMutablePointer<Double>
+  ) {
+    switch shape {
+    case .rbf: differentiate(RBFShape.self, point, points, count, values, derivatives)
+    case .matern12: differentiate(Matern12Shape.self, point, points, count, values, derivatives)
+    case .matern32: differentiate(Matern32Shape.self, point, points, count, values, derivatives)
+    case .matern52: differentiate(Matern52Shape.self, point, points, count, values, derivatives)
+    }
+  }
+
+  @inline(__always)
+  private func differentiate<Correlation: CorrelationShape>(
+    _: Correlation.Type, _ point: UnsafePointer<Double>, _ points: PanelView<Double>, _ count: Int,
+    _ values: UnsafeMutablePointer<Double>, _ derivatives: UnsafeMutablePointer<Double>
+  ) {
+    let scale = SIMD8(repeating: variance)
+    let (values, derivatives) = (values.vectors, derivatives.vectors)
+    for vector in 0..<(count &+ 7) / 8 {
+      let lanes = points.row(vector &* 8).vectors
+      var squared = SIMD8<Double>(repeating: 0)
+      for d in 0..<points.columns {
+        let difference = lanes[2 &* d] - SIMD8(repeating: point[d])
+        squared = Double.multiplyAdd(difference, difference, squared)
+      }
+      let (value, derivative) = Correlation.valueAndDerivative(squared: squared)
+      values[vector] = scale * value
+      derivatives[vector] = scale * derivative
+    }
+  }
+}
+
 /// A kernel of variance 1 as a function of the squared scaled distance.
 private protocol CorrelationShape {
   static func at(squared: SIMD8<Double>) -> SIMD8<Double>
+  /// The derivative is by the squared distance.
+  static func valueAndDerivative(squared: SIMD8<Double>) -> (SIMD8<Double>, SIMD8<Double>)
 }
 
 private enum RBFShape: CorrelationShape {
   @inline(__always)
   static func at(squared: SIMD8<Double>) -> SIMD8<Double> { exponential(squared * -0.5) }
+  @inline(__always)
+  static func valueAndDerivative(squared: SIMD8<Double>) -> (SIMD8<Double>, SIMD8<Double>) {
+    let value = at(squared: squared)
+    return (value, value * -0.5)
+  }
 }
 
 private enum Matern12Shape: CorrelationShape {
   @inline(__always)
   static func at(squared: SIMD8<Double>) -> SIMD8<Double> { exponential(-squared.squareRoot()) }
+  /// At distance 0 it is not differentiable. What the derivative is multiplied with there is 0, so any finite number does.
+  @inline(__always)
+  static func valueAndDerivative(squared: SIMD8<Double>) -> (SIMD8<Double>, SIMD8<Double>) {
+    let distance = squared.squareRoot()
+    let value = exponential(-distance)
+    let divisor = distance.replacing(with: 1, where: distance .== 0)
+    return (value, value * -0.5 / divisor)
+  }
 }
 
 private enum Matern32Shape: CorrelationShape {
@@ -107,6 +157,12 @@ private enum Matern32Shape: CorrelationShape {
   static func at(squared: SIMD8<Double>) -> SIMD8<Double> {
     let t = (squared * 3).squareRoot()
     return (t + 1) * exponential(-t)
+  }
+  @inline(__always)
+  static func valueAndDerivative(squared: SIMD8<Double>) -> (SIMD8<Double>, SIMD8<Double>) {
+    let t = (squared * 3).squareRoot()
+    let decay = exponential(-t)
+    return ((t + 1) * decay, decay * -1.5)
   }
 }
 
@@ -117,6 +173,11 @@ private enum Matern52Shape: CorrelationShape {
     let third = SIMD8(repeating: 1.0 / 3)
     return Double.multiplyAdd(t, Double.multiplyAdd(t, third, SIMD8(repeating: 1)), SIMD8(repeating: 1))
       * exponential(-t)
+  }
+  @inline(__always)
+  static func valueAndDerivative(squared: SIMD8<Double>) -> (SIMD8<Double>, SIMD8<Double>) {
+    let t = (squared * 5).squareRoot()
+    return (at(squared: squared), (t + 1) * exponential(-t) * (-5.0 / 6))
   }
 }
 

@@ -1,0 +1,206 @@
+import CCovertree
+import Covertree
+import CovertreeBase
+
+// Gaussian processes by inducing points and conditioning sets.
+
+extension covertree_vif_options: CallOptions {
+  func knownKernel() throws(CoverTreeError) -> Kernel {
+    guard reserved == 0 else {
+      throw CoverTreeError(.unsupported, "reserved: expected 0, got \(reserved)")
+    }
+    let shape: Kernel.Shape = try Arguments.known(kernel, "kernel", "covertree_kernel_shape")
+    var lengthscales = [1.0]
+    if let lengthscale {
+      guard n_lengthscales >= 1, n_lengthscales <= 65536 else {
+        throw CoverTreeError(.shape, "n_lengthscales: expected 1, or one for each dimension, got \(n_lengthscales)")
+      }
+      lengthscales = Array(UnsafeBufferPointer(start: lengthscale, count: Int(n_lengthscales)))
+    }
+    return try Kernel(shape: shape, variance: variance == 0 ? 1 : variance, lengthscale: lengthscales)
+  }
+
+  /// Which number of them is right, the core checks before it reads them; 0 without any.
+  func noiseVariances(_ zero: UnsafePointer<Double>) throws(CoverTreeError) -> UnsafeBufferPointer<Double> {
+    guard let noise else { return UnsafeBufferPointer(start: zero, count: 1) }
+    guard n_noise >= 1, n_noise < Int64(Int32.max) else {
+      throw CoverTreeError(.shape, "n_noise: expected 1, or one for each point, got \(n_noise)")
+    }
+    return UnsafeBufferPointer(start: noise, count: Int(n_noise))
+  }
+
+  func inducingPoints(dim: Int) throws(CoverTreeError) -> PointsView<Double> {
+    guard inducing_points != nil || n_inducing == 0 else {
+      throw CoverTreeError(.shape, "n_inducing: expected 0 without inducing_points, got \(n_inducing)")
+    }
+    let matrix = covertree_matrix(
+      data: inducing_points, dtype: Double.dtype, reserved: 0, rows: inducing_points == nil ? 0 : n_inducing,
+      columns: Int64(dim), row_stride: 0)
+    return try Arguments.view(matrix, "inducing_points", minimum: inducing_points == nil ? 0 : 1)
+  }
+}
+
+extension Copies {
+  /// Offsets of `count` sets, and the members of all of them.
+  fileprivate func sets(
+    _ offsets: In<Int64>, _ neighbors: In<Int64>, count: Int
+  ) throws(CoverTreeError) -> (offsets: UnsafeBufferPointer<Int64>, neighbors: UnsafeBufferPointer<Int64>) {
+    let offsets = try indices(offsets, Int64(count) + 1, "offsets")
+    let total = offsets[count]
+    guard total >= 0, total < 1 << 40 else {
+      throw CoverTreeError(.shape, "offsets: expected numbers from 0 to that of all neighbours, got \(total)")
+    }
+    let base = total == 0 ? neighbors : try required(neighbors, "neighbors")
+    return (offsets, try elements(UnsafeBufferPointer(start: base, count: Int(total))))
+  }
+}
+
+private func add(_ model: VIFModel, _ context: CallContext) throws(CoverTreeError) -> Handle {
+  handles.add(try VIFSystem(VIFFactor(model, context: context), context: context))
+}
+
+@_cdecl("covertree_vif_build") @implementation
+public func covertree_vif_build(
+  _ points: In<covertree_matrix>, _ order: In<Int64>, _ offsets: In<Int64>, _ neighbors: In<Int64>,
+  _ options: In<covertree_vif_options>, _ vif: Out<Handle>
+) -> covertree_status {
+  copying { (copies) throws(CoverTreeError) in
+    let output = try required(vif, "vif")
+    let view: PointsView<Double> = try Arguments.view(points, "points", minimum: 1)
+    let options = try covertree_vif_options.read(options)
+    let context = try options.context()
+    let sets = try copies.sets(offsets, neighbors, count: view.count)
+    let zero = try Buffer<Double>(count: 1, filledWith: 0)
+    let model = try VIFModel(
+      VIFModel.Inputs(
+        points: view, kernel: options.knownKernel(), noise: options.noiseVariances(zero.base),
+        inducing: options.inducingPoints(dim: view.dim), jitter: options.jitter == 0 ? 1e-6 : options.jitter,
+        order: order == nil ? nil : copies.indices(order, Int64(view.count), "order"), offsets: sets.offsets,
+        neighbors: sets.neighbors), context: context)
+    output.pointee = try add(model, context)
+  }
+}
+
+@_cdecl("covertree_vif_free") @implementation
+public func covertree_vif_free(_ vif: Handle) { handles.remove(vif, VIFSystem.self) }
+
+@_cdecl("covertree_vif_with_parameters") @implementation
+public func covertree_vif_with_parameters(
+  _ vif: Handle, _ options: In<covertree_vif_options>, _ other: Out<Handle>
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let output = try required(other, "other")
+    let system: VIFSystem = try handles.object(vif, named: "vif")
+    let options = try covertree_vif_options.read(options)
+    let context = try options.context()
+    let zero = try Buffer<Double>(count: 1, filledWith: 0)
+    let model = try VIFModel(
+      system.model, kernel: options.knownKernel(), noise: options.noiseVariances(zero.base), context: context)
+    output.pointee = try add(model, context)
+  }
+}
+
+@_cdecl("covertree_vif_log_likelihood") @implementation
+public func covertree_vif_log_likelihood(
+  _ vif: Handle, _ y: In<covertree_matrix>, _ options: In<covertree_call_options>, _ values: Out<Double>,
+  _ gradients: Out<Double>
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let system: VIFSystem = try handles.object(vif, named: "vif")
+    let context = try callContext(options)
+    try system.logLikelihood(
+      Arguments.view(y, "y", minimum: 0), values: required(values, "values"), gradients: gradients, context: context)
+  }
+}
+
+@_cdecl("covertree_vif_solve") @implementation
+public func covertree_vif_solve(
+  _ vif: Handle, _ y: In<covertree_matrix>, _ options: In<covertree_call_options>, _ solution: Out<Double>
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let system: VIFSystem = try handles.object(vif, named: "vif")
+    let context = try callContext(options)
+    try system.solve(Arguments.view(y, "y", minimum: 0), into: required(solution, "solution"), context: context)
+  }
+}
+
+extension covertree_vif_points {
+  fileprivate func newPoints(_ copies: Copies) throws(CoverTreeError) -> VIFSystem.NewPoints {
+    guard noise >= 0, noise.isFinite else {
+      throw CoverTreeError(.invalidArgument, "noise: expected a finite number from 0 up, got \(noise)")
+    }
+    let view: PointsView<Double> = try Arguments.view(points, "points", minimum: 0)
+    let sets = try copies.sets(offsets, neighbors, count: view.count)
+    return VIFSystem.NewPoints(points: view, offsets: sets.offsets, neighbors: sets.neighbors, noise: noise)
+  }
+}
+
+@_cdecl("covertree_vif_predict") @implementation
+public func covertree_vif_predict(
+  _ vif: Handle, _ y: In<covertree_matrix>, _ points: In<covertree_vif_points>,
+  _ options: In<covertree_call_options>, _ means: Out<Double>, _ variances: Out<Double>
+) -> covertree_status {
+  copying { (copies) throws(CoverTreeError) in
+    let system: VIFSystem = try handles.object(vif, named: "vif")
+    let context = try callContext(options)
+    let new = try required(points, "points").pointee.newPoints(copies)
+    try system.predict(
+      Arguments.view(y, "y", minimum: 0), new, means: required(means, "means"), variances: variances, context: context)
+  }
+}
+
+@_cdecl("covertree_vif_predict_jointly") @implementation
+public func covertree_vif_predict_jointly(
+  _ vif: Handle, _ y: In<covertree_matrix>, _ points: In<covertree_vif_points>,
+  _ options: In<covertree_call_options>, _ means: Out<Double>, _ covariance: Out<Double>
+) -> covertree_status {
+  copying { (copies) throws(CoverTreeError) in
+    let system: VIFSystem = try handles.object(vif, named: "vif")
+    let context = try callContext(options)
+    let new = try required(points, "points").pointee.newPoints(copies)
+    try system.predictJointly(
+      Arguments.view(y, "y", minimum: 0), new, means: required(means, "means"), covariance: covariance,
+      context: context)
+  }
+}
+
+@_cdecl("covertree_vif_draw") @implementation
+public func covertree_vif_draw(
+  _ vif: Handle, _ points: In<covertree_vif_points>, _ normals: In<Double>, _ n_draws: Int64,
+  _ options: In<covertree_call_options>, _ draws: Out<Double>
+) -> covertree_status {
+  copying { (copies) throws(CoverTreeError) in
+    let system: VIFSystem = try handles.object(vif, named: "vif")
+    let context = try callContext(options)
+    guard n_draws >= 0, n_draws < Int64(Int32.max) else {
+      throw CoverTreeError(.invalidArgument, "n_draws: expected 0 to 2^31 - 2, got \(n_draws)")
+    }
+    let normals = VIFDraws(normals: try required(normals, "normals"), count: Int(n_draws))
+    let target = try required(draws, "draws")
+    guard let points else { return try system.draw(normals, into: target, context: context) }
+    try system.draw(normals, points.pointee.newPoints(copies), into: target, context: context)
+  }
+}
+
+@_cdecl("covertree_vif_factor") @implementation
+public func covertree_vif_factor(
+  _ vif: Handle, _ weights: Out<Double>, _ variances: Out<Double>, _ v_matrix: Out<Double>
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let system: VIFSystem = try handles.object(vif, named: "vif")
+    system.copyFactor(weights: weights, variances: variances)
+    if let v_matrix { system.model.copyFeatures(to: v_matrix) }
+  }
+}
+
+@_cdecl("covertree_vif_get_info") @implementation
+public func covertree_vif_get_info(_ vif: Handle, _ info: Out<covertree_vif_info>) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let system: VIFSystem = try handles.object(vif, named: "vif")
+    let model = system.model
+    try required(info, "info").pointee = covertree_vif_info(
+      n_points: Int64(model.pointCount), dim: Int64(model.dimension), n_inducing: Int64(model.inducingCount),
+      n_neighbors: Int64(model.neighborCount), n_parameters: Int64(model.parameterCount),
+      memory_bytes: Int64(system.byteCount), jitter: model.jitter, log_determinant: system.logDeterminant)
+  }
+}

@@ -1,0 +1,314 @@
+import CovertreeBase
+
+/// The derivatives of the log likelihood of one response by the logarithms of noise, variance and lengthscales, by one reverse sweep: its
+/// cost hardly depends on the number of hyperparameters. Order, sets and inducing points are held fixed.
+///
+/// Let `z_i = M^-1 w_i` for the rows `w_i` of `W`, `e = y - V beta`, and
+///
+///     h_i = (1 / D_i - r_i^2 / D_i^2 - w_i . z_i / D_i^2) / 2,    u_i = S^-1 (r_i e_N + V_N z_i) / D_i.
+///
+/// With `a` extended by -1 and `u` by 0 for the point itself, the negative log likelihood changes with the residual covariances of the set
+/// and the point by `(u a^T + a u^T) / 2 + h a a^T`. By the features it changes by
+///
+///     G = B^T X + U^T W - alpha beta^T,    x_i = u_i^T V_N - 2 h_i w_i + z_i / D_i,
+///
+/// where `U` has the rows `u_i`. The rest is the reverse of `V = k(X, U) L^-T` and of a Cholesky factorisation (Murray, "Differentiation of
+/// the Cholesky decomposition", 2016).
+///
+/// Memory: one array as large as `V` besides `V` and `W`, and a number for each member of a set. O(n (k^3 + k^2 m + m^2)) time.
+final class VIFGradient {
+  /// Positions whose sums are added together.
+  private static let chunk = 128
+  private static let width = PanelView<Double>.panelRows
+
+  private let system: VIFSystem
+  private let solution: VIFSystem.Solution
+  /// `u`, one for each member of the sets.
+  private let reverse: Buffer<Double>
+  /// `X`.
+  private let carried: Buffer<Double>
+  /// `y - V beta`.
+  private let explained: Buffer<Double>
+  /// By the logarithm of the noise, of the log likelihood.
+  private var byNoise = 0.0
+  private let byKernel: KernelGradient
+
+  private var model: VIFModel { system.model }
+  private var factor: VIFFactor { system.factor }
+
+  /// The number of parameters.
+  var count: Int { 1 + byKernel.sums.count }
+
+  init(
+    _ system: VIFSystem, _ y: Buffer<Double>, _ solution: VIFSystem.Solution, context: CallContext
+  ) throws(CoverTreeError) {
+    (self.system, self.solution) = (system, solution)
+    let model = system.model
+    reverse = try Buffer(count: model.graph.members.count)
+    carried = try Buffer(count: model.count * model.rank)
+    explained = try Buffer(count: model.count)
+    for position in 0..<model.count {
+      explained[position] = y[position] - dot(model.features(position), solution.beta.base, count: model.rank)
+    }
+    byKernel = try KernelGradient(model.kernel, capacity: max(Self.width, model.inducing?.count ?? 0))
+    try sweepRows(context)
+    try sweepFeatures(context)
+  }
+
+  func copy(to gradient: UnsafeMutablePointer<Double>) {
+    gradient[0] = -byNoise
+    for (parameter, sum) in byKernel.sums.enumerated() { gradient[1 + parameter] = -sum }
+  }
+
+  // MARK: Residual covariances
+
+  /// The sums of one chunk of positions.
+  private final class Chunk {
+    let byKernel: KernelGradient
+    var byNoise = 0.0
+
+    init(_ kernel: Kernel, capacity: Int) throws(CoverTreeError) {
+      byKernel = try KernelGradient(kernel, capacity: capacity)
+    }
+  }
+
+  private final class Scratch {
+    let row: VecchiaRow
+    /// `z` of 16 positions, in a panel and as rows.
+    let panel: Buffer<Double>
+    let solved: Buffer<Double>
+    /// `a` and `u`, extended by the point itself, and weights of pairs.
+    let weights: Buffer<Double>
+    let reverse: Buffer<Double>
+    let pairs: Buffer<Double>
+
+    init(_ model: VIFModel) throws(CoverTreeError) {
+      row = try VecchiaRow(VecchiaPoints(model: model), capacity: model.graph.largest)
+      panel = try Buffer(count: model.rank * width)
+      solved = try Buffer(count: model.rank * width)
+      let most = (model.graph.largest + 16) / 16 * 16
+      weights = try Buffer(count: most)
+      reverse = try Buffer(count: most)
+      pairs = try Buffer(count: most)
+    }
+  }
+
+  private func sweepRows(_ context: CallContext) throws(CoverTreeError) {
+    let model = model
+    let scratch = PerThread<Scratch>(count: context.threads)
+    let chunks = try context.makeAll((model.count + Self.chunk - 1) / Self.chunk) {
+      (number, slot) throws(CoverTreeError) in
+      let scratch = try scratch.value(slot) { () throws(CoverTreeError) in try Scratch(model) }
+      let chunk = try Chunk(model.kernel, capacity: model.graph.largest + 1)
+      let first = number * Self.chunk
+      for position in Swift.stride(from: first, to: min(model.count, first + Self.chunk), by: Self.width) {
+        try context.poll(inSlot: slot)
+        let positions = position..<min(model.count, first + Self.chunk, position + Self.width)
+        solve(positions, scratch)
+        for (lane, position) in positions.enumerated() {
+          try sweep(position, UnsafePointer(scratch.solved.base) + lane * model.rank, scratch, chunk)
+        }
+      }
+      return chunk
+    }
+    for chunk in chunks {
+      byNoise += chunk.byNoise
+      byKernel.add(chunk.byKernel)
+    }
+  }
+
+  /// `z = M^-1 w` of some positions.
+  private func solve(_ positions: Range<Int>, _ scratch: Scratch) {
+    guard let inner = system.inner else { return }
+    let (rank, width, panel) = (model.rank, Self.width, scratch.panel.base)
+    panel.update(repeating: 0, count: rank * width)
+    for (lane, position) in positions.enumerated() {
+      let row = factor.innovation(position)
+      for column in 0..<rank { panel[column &* width &+ lane] = row[column] }
+    }
+    inner.solve(panel)
+    inner.solveTransposed(panel)
+    for lane in 0..<positions.count {
+      let row = scratch.solved.base + lane * rank
+      for column in 0..<rank { row[column] = panel[column &* width &+ lane] }
+    }
+  }
+
+  private func sweep(
+    _ i: Int, _ z: UnsafePointer<Double>, _ scratch: Scratch, _ chunk: Chunk
+  ) throws(CoverTreeError) {
+    let (model, row, u) = (model, scratch.row, scratch.reverse.base)
+    let (set, first) = (model.graph.set(of: i), model.graph.offsets[i])
+    let (d, r, w) = (factor.variances[i], solution.residuals[i], factor.innovation(i))
+    let h = (1 / d - (r * r + dot(w, z, count: model.rank)) / (d * d)) / 2
+    try row.regress(i, of: model)
+    for (slot, member) in set.enumerated() {
+      let product = dot(model.features(Int(member)), z, count: model.rank)
+      u[slot] = (r * explained[member] + product) / d
+    }
+    row.solve(u)
+    (reverse.base + first).update(from: u, count: set.count)
+    carry(i, h, z, u)
+    scratch.weights.base.update(from: factor.weights.base + first, count: set.count)
+    (scratch.weights[set.count], u[set.count]) = (-1, 0)
+    let a = scratch.weights.base
+    chunk.byNoise += h * model.noise[i]
+    for (slot, member) in set.enumerated() {
+      chunk.byNoise += (u[slot] * a[slot] + h * a[slot] * a[slot]) * model.noise[member]
+    }
+    for slot in 0...set.count {
+      scratch.pairs.base.update(repeating: 0, count: scratch.pairs.count)
+      for other in 0..<slot {
+        scratch.pairs[other] = u[slot] * a[other] + a[slot] * u[other] + 2 * h * a[slot] * a[other]
+      }
+      chunk.byKernel.addOwn(u[slot] * a[slot] + h * a[slot] * a[slot])
+      guard slot > 0 else { continue }
+      chunk.byKernel.add(
+        row.rows.base + slot * model.dim, row.panels.view, count: slot, weights: scratch.pairs.base)
+    }
+  }
+
+  /// Writes row `i` of `X`.
+  private func carry(_ i: Int, _ h: Double, _ z: UnsafePointer<Double>, _ u: UnsafePointer<Double>) {
+    let vectors = model.rank / 8
+    let (target, z, w) = ((carried.base + i * model.rank).vectors, z.vectors, factor.innovation(i).vectors)
+    let (inverse, share) = (SIMD8(repeating: 1 / factor.variances[i]), SIMD8(repeating: -2 * h))
+    for vector in 0..<vectors { target[vector] = Double.multiplyAdd(share, w[vector], z[vector] * inverse) }
+    for (slot, member) in model.graph.set(of: i).enumerated() {
+      let (share, other) = (SIMD8(repeating: u[slot]), model.features(Int(member)).vectors)
+      for vector in 0..<vectors { target[vector] = Double.multiplyAdd(share, other[vector], target[vector]) }
+    }
+  }
+
+  // MARK: Features
+
+  /// Writes row `j` of `G`.
+  private func fillByFeatures(_ j: Int, _ target: UnsafeMutablePointer<Double>) {
+    let (model, rank, graph) = (model, model.rank, model.graph)
+    let (lanes, own, beta) = (target.vectors, (carried.base + j * rank).vectors, solution.beta.base.vectors)
+    let alpha = SIMD8(repeating: -solution.alpha[j])
+    for vector in 0..<rank / 8 { lanes[vector] = Double.multiplyAdd(alpha, beta[vector], own[vector]) }
+    for slot in graph.holderOffsets[j]..<graph.holderOffsets[j + 1] {
+      let (i, place) = (Int(graph.holders[slot]), graph.places[slot])
+      let (a, u) = (SIMD8(repeating: -factor.weights[place]), SIMD8(repeating: reverse[place]))
+      let (x, w) = ((carried.base + i * rank).vectors, factor.innovation(i).vectors)
+      for vector in 0..<rank / 8 {
+        lanes[vector] = Double.multiplyAdd(a, x[vector], Double.multiplyAdd(u, w[vector], lanes[vector]))
+      }
+    }
+  }
+
+  /// The sums of one group of positions.
+  private final class Group {
+    let products: GramAccumulator
+    let byKernel: KernelGradient
+
+    init(_ model: VIFModel) throws(CoverTreeError) {
+      products = try GramAccumulator(rank: model.rank)
+      byKernel = try KernelGradient(model.kernel, capacity: width)
+    }
+  }
+
+  private func sweepFeatures(_ context: CallContext) throws(CoverTreeError) {
+    guard let inducing = model.inducing else { return }
+    let (model, ranges) = (model, GramAccumulator.groups(of: model.count))
+    let groups = try context.makeAll(ranges.count) { (number, slot) throws(CoverTreeError) in
+      let group = try Group(model)
+      let stride = group.products.stride
+      let left = try Buffer<Double>(count: GramAccumulator.chunk * stride, filledWith: 0)
+      let right = try Buffer<Double>(count: GramAccumulator.chunk * stride, filledWith: 0)
+      let panel = try Buffer<Double>(count: model.rank * Self.width)
+      let points = try Panels<Double>(rows: Self.width, columns: model.dim)
+      for first in Swift.stride(
+        from: ranges[number].lowerBound, to: ranges[number].upperBound, by: GramAccumulator.chunk)
+      {
+        try context.poll(inSlot: slot)
+        let count = min(GramAccumulator.chunk, ranges[number].upperBound - first)
+        for row in 0..<count {
+          fillByFeatures(first + row, left.base + row * stride)
+          (right.base + row * stride).update(from: model.features(first + row), count: model.rank)
+        }
+        group.products.add(left.base, right.base, count: count, isSymmetric: false)
+        for row in Swift.stride(from: 0, to: count, by: Self.width) {
+          let inUse = min(Self.width, count - row)
+          panel.base.update(repeating: 0, count: panel.count)
+          for lane in 0..<inUse {
+            let source = left.base + (row + lane) * stride
+            for column in 0..<model.rank { panel[column &* Self.width &+ lane] = source[column] }
+          }
+          inducing.factor.solveTransposed(panel.base)
+          points.view.pack(inUse) { UnsafePointer(model.coordinates.base) + (first + row + $0) * model.dim }
+          for u in 0..<inducing.count {
+            group.byKernel.add(
+              inducing.inducing.base + u * model.dim, points.view, count: Self.width,
+              weights: panel.base + u * Self.width)
+          }
+        }
+      }
+      return group
+    }
+    for group in groups {
+      byKernel.add(group.byKernel)
+      if group !== groups[0] { groups[0].products.add(group.products) }
+    }
+    try addInducing(groups[0].products, inducing, context)
+  }
+
+  /// The covariances of the inducing points with each other, through their Cholesky factor.
+  ///
+  /// - Parameter products: `G^T V`.
+  private func addInducing(
+    _ products: GramAccumulator, _ inducing: InducingFeatures, _ context: CallContext
+  ) throws(CoverTreeError) {
+    let (rank, stride, factor) = (products.rank, products.stride, inducing.factor)
+    let byFactor = products.sums
+    factor.solveTransposed(byFactor.base, columns: rank, stride: stride)
+    // The lower triangle of L^T times the derivatives by L, with half of its diagonal.
+    let lower = try Buffer<Double>(count: rank * stride, filledWith: 0)
+    for a in 0..<rank {
+      try context.poll()
+      let target = lower.base + a * stride
+      for c in a..<rank {
+        let share = factor[c, a]
+        let source = byFactor.base + c * stride
+        for b in 0...a { target[b] -= share * source[b] }
+      }
+      target[a] /= 2
+    }
+    factor.solveTransposed(lower.base, columns: rank, stride: stride)
+    let transposed = try Buffer<Double>(count: rank * stride, filledWith: 0)
+    for a in 0..<rank {
+      for b in 0..<rank { transposed[b * stride + a] = lower[a * stride + b] }
+    }
+    factor.solveTransposed(transposed.base, columns: rank, stride: stride)
+    let points = try Panels<Double>(rows: inducing.count, columns: model.dim)
+    points.view.pack(inducing.count) { UnsafePointer(inducing.inducing.base) + $0 * model.dim }
+    let weights = try Buffer<Double>(count: stride)
+    for a in 0..<inducing.count {
+      weights.base.update(repeating: 0, count: stride)
+      for b in 0..<a { weights[b] = transposed[a * stride + b] + transposed[b * stride + a] }
+      byKernel.addOwn(transposed[a * stride + a] * (1 + inducing.jitter))
+      guard a > 0 else { continue }
+      byKernel.add(inducing.inducing.base + a * model.dim, points.view, count: a, weights: weights.base)
+    }
+  }
+}
+
+extension CholeskyFactor {
+  /// Solves `L^T Y = X` in place, for a row-major `x` of `paddedCount` rows.
+  ///
+  /// - Parameter stride: a multiple of 16, not below `columns`.
+  fileprivate func solveTransposed(_ x: UnsafeMutablePointer<Double>, columns: Int, stride: Int) {
+    let width = PanelView<Double>.panelRows
+    withUnsafeTemporaryAllocation(of: SIMD8<Double>.self, capacity: 2 * paddedCount) { panel in
+      let scalars = panel.baseAddress!.scalars
+      for column in Swift.stride(from: 0, to: columns, by: width) {
+        for row in 0..<paddedCount { (scalars + row * width).update(from: x + row * stride + column, count: width) }
+        solveTransposed(scalars)
+        for row in 0..<paddedCount { (x + row * stride + column).update(from: scalars + row * width, count: width) }
+      }
+    }
+  }
+}
+
+private let width = PanelView<Double>.panelRows

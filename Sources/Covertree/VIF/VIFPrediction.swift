@@ -1,0 +1,154 @@
+import CovertreeBase
+
+/// Means and variances of the process at new points.
+///
+/// A new point is regressed on its conditioning set among the data, as a further rank would be: with `q = v - a^T V_N`, the mean is
+/// `v . beta + a^T (y_N - V_N beta)`, and the variance `D + q M^-1 q^T`.
+extension VIFSystem {
+  /// New points, and the conditioning set of each: ranks of the model.
+  public struct NewPoints {
+    public var points: PointsView<Double>
+    public var offsets: UnsafeBufferPointer<Int64>
+    public var neighbors: UnsafeBufferPointer<Int64>
+    /// The variance of their noise, in joint predictions.
+    public var noise: Double
+
+    public init(
+      points: PointsView<Double>, offsets: UnsafeBufferPointer<Int64>, neighbors: UnsafeBufferPointer<Int64>,
+      noise: Double
+    ) {
+      (self.points, self.offsets, self.neighbors, self.noise) = (points, offsets, neighbors, noise)
+    }
+  }
+
+  private final class Scratch {
+    let row: VecchiaRow
+    /// `q` of one point, and of 16 points across.
+    let innovation: Buffer<Double>
+    let panel: Buffer<Double>
+
+    init(_ model: VIFModel, capacity: Int) throws(CoverTreeError) {
+      row = try VecchiaRow(VecchiaPoints(model: model), capacity: capacity)
+      innovation = try Buffer(count: model.rank)
+      panel = try Buffer(count: model.rank * PanelView<Double>.panelRows)
+    }
+  }
+
+  /// O(k^3 + k^2 m + m^2) a point for `k` neighbours and `m` inducing points.
+  ///
+  /// - Parameters:
+  ///   - y: a column for each response.
+  ///   - means: a row for each new point, a column for each response.
+  ///   - variances: of the process, without noise; nil if they are not wanted.
+  public func predict(
+    _ y: PointsView<Double>, _ new: NewPoints, means: UnsafeMutablePointer<Double>,
+    variances: UnsafeMutablePointer<Double>?, context: CallContext
+  ) throws(CoverTreeError) {
+    try check(y, context: context)
+    let (model, count) = (model, new.points.count)
+    try check(new, context: context)
+    let sets = try members(of: new, amongNew: false)
+    let coordinates = try scaledCoordinates(new.points, .kernel(model.kernel), context)
+    let explanations = try (0..<y.dim).map { (column) throws(CoverTreeError) in
+      try Explanation(self, y, column, context)
+    }
+    let largest = (0..<count).reduce(0) { max($0, Int(new.offsets[$1 + 1] - new.offsets[$1])) }
+    let scratch = PerThread<Scratch>(count: context.threads)
+    let width = PanelView<Double>.panelRows
+    try context.forEach((count + width - 1) / width, grain: 1) { (range, slot) throws(CoverTreeError) in
+      let scratch = try scratch.value(slot) { () throws(CoverTreeError) in try Scratch(model, capacity: largest) }
+      for chunk in range {
+        try context.poll(inSlot: slot)
+        let first = chunk * width
+        let inUse = min(width, count - first)
+        let features = try Buffer<Double>(count: inUse * model.rank)
+        let norms = try Buffer<Double>(count: inUse)
+        try model.inducing?.fill(
+          coordinates.base + first * model.dim, count: inUse, features: features.base, squaredNorms: norms.base,
+          context: CallContext())
+        scratch.panel.base.update(repeating: 0, count: scratch.panel.count)
+        for lane in 0..<inUse {
+          let point = first + lane
+          let set = UnsafeBufferPointer(
+            rebasing: sets.elements[Int(new.offsets[point])..<Int(new.offsets[point + 1])])
+          let own = features.base + lane * model.rank
+          let failed = scratch.row.regress(
+            coordinates.base + point * model.dim, own, noise: 0, on: set)
+          // The point itself may be known exactly.
+          if let failed, failed < set.count { throw model.failure(among: set, failed) }
+          for (column, explanation) in explanations.enumerated() {
+            means[point * y.dim + column] = explanation.mean(own, set, scratch.row.weights.base)
+          }
+          variances?[point] = max(0, scratch.row.conditionalVariance)
+          scratch.row.innovate(own, on: set, into: scratch.innovation.base)
+          for column in 0..<model.rank { scratch.panel[column &* width &+ lane] = scratch.innovation[column] }
+        }
+        if let variances { add(scratch.panel.base, inUse, to: variances + first) }
+      }
+    }
+  }
+
+  func check(_ new: NewPoints, context: CallContext) throws(CoverTreeError) {
+    guard new.points.dim == model.dim else {
+      throw CoverTreeError(.shape, "points: expected \(model.dim) columns, got \(new.points.dim)")
+    }
+    try new.points.checkCoordinates(named: "points", context: context)
+  }
+
+  /// The sets' members; see `VecchiaPoints`.
+  ///
+  /// - Parameter amongNew: whether earlier new points may be members, as ranks from the number of points on.
+  func members(of new: NewPoints, amongNew: Bool) throws(CoverTreeError) -> Buffer<Int32> {
+    let count = model.count
+    guard count + new.points.count < Int(Int32.max) else {
+      throw CoverTreeError(.shape, "points: expected fewer than 2^31 - 1 with those of the model")
+    }
+    try ConditioningGraph.check(new.offsets, new.neighbors, new.points.count) { count + (amongNew ? $0 : 0) }
+    let members = try Buffer<Int32>(count: new.neighbors.count)
+    for (place, rank) in new.neighbors.enumerated() {
+      members[place] = rank < Int64(count) ? model.positionOfRank[Int(rank)] : Int32(rank)
+    }
+    return members
+  }
+
+  /// Adds `q M^-1 q^T` of each lane.
+  private func add(_ panel: UnsafeMutablePointer<Double>, _ inUse: Int, to variances: UnsafeMutablePointer<Double>) {
+    guard let inner else { return }
+    let width = PanelView<Double>.panelRows
+    inner.solve(panel)
+    for column in 0..<model.rank {
+      for lane in 0..<inUse {
+        let value = panel[column &* width &+ lane]
+        variances[lane] += value * value
+      }
+    }
+  }
+}
+
+/// What the inducing points and the data say about one response.
+struct Explanation {
+  let beta: Buffer<Double>
+  /// `y - V beta`, by position.
+  let rest: Buffer<Double>
+  let rank: Int
+
+  init(
+    _ system: VIFSystem, _ y: PointsView<Double>, _ column: Int, _ context: CallContext
+  ) throws(CoverTreeError) {
+    let (model, response) = (system.model, try system.response(y, column))
+    beta = try system.solve(response, context: context).beta
+    rank = model.rank
+    rest = try Buffer(count: model.count)
+    for position in 0..<model.count {
+      rest[position] = response[position] - dot(model.features(position), beta.base, count: rank)
+    }
+  }
+
+  func mean(
+    _ features: UnsafePointer<Double>, _ set: UnsafeBufferPointer<Int32>, _ weights: UnsafePointer<Double>
+  ) -> Double {
+    var mean = dot(features, beta.base, count: rank)
+    for (slot, member) in set.enumerated() { mean += weights[slot] * rest[member] }
+    return mean
+  }
+}
