@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from covertreex import config, reset_residual_metric
+from covertreex import config, reset_residual_metric, set_num_threads
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -28,6 +28,13 @@ def defaults_after():
     yield
     reset_residual_metric()
     config.reset_runtime_context()
+
+
+@pytest.fixture
+def default_threads():
+    """Restore the number of threads that a test sets."""
+    yield
+    set_num_threads(0)
 
 
 @pytest.fixture(scope="session")

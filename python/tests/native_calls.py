@@ -59,6 +59,14 @@ def residual(**options):
     return cover_tree(ROWS, kernel=Matern52(0.4), inducing_count=20, **options)
 
 
+def process(coords=ROWS, **options):
+    return vecchia.VIF(coords, kernel=Matern52(0.4), noise=0.1, n_neighbors=4, n_inducing=9, **options)
+
+
+def Y():
+    return ROWS[:, 0].copy()
+
+
 def given(coords, v, p):
     return lambda **options: cover_tree(coords, kernel=Matern52(0.4), v_matrix=v, p_diag=p, **options)
 
@@ -274,6 +282,27 @@ CALLS = {
     "ordering": (None, lambda _, x, **o: vecchia.ordering(x, **o), [rows()], [lambda: ROWS * 1e200]),
     "neighbors": (
         None, lambda _, x, **o: vecchia.neighbors(x, kernel=Matern52(0.4), m=3, **o), [rows()], [lambda: ROWS * 1e200],
+    ),
+    "VIF": (None, lambda _, x, **o: process(x, **o), [rows()], [with_nan()]),
+    "VIF with_parameters": (process, lambda t: t.with_parameters(noise=0.2), [], None),
+    "VIF refit": (process, lambda t, **o: t.refit(noise=0.2, **o), [], None),
+    "VIF log_likelihood": (
+        process, lambda t, y, **o: t.log_likelihood(y, eval_gradient=True, **o), [Y], [spoiled(Y)],
+    ),
+    "VIF solve": (process, lambda t, y: t.solve(y), [Y], [spoiled(Y)]),
+    "VIF trend": (process, lambda t, y, x: t.trend(y, x), [Y, rows()], [Y, with_nan()]),
+    "VIF factor": (process, lambda t: (t.factor(), t.v_matrix, t.log_determinant), [], None),
+    "VIF predict": (
+        process, lambda t, y, x, **o: t.predict(x, y, return_var=True, **o), [Y, rows(count=9)],
+        [Y, with_nan(count=9)],
+    ),
+    "VIF predict jointly": (
+        process, lambda t, y, x, **o: t.predict(x, y, return_cov=True, **o), [Y, rows(count=9)],
+        [Y, with_nan(count=9)],
+    ),
+    "VIF sample": (process, lambda t: t.sample(2, seed=0), [], None),
+    "VIF sample of new points": (
+        process, lambda t, y, x: t.sample(2, y=y, coords=x, seed=0), [Y, rows(count=9)], [Y, with_nan(count=9)],
     ),
     "partitions knn": (mapped, lambda t, q, **o: t.knn(3, queries=q, **o), [rows()], [with_nan()]),
     "partitions radius": (mapped, lambda t, q: t.radius(0.1, queries=q), [rows()], [with_nan()]),

@@ -134,6 +134,26 @@ def chosen(**options):
 
 RESIDUAL_POINTS = {**POINTS, **OTHER_WIDTH}
 QUERIES = {**POINTS, **OTHER_WIDTH, **OUTSIDE, "a string": ("abc", TypeError)}
+SETS = {
+    **without(ROWS, "a number", "three dimensions"),
+    "floats": ([[-1.0], [0.0]], TypeError),
+    "booleans": ([[False]], TypeError),
+    "one dimension": ([-1, 0], ValueError),
+    "three dimensions": ([[[-1]]], ValueError),
+    "its own": ([[-1], [1]], ValueError),
+    "below -1": ([[-1], [-2]], ValueError),
+    "beyond 64 bits": (np.array([[2**64 - 1]], np.uint64), ValueError),
+}
+NNARRAYS = {
+    **ROWS,
+    **ONE_ROW,
+    "booleans": ([[True]], TypeError),
+    "no columns": (np.zeros((2, 0)), ValueError),
+    "from 0": ([[0, np.nan], [1, 0]], ValueError),
+    "no integers": ([[1, np.nan], [2, 0.5]], ValueError),
+    "its own": ([[1, np.nan], [2, 2]], ValueError),
+    "infinity": ([[1, np.nan], [2, np.inf]], ValueError),
+}
 
 # By function and argument: the wrong values, and the call.
 TABLE = {
@@ -370,6 +390,34 @@ TABLE = {
     "vecchia.neighbors(dtype)": ({**ELEMENTS, **NONE}, lambda v: chosen(dtype=v)),
     "vecchia.neighbors(n_threads)": (THREADS, lambda v: chosen(n_threads=v)),
     "vecchia.neighbors(progress)": (FUNCTION, lambda v: chosen(progress=v)),
+    "vecchia.to_nnarray(neighbors)": ({**SETS, **NONE}, vecchia.to_nnarray),
+    "vecchia.from_nnarray(nnarray)": ({**NNARRAYS, **NONE}, vecchia.from_nnarray),
+    "vecchia.to_linv(model)": ({**OBJECT, **NONE}, vecchia.to_linv),
+    "vecchia.from_linv(linv)": (
+        {**ROWS, **ONE_ROW, **OTHER_WIDTH, **NONE, "NaN": ([[1.0, 0.0], [np.nan, 0.0]], ValueError)},
+        lambda v: vecchia.from_linv(v, [[1, np.nan], [2, 1]]),
+    ),
+    "vecchia.from_linv(nnarray)": ({**NNARRAYS, **NONE}, lambda v: vecchia.from_linv(np.eye(2), v)),
+    "vecchia.to_neighbor_info(neighbors)": (
+        {**SETS, **NONE, "a missing rank": ([[-1, -1], [0, -1], [1, -1], [2, 1]], ValueError)},
+        lambda v: vecchia.to_neighbor_info(v, np.arange(4)),
+    ),
+    "vecchia.to_neighbor_info(order)": (
+        {**INDICES, **NONE, "too few": ([0], ValueError), "twice": ([1, 1], ValueError)},
+        lambda v: vecchia.to_neighbor_info([[-1], [0]], v),
+    ),
+    "vecchia.from_neighbor_info(info)": (
+        {**OBJECT, **NONE, "no fields": ({}, ValueError), "a list": ([("ord", [1])], TypeError)},
+        vecchia.from_neighbor_info,
+    ),
+    "vecchia.from_csr(offsets)": (
+        {**INDICES, **NONE, "nothing": ([], ValueError), "falling": ([0, 1, 0], ValueError)},
+        lambda v: vecchia.from_csr(v, [0]),
+    ),
+    "vecchia.from_csr(ranks)": (
+        {**INDICES, **NONE, "its own": ([1], ValueError), "below 0": ([-1], ValueError)},
+        lambda v: vecchia.from_csr([0, 0, 1], v),
+    ),
     "ConditioningSets.save(path)": ({**PATH, **NONE}, lambda v: sets().save(v)),
     "ConditioningSets.save(progress)": (FUNCTION, lambda v: sets().save(new(), progress=v)),
     "ConditioningSets.load(path)": ({**PATH, **NONE}, vecchia.ConditioningSets.load),

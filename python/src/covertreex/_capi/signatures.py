@@ -17,6 +17,7 @@ build_info last_error -> text
 last_errno get_num_threads
 set_num_threads: int32
 tree_free neighbors_free arrays_free file_free residual_free residual_arrays_free -> void: handle
+vif_free -> void: handle
 index_free store_free store_rows_free -> void: handle
 
 tree_build: Matrix* TreeOptions* handle*
@@ -57,6 +58,14 @@ residual_outline: handle int64 double CallOptions* int64* handle* double*
 residual_projections: handle Matrix* Features* CallOptions* array
 residual_bounds: handle array int64 handle double CallOptions* array
 residual_knn_given: handle Matrix* Features* int64 SearchOptions* array array
+vif_build: Matrix* array array array VifOptions* handle*
+vif_with_parameters: handle VifOptions* handle*
+vif_log_likelihood: handle Matrix* CallOptions* array array
+vif_solve: handle Matrix* CallOptions* array
+vif_predict vif_predict_jointly: handle Matrix* VifPoints* CallOptions* array array
+vif_draw: handle VifPoints* array int64 CallOptions* array
+vif_factor: handle array array array
+vif_get_info: handle VifInfo*
 maxmin_order: Matrix* CallOptions* array
 spread_sample: Matrix* int64 uint64 CallOptions* array
 hilbert_keys: Matrix* array array CallOptions* array

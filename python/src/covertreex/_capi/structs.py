@@ -85,6 +85,24 @@ class ResidualInfo(Structure):
     """)
 
 
+class VifOptions(_Options):
+    _fields_ = _fields("""
+        uint32 struct_size; int32 n_threads kernel reserved; double variance; array lengthscale; int64 n_lengthscales;
+        array inducing_points; int64 n_inducing; double jitter; array noise; int64 n_noise;
+        progress progress; pointer progress_user_data
+    """)
+
+
+class VifPoints(Structure):
+    _fields_ = _fields("Matrix points; array offsets neighbors; double noise")
+
+
+class VifInfo(Structure):
+    _fields_ = _fields("""
+        int64 n_points dim n_inducing n_neighbors n_parameters memory_bytes; double jitter log_determinant
+    """)
+
+
 class NeighborsView(Structure):
     _fields_ = _fields("int64 n_queries n_neighbors; int32 dtype reserved; array offsets indices distances scores")
 

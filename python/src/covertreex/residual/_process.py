@@ -68,8 +68,23 @@ class ResidualProcess(Tree):
     def _chosen_inducing(
         self, count: int | None, points: ArrayLike | str | None, n_threads: int | None, progress: ProgressReport | None
     ) -> NDArray[np.float64]:
-        """Inducing points, shape (m, dim): the given ones, or some of the points."""
-        n, dim = self._coords.shape
+        return self._inducing_of(
+            self._coords, self.kernel, count, points, seed=self.seed, n_threads=n_threads, progress=progress
+        )
+
+    @staticmethod
+    def _inducing_of(
+        coords: NDArray[np.float64],
+        kernel: KernelLike,
+        count: int | None,
+        points: ArrayLike | str | None,
+        *,
+        seed: int,
+        n_threads: int | None,
+        progress: ProgressReport | None = None,
+    ) -> NDArray[np.float64]:
+        """Inducing points, shape (m, dim): the given ones, or some of the coordinates."""
+        n, dim = coords.shape
         settings = active_config().residual
         if points is None:
             points = settings.inducing_points
@@ -87,9 +102,9 @@ class ResidualProcess(Tree):
         count = _arrays.integer(count, "n_inducing", minimum=0, maximum=n)
         if count == 0:
             return np.empty((0, dim))
-        over = self._scale(self._coords)
-        chosen = _inducing.choose(over, count, method=points, seed=self.seed, n_threads=n_threads, progress=progress)
-        return np.ascontiguousarray(self._coords[chosen])
+        over = kernels.scaled(coords, kernel, "points")
+        chosen = _inducing.choose(over, count, method=points, seed=seed, n_threads=n_threads, progress=progress)
+        return np.ascontiguousarray(coords[chosen])
 
     def _given_features(
         self, v_matrix: ArrayLike, p_diag: ArrayLike, kernel_diag: ArrayLike | None

@@ -1,14 +1,4 @@
-"""Conditioning sets for Vecchia approximations of Gaussian processes.
-
->>> import numpy as np
->>> from covertreex import vecchia
->>> from covertreex.kernels import Matern52
->>> points = np.random.default_rng(0).random((500, 2))
->>> kernel = Matern52(lengthscale=0.2)
->>> sets = vecchia.neighbors(points, kernel=kernel, m=10, n_inducing=50)
->>> sets.neighbors.shape
-(500, 10)
-"""
+"""Orders of points, and conditioning sets: the nearest predecessors of each."""
 
 from __future__ import annotations
 
@@ -20,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import _arguments, _arrays, _calls, _files
-from ._calls import ProgressReport
-from ._capi import CoverTreeError
-from ._capi.points import maxmin_order
-from ._files import File, PathLike
-from ._settings import active_config
-from .kernels import Stationary, checked, scaled
-from .residual import ResidualTree
-from .residual._inputs import KernelLike, chosen_seed
+from .. import _arguments, _arrays, _calls, _files
+from .._calls import ProgressReport
+from .._capi import CoverTreeError
+from .._capi.points import maxmin_order
+from .._files import File, PathLike
+from .._settings import active_config
+from ..kernels import Stationary, checked, scaled
+from ..residual import ResidualTree
+from ..residual._inputs import KernelLike, chosen_seed
 
 ORDERINGS = ("maxmin", "random", "natural")
 

@@ -1,0 +1,33 @@
+"""Vecchia approximations of Gaussian processes: conditioning sets, and the model that is made of them.
+
+>>> import numpy as np
+>>> from covertreex import vecchia
+>>> from covertreex.kernels import Matern52
+>>> points = np.random.default_rng(0).random((500, 2))
+>>> kernel = Matern52(lengthscale=0.2)
+>>> sets = vecchia.neighbors(points, kernel=kernel, m=10, n_inducing=50)
+>>> sets.neighbors.shape
+(500, 10)
+>>> model = vecchia.VIF(points, kernel=kernel, noise=0.1, n_neighbors=10, n_inducing=50)
+>>> model.log_likelihood(np.sin(9 * points[:, 0])) > -500
+True
+"""
+
+from ._interchange import from_csr, from_linv, from_neighbor_info, from_nnarray, to_linv, to_neighbor_info, to_nnarray
+from ._model import VIF
+from ._sets import ORDERINGS, ConditioningSets, neighbors, ordering
+
+__all__ = [
+    "ORDERINGS",
+    "VIF",
+    "ConditioningSets",
+    "from_csr",
+    "from_linv",
+    "from_neighbor_info",
+    "from_nnarray",
+    "neighbors",
+    "ordering",
+    "to_linv",
+    "to_neighbor_info",
+    "to_nnarray",
+]

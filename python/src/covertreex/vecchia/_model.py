@@ -1,0 +1,430 @@
+"""The VIF model: factor, likelihood, gradient and prediction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _arguments, _arrays, _calls
+from .._calls import ProgressReport
+from .._capi import vif
+from .._capi.memory import Owner
+from .._capi.residuals import LibraryKernel
+from .._settings import active_config
+from ..kernels import Stationary
+from ..residual import ResidualTree
+from ..residual._inputs import KernelLike, chosen_seed
+from . import _inputs, _sets
+from ._search import Search
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+METRICS = ("residual", "euclidean")
+
+
+class VIF:
+    """A Gaussian process by the Vecchia-inducing-points full-scale approximation.
+
+    The covariance of the response is ``V @ V.T + inv(B.T @ inv(D) @ B)``: ``V`` has the features of inducing points,
+    and ``B`` and ``D`` regress the residual process of each point, with its noise, on its conditioning set. With
+    ``n_inducing=0`` this is a Vecchia approximation, with ``n_neighbors=0`` FITC, and with all predecessors the process
+    itself. All numbers are float64, and results are the same for any number of threads.
+
+    Parameters
+    ----------
+    coords : array_like, shape (n, dim)
+    kernel : RBF, Matern12, Matern32 or Matern52
+        Of :mod:`covertreex.kernels`.
+    noise : float or array_like, shape (n,)
+        The variance of the noise, of all points or of each. Equal points need some: ValueError otherwise.
+    n_neighbors : int
+        Points that each one is conditioned on; by default 30. If the sets are given, predictions are conditioned on as
+        many, found by residual correlation; by default the width of the sets.
+    n_inducing, inducing_points, jitter
+        As in :func:`covertreex.residual_tree`.
+    ordering : {"maxmin", "random", "natural"} or array_like of int, shape (n,)
+        As in :func:`covertreex.vecchia.neighbors`.
+    neighbors : {"residual", "euclidean"} or array_like of int, shape (n, k)
+        The nearest predecessors by residual correlation, or by distance over the lengthscales; or the sets themselves:
+        ranks below the rank of the row, filled up with -1.
+    seed : int, optional
+        For the random ordering and the sample of inducing points; by default 42.
+    n_threads, progress
+        As in :func:`covertreex.cover_tree`.
+
+    References
+    ----------
+    Gyger, Furrer and Sigrist, "Vecchia-inducing-points full-scale approximations for Gaussian processes" (2025).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from covertreex.kernels import Matern32
+    >>> from covertreex.vecchia import VIF
+    >>> coords = np.random.default_rng(0).random((300, 2))
+    >>> y = np.sin(6 * coords[:, 0])
+    >>> model = VIF(coords, kernel=Matern32(0.3), noise=0.01, n_neighbors=10, n_inducing=20)
+    >>> value, gradient = model.log_likelihood(y, eval_gradient=True)
+    >>> gradient.shape  # by the logarithms of noise, variance and lengthscale
+    (3,)
+    >>> mean, variance = model.predict([[0.5, 0.5]], y, return_var=True)
+    >>> bool(abs(mean[0] - np.sin(3)) < 0.1)
+    True
+    """
+
+    #: The row of each rank, int64 of shape (n,).
+    order: NDArray[np.int64]
+    #: Ranks, (n, k), filled up with -1.
+    neighbors: NDArray[np.int64]
+    #: (m, dim)
+    inducing_points: NDArray[np.float64]
+    kernel: Stationary
+    noise: float | NDArray[np.float64]
+    _owner: Owner
+
+    def __init__(
+        self,
+        coords: ArrayLike,
+        *,
+        kernel: KernelLike,
+        noise: ArrayLike = 0.0,
+        n_neighbors: int | None = None,
+        n_inducing: int | None = None,
+        inducing_points: ArrayLike | str | None = None,
+        ordering: str | ArrayLike = "maxmin",
+        neighbors: str | ArrayLike = "residual",
+        seed: int | None = None,
+        jitter: float | None = None,
+        n_threads: int | None = None,
+        progress: ProgressReport | None = None,
+    ) -> None:
+        self._coords = _arrays.points(coords, "coords", dtype=np.dtype(np.float64)).copy()
+        _arrays.check_finite(self._coords, "coords")
+        ordering = _inputs.own(ordering, "ordering")
+        neighbors = _inputs.own(neighbors, "neighbors")
+        inducing_points = _inputs.own(inducing_points, "inducing_points")
+        self._choices: dict[str, Any] = {
+            "n_neighbors": n_neighbors, "n_inducing": n_inducing, "inducing_points": inducing_points,
+            "ordering": ordering, "neighbors": neighbors, "seed": seed, "jitter": jitter,
+        }  # fmt: skip
+        self._seed = _arrays.seed(chosen_seed(seed))
+        jitter = active_config().residual.jitter if jitter is None else jitter
+        self._jitter = _arguments.number(jitter, "jitter")
+        self.kernel, self.noise = _inputs.known(kernel), _inputs.noise(noise, len(self._coords))
+        if isinstance(neighbors, str):
+            self._metric = _arguments.choice(neighbors, "neighbors", METRICS)
+            self.n_neighbors = _arrays.integer(30 if n_neighbors is None else n_neighbors, "n_neighbors", minimum=0)
+        with _arguments.renamed(points="coords", k="n_neighbors", method="ordering"):
+            self.order = _sets._order(
+                self._coords, self.kernel, ordering, self._seed, n_threads, _calls.part(progress, 0, 0.1)
+            )
+            self._choose_inducing(n_inducing, inducing_points, n_threads)
+            if not isinstance(neighbors, str):
+                self._take_sets(neighbors, n_neighbors)
+            ranked = self._coords[self.order]
+            self._search = Search(ranked, self.kernel, self._metric, self.inducing_points, self._jitter)
+            if isinstance(neighbors, str):
+                search = _calls.part(progress, 0.1, 0.5)
+                self.neighbors = self._search.predecessors(self.n_neighbors, n_threads, search)
+            for array in (self.order, self.neighbors, self.inducing_points):
+                array.flags.writeable = False
+            self._owner = vif.build(
+                self._coords, self.order, self._csr(self.neighbors), self._process(),
+                n_threads=_calls.threads(n_threads), progress=_calls.part(progress, 0.5, 1),
+            )  # fmt: skip
+
+    # Building
+
+    def _choose_inducing(self, count: int | None, points: ArrayLike | str | None, n_threads: int | None) -> None:
+        """Inducing points, as those of a residual tree of the points in their order."""
+        self.inducing_points = ResidualTree._inducing_of(
+            self._coords[self.order], self.kernel, count, points, seed=self._seed, n_threads=n_threads
+        )
+
+    def _take_sets(self, given: ArrayLike, n_neighbors: int | None) -> None:
+        """Use sets from elsewhere; predictions search in the residual metric."""
+        self.neighbors, self._metric = _inputs.sets(given, len(self._coords)), "residual"
+        width = self.neighbors.shape[1] if n_neighbors is None else n_neighbors
+        self.n_neighbors = _arrays.integer(width, "n_neighbors", minimum=0)
+
+    @staticmethod
+    def _csr(sets: NDArray[np.int64]) -> vif.Sets:
+        used = sets >= 0
+        offsets = np.concatenate([[0], np.cumsum(used.sum(axis=1))]).astype(np.int64)
+        return vif.Sets(offsets, np.ascontiguousarray(sets[used]))
+
+    def _process(self) -> vif.Process:
+        lengthscale = np.atleast_1d(np.asarray(self.kernel.lengthscale, np.float64))
+        kernel = LibraryKernel(self.kernel.shape, self.kernel.variance, lengthscale)
+        return vif.Process(
+            kernel, np.atleast_1d(np.asarray(self.noise, np.float64)), self.inducing_points, self._jitter
+        )
+
+    def with_parameters(
+        self, *, kernel: KernelLike | None = None, noise: ArrayLike | None = None, n_threads: int | None = None
+    ) -> VIF:
+        """A model with the same order, sets and inducing points, and other hyperparameters.
+
+        O(n (k^3 + k^2 m + m^2)) for k neighbours and m inducing points.
+        """
+        other = object.__new__(VIF)
+        other.__dict__.update(self.__dict__)
+        other.kernel = self.kernel if kernel is None else _inputs.known(kernel)
+        other._search = self._search.with_kernel(other.kernel)
+        other.noise = self.noise if noise is None else _inputs.noise(noise, len(self._coords))
+        other._owner = vif.with_parameters(self._owner.handle, other._process(), n_threads=_calls.threads(n_threads))
+        return other
+
+    def refit(
+        self,
+        *,
+        kernel: KernelLike | None = None,
+        noise: ArrayLike | None = None,
+        n_threads: int | None = None,
+        progress: ProgressReport | None = None,
+    ) -> VIF:
+        """A model with other hyperparameters, whose order, sets and inducing points are chosen anew as at first."""
+        kernel = self.kernel if kernel is None else kernel
+        noise = self.noise if noise is None else noise
+        return VIF(
+            self._coords, kernel=kernel, noise=noise, n_threads=n_threads, progress=progress, **self._choices
+        )  # fmt: skip
+
+    # Description
+
+    @property
+    def v_matrix(self) -> NDArray[np.float64]:
+        """``V`` by rank, (n, m)."""
+        return vif.features(self._owner.handle)
+
+    @property
+    def log_determinant(self) -> float:
+        """Of the covariance of the response."""
+        return float(vif.get_info(self._owner.handle).log_determinant)
+
+    def factor(self) -> tuple[csr_matrix, NDArray[np.float64]]:
+        """``B``, a sparse unit lower triangular matrix, and ``D``, shape (n,), both by rank."""
+        from scipy.sparse import csr_matrix  # noqa: PLC0415 - slow to import
+
+        n, sets = len(self._coords), self._csr(self.neighbors)
+        weights, variances = vif.factor(self._owner.handle)
+        ends, ranks = sets.offsets[1:], np.arange(n)
+        indptr = sets.offsets + np.arange(n + 1)
+        columns = np.insert(sets.neighbors, ends, ranks)
+        matrix = csr_matrix((np.insert(-weights, ends, 1.0), columns, indptr), shape=(n, n))
+        matrix.sort_indices()
+        return matrix, variances
+
+    def __repr__(self) -> str:
+        n, dim = self._coords.shape
+        return (
+            f"VIF(n={n}, dim={dim}, kernel={self.kernel}, n_neighbors={self.n_neighbors}, "
+            f"n_inducing={len(self.inducing_points)})"
+        )
+
+    # Likelihood
+
+    def log_likelihood(
+        self,
+        y: ArrayLike,
+        *,
+        eval_gradient: bool = False,
+        trend: ArrayLike | None = None,
+        n_threads: int | None = None,
+        progress: ProgressReport | None = None,
+    ) -> Any:
+        """The log likelihood of responses.
+
+        Parameters
+        ----------
+        y : array_like, shape (n,) or (n, r)
+            In the order of ``coords``; columns are responses of their own.
+        eval_gradient : bool
+            Whether to return the gradient by the logarithms of the noise, of the variance and of the lengthscales, in
+            this order; order, sets and inducing points are held fixed. All noise variances change by one factor.
+        trend : array_like, shape (n, c), optional
+            A linear mean, see :meth:`trend`: its coefficients are those of the largest likelihood.
+        n_threads, progress
+            As in :func:`covertreex.cover_tree`.
+
+        Returns
+        -------
+        value : float, or numpy.ndarray of shape (r,)
+        gradient : numpy.ndarray, shape (p,) or (r, p)
+            If it is wanted. It costs as much as two or three likelihoods, whatever p is.
+        """
+        response = _inputs.checked(y, len(self._coords))
+        if trend is not None:
+            design = _inputs.design(trend, len(self._coords), "trend")
+            coefficients, _ = self._fit_trend(response.columns, design, "trend", n_threads)
+            response = response._replace(columns=response.columns - design @ coefficients)
+        values, gradients = vif.log_likelihood(
+            self._owner.handle, response.columns, gradient=eval_gradient, n_threads=_calls.threads(n_threads),
+            progress=progress,
+        )  # fmt: skip
+        value = float(values[0]) if response.is_one else values
+        if not eval_gradient:
+            return value
+        return value, gradients[0] if response.is_one else gradients
+
+    def solve(self, y: ArrayLike, *, n_threads: int | None = None) -> NDArray[np.float64]:
+        """Solve for the covariance of the response: ``inv(Sigma) @ y``, with the shape of ``y``."""
+        response = _inputs.checked(y, len(self._coords))
+        return response.shaped(vif.solve(self._owner.handle, response.columns, n_threads=_calls.threads(n_threads)))
+
+    def trend(
+        self, y: ArrayLike, design: ArrayLike, *, n_threads: int | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Fit a linear mean of the response by generalised least squares.
+
+        Parameters
+        ----------
+        y : array_like, shape (n,) or (n, r)
+        design : array_like, shape (n, c)
+            Linearly independent columns, in the order of ``coords``.
+        n_threads : int, optional
+
+        Returns
+        -------
+        coefficients : numpy.ndarray, shape (c,) or (c, r)
+        covariance : numpy.ndarray, shape (c, c)
+            Of the coefficients of one response.
+        """
+        response = _inputs.checked(y, len(self._coords))
+        columns = _inputs.design(design, len(self._coords), "design")
+        coefficients, covariance = self._fit_trend(response.columns, columns, "design", n_threads)
+        return response.shaped(coefficients), covariance
+
+    def _fit_trend(
+        self, y: NDArray[np.float64], design: NDArray[np.float64], name: str, n_threads: int | None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        whitened = vif.solve(self._owner.handle, design, n_threads=_calls.threads(n_threads))
+        covariance = np.linalg.inv(_inputs.precision(design, whitened, name)).astype(np.float64, copy=False)
+        return covariance @ (whitened.T @ y), covariance
+
+    # Simulation
+
+    def sample(
+        self,
+        size: int = 1,
+        *,
+        y: ArrayLike | None = None,
+        coords: ArrayLike | None = None,
+        seed: int | None = None,
+        n_threads: int | None = None,
+    ) -> NDArray[np.float64]:
+        """Draw responses, noise included: at the data from the prior, or at new points given the data.
+
+        Parameters
+        ----------
+        size : int
+        y : array_like, shape (n,), optional
+            The response at the data.
+        coords : array_like, shape (q, dim), optional
+            The new points; with ``y``. Each is conditioned on its nearest data and new points before it. If the noise
+            varies, draws at new points are without noise.
+        seed : int, optional
+            By default another one each time.
+        n_threads : int, optional
+
+        Returns
+        -------
+        numpy.ndarray, shape (size, n) or (size, q)
+        """
+        size = _arrays.integer(size, "size", minimum=0)
+        generator = np.random.default_rng(None if seed is None else _arrays.seed(seed))
+        n, m, threads = len(self._coords), len(self.inducing_points), _calls.threads(n_threads)
+        if (y is None) != (coords is None):
+            raise ValueError("coords: expected together with y, or neither of them")
+        if y is None or coords is None:
+            return vif.draw(self._owner.handle, generator.standard_normal((size, m + n)), n_threads=threads)
+        response = _inputs.checked(y, n)
+        if not response.is_one:
+            raise ValueError(f"y: expected shape ({n},), got {response.columns.shape}")
+        points = self._new_points(coords, "coords")
+        sets, noise = (
+            self._csr(self._search.nearest_of_all(points, self.n_neighbors, n_threads, None)),
+            self._noise_of_new,
+        )
+        mean = vif.predict_jointly(
+            self._owner.handle, response.columns, points, sets, noise, covariance=False, n_threads=threads
+        )[0]
+        normals = generator.standard_normal((size, m + len(points)))
+        return mean[:, 0] + vif.draw_new(self._owner.handle, points, sets, noise, normals, n_threads=threads)
+
+    # Prediction
+
+    def predict(
+        self,
+        new: ArrayLike,
+        y: ArrayLike,
+        *,
+        return_var: bool = False,
+        return_cov: bool = False,
+        latent: bool = False,
+        n_threads: int | None = None,
+        progress: ProgressReport | None = None,
+    ) -> Any:
+        """Predict the response at new points.
+
+        Parameters
+        ----------
+        new : array_like, shape (q, dim)
+            Each is conditioned on its ``n_neighbors`` nearest data; with ``return_cov`` on the nearest of the data and
+            the new points before it.
+        y : array_like, shape (n,) or (n, r)
+            The responses at the data.
+        return_var : bool
+            Whether to return variances.
+        return_cov : bool
+            Whether to return the joint covariance instead.
+        latent : bool
+            Of the process, without the noise. If the noise varies, nothing else can be predicted.
+        n_threads, progress
+            As in :func:`covertreex.cover_tree`.
+
+        Returns
+        -------
+        mean : numpy.ndarray, shape (q,) or (q, r)
+        variance or covariance : numpy.ndarray, shape (q,) or (q, q)
+            If it is wanted; it is the same for all responses.
+        """
+        response = _inputs.checked(y, len(self._coords))
+        points = self._new_points(new, "new")
+        if (return_var or return_cov) and not latent and isinstance(self.noise, np.ndarray):
+            raise ValueError("latent: expected True, as the noise of new points is not known, got False")
+        search, rest = _calls.part(progress, 0, 0.5), _calls.part(progress, 0.5, 1)
+        threads = _calls.threads(n_threads)
+        if return_cov:
+            sets = self._csr(self._search.nearest_of_all(points, self.n_neighbors, n_threads, search))
+            noise = self._noise_of_new
+            mean, covariance = vif.predict_jointly(
+                self._owner.handle, response.columns, points, sets, noise, covariance=True, n_threads=threads,
+                progress=rest,
+            )  # fmt: skip
+            if latent:
+                diagonal = np.diag_indices(len(points))
+                covariance[diagonal] = np.maximum(covariance[diagonal] - noise, 0)
+            return response.shaped(mean), covariance
+        sets = self._csr(self._search.nearest(points, self.n_neighbors, n_threads, search))
+        mean, variance = vif.predict(
+            self._owner.handle, response.columns, points, sets, variance=return_var, n_threads=threads, progress=rest
+        )
+        if variance is None:
+            return response.shaped(mean)
+        return response.shaped(mean), variance if latent else variance + self.noise
+
+    def _new_points(self, new: ArrayLike, name: str) -> NDArray[np.float64]:
+        points = _arrays.points(new, name, dtype=np.dtype(np.float64))
+        if points.shape[1] != self._coords.shape[1]:
+            raise ValueError(f"{name}: expected {self._coords.shape[1]} columns, got {points.shape[1]}")
+        _arrays.check_finite(points, name)
+        return points
+
+    @property
+    def _noise_of_new(self) -> float:
+        """The noise variance of new points; without one of all points they have none."""
+        return 0.0 if isinstance(self.noise, np.ndarray) else self.noise

@@ -1,0 +1,131 @@
+"""Input that the VIF model refuses."""
+
+import numpy as np
+import pytest
+from vif_models import COORDS, NOISE, N, Y, make, with_nan
+
+from covertreex.kernels import Matern32
+from covertreex.vecchia import VIF
+
+
+@pytest.mark.parametrize(
+    ("y", "error", "message"),
+    [
+        (with_nan(Y[:, 0], 3), ValueError, r"^y\[3\]: expected a finite number, got nan"),
+        (with_nan(Y, 3, 1), ValueError, r"^y\[3, 1\]: expected a finite number, got nan"),
+        (np.where(np.arange(N) == 4, -np.inf, Y[:, 0]), ValueError, r"^y\[4\]: expected a finite number, got -inf"),
+        (Y[:-1, 0], ValueError, r"^y: expected .*\b60\b.*got .*\b59\b"),
+        (Y[:-1], ValueError, r"^y: expected .*\b60\b.*got .*\b59\b"),
+        (Y[:, :, None], ValueError, r"^y: expected .*got .*\(60, 3, 1\)"),
+        (1.0, ValueError, r"^y: expected .*got "),
+        (["a"] * N, TypeError, r"^y: expected .*got "),
+        (Y[:, 0] * 1j, TypeError, r"^y: expected .*got "),
+    ],
+)
+def test_refused_responses(y, error, message):
+    model = make(Matern32(0.3))
+    for call in (model.log_likelihood, model.solve, lambda y: model.log_likelihood(y, eval_gradient=True)):
+        with pytest.raises(error, match=message):
+            call(y)
+
+
+@pytest.mark.parametrize(
+    ("noise", "error", "message"),
+    [
+        (-0.1, ValueError, r"^noise: expected .*got -0\.1"),
+        (np.nan, ValueError, r"^noise: expected .*got nan"),
+        (np.inf, ValueError, r"^noise: expected .*got inf"),
+        (NOISE[:-1], ValueError, r"^noise: expected .*\b60\b.*got .*\b59\b"),
+        (NOISE[:, None], ValueError, r"^noise: expected .*got .*\(60, 1\)"),
+        (np.where(np.arange(N) == 4, -1, NOISE), ValueError, r"^noise\[4\]: expected .*got -1"),
+        (with_nan(NOISE, 7), ValueError, r"^noise\[7\]: expected .*got nan"),
+        ("0.1", TypeError, r"^noise: expected .*got '0\.1'"),
+    ],
+)
+def test_refused_noise(noise, error, message):
+    with pytest.raises(error, match=message):
+        make(Matern32(0.3), noise)
+    with pytest.raises(error, match=message):
+        make(Matern32(0.3)).with_parameters(noise=noise)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"coords": with_nan(COORDS, 1, 0)}, ValueError, r"^coords\[1, 0\]: expected a finite number, got nan"),
+        ({"coords": COORDS[:, 0]}, ValueError, r"^coords: expected .*got "),
+        ({"kernel": Matern32}, TypeError, r"^kernel: expected .*got the class Matern32"),
+        ({"kernel": Matern32((1, 2, 3))}, ValueError, r"^lengthscale: expected .*got 3"),
+        ({"n_neighbors": -1}, ValueError, r"^n_neighbors: expected at least 0, got -1"),
+        ({"n_neighbors": 2.5}, TypeError, r"^n_neighbors: expected an integer, got 2\.5"),
+        ({"n_inducing": -1}, ValueError, r"^n_inducing: expected .*got -1"),
+        ({"n_inducing": N + 1}, ValueError, r"^n_inducing: expected .*got 61"),
+        ({"inducing_points": COORDS[:4]}, ValueError, r"^n_inducing: cannot be combined"),
+        ({"inducing_points": COORDS[:4, :1], "n_inducing": None}, ValueError, r"^inducing_points: expected 2 columns"),
+        ({"ordering": "best"}, ValueError, r"^ordering: expected one of .*got 'best'"),
+        ({"ordering": np.zeros(N, int)}, ValueError, r"^ordering: expected every number"),
+        ({"ordering": np.arange(N - 1)}, ValueError, r"^ordering: expected 60 .*got 59"),
+        ({"neighbors": "nearest"}, ValueError, r"^neighbors: expected .*got 'nearest'"),
+        ({"seed": -1}, ValueError, r"^seed: expected .*got -1"),
+    ],
+)  # fmt: skip
+def test_refused_options(options, error, message):
+    with pytest.raises(error, match=message):
+        make(**{"kernel": Matern32(0.3), **options})
+
+
+@pytest.mark.parametrize(
+    ("rank", "row", "message"),
+    [
+        (5, [5, -1], r"^neighbors(\[5, 0\])?: expected .*got 5"),
+        (5, [0, 7], r"^neighbors(\[5, 1\])?: expected .*got 7"),
+        (5, [-2, -1], r"^neighbors(\[5, 0\])?: expected .*got -2"),
+        (5, [3, 3], r"^neighbors(\[5(, 1)?\])?: .*3"),
+    ],
+)
+def test_refused_sets(rank, row, message):
+    sets = np.full((N, 2), -1)
+    sets[rank] = row
+    with pytest.raises(ValueError, match=message):
+        VIF(COORDS, kernel=Matern32(0.3), noise=0.1, n_inducing=0, neighbors=sets, ordering="natural")
+
+
+@pytest.mark.parametrize(
+    ("sets", "error"),
+    [
+        (np.full((N - 1, 2), -1), ValueError),
+        (np.full(N, -1), ValueError),
+        (np.full((N, 2), -1.0), TypeError),
+    ],
+)
+def test_refused_arrays_of_sets(sets, error):
+    with pytest.raises(error, match=r"^neighbors: expected .*got "):
+        VIF(COORDS, kernel=Matern32(0.3), noise=0.1, n_inducing=0, neighbors=sets, ordering="natural")
+
+
+def test_the_caller_may_write_to_arrays_that_were_given():
+    sets = np.full((N, 3), -1)
+    sets[1:, 0] = np.arange(N - 1)
+    order, inducing, coords, noise = np.arange(N)[::-1].copy(), COORDS[:5].copy(), COORDS.copy(), NOISE.copy()
+    model = VIF(coords, kernel=Matern32(0.3), noise=noise, inducing_points=inducing, neighbors=sets, ordering=order)
+    before = model.log_likelihood(Y[:, 0]), model.predict(COORDS[:4] + 0.01, Y[:, 0])
+    for array in (sets, order, inducing, coords, noise):
+        array[...] = 0
+    np.testing.assert_array_equal(model.refit().log_likelihood(Y[:, 0]), before[0])
+    np.testing.assert_array_equal(model.predict(COORDS[:4] + 0.01, Y[:, 0]), before[1])
+    for array in (model.order, model.neighbors, model.inducing_points):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0
+
+
+@pytest.mark.parametrize("variance", [1e-130, 1e130])
+def test_refused_variances(variance):
+    with pytest.raises(ValueError, match=r"^variance: expected 2\^-400 to 2\^400, got"):
+        make(Matern32(0.3, variance))
+    with pytest.raises(ValueError, match=r"^noise: expected a finite number from 0 up, at most 2\^400, got"):
+        make(Matern32(0.3), 1e130)
+
+
+def test_covariances_that_rounding_spoils_are_an_error_and_not_a_wrong_likelihood():
+    with pytest.raises(ValueError, match=r"^(noise|kernel): "):
+        VIF(COORDS[:9], kernel=Matern32(0.3), noise=1e-310, inducing_points=COORDS[:1], jitter=1e-300, n_neighbors=0)
