@@ -135,17 +135,27 @@ extension covertree_vif_points {
   }
 }
 
-@_cdecl("covertree_vif_predict") @implementation
-public func covertree_vif_predict(
+/// Runs a prediction from responses at new points.
+private func predict(
   _ vif: Handle, _ y: In<covertree_matrix>, _ points: In<covertree_vif_points>,
-  _ options: In<covertree_call_options>, _ means: Out<Double>, _ variances: Out<Double>
+  _ options: In<covertree_call_options>,
+  _ body: (VIFSystem, PointsView<Double>, VIFSystem.NewPoints, CallContext) throws(CoverTreeError) -> Void
 ) -> covertree_status {
   copying { (copies) throws(CoverTreeError) in
     let system: VIFSystem = try handles.object(vif, named: "vif")
     let context = try callContext(options)
     let new = try required(points, "points").pointee.newPoints(copies)
-    try system.predict(
-      Arguments.view(y, "y", minimum: 0), new, means: required(means, "means"), variances: variances, context: context)
+    try body(system, Arguments.view(y, "y", minimum: 0), new, context)
+  }
+}
+
+@_cdecl("covertree_vif_predict") @implementation
+public func covertree_vif_predict(
+  _ vif: Handle, _ y: In<covertree_matrix>, _ points: In<covertree_vif_points>,
+  _ options: In<covertree_call_options>, _ means: Out<Double>, _ variances: Out<Double>
+) -> covertree_status {
+  predict(vif, y, points, options) { (system, y, new, context) throws(CoverTreeError) in
+    try system.predict(y, new, means: required(means, "means"), variances: variances, context: context)
   }
 }
 
@@ -154,13 +164,8 @@ public func covertree_vif_predict_jointly(
   _ vif: Handle, _ y: In<covertree_matrix>, _ points: In<covertree_vif_points>,
   _ options: In<covertree_call_options>, _ means: Out<Double>, _ covariance: Out<Double>
 ) -> covertree_status {
-  copying { (copies) throws(CoverTreeError) in
-    let system: VIFSystem = try handles.object(vif, named: "vif")
-    let context = try callContext(options)
-    let new = try required(points, "points").pointee.newPoints(copies)
-    try system.predictJointly(
-      Arguments.view(y, "y", minimum: 0), new, means: required(means, "means"), covariance: covariance,
-      context: context)
+  predict(vif, y, points, options) { (system, y, new, context) throws(CoverTreeError) in
+    try system.predictJointly(y, new, means: required(means, "means"), covariance: covariance, context: context)
   }
 }
 

@@ -19,7 +19,6 @@ import CovertreeBase
 final class VIFGradient {
   /// Positions whose sums are added together.
   private static let chunk = 128
-  private static let width = PanelView<Double>.panelRows
 
   private let system: VIFSystem
   private let solution: VIFSystem.Solution
@@ -28,7 +27,7 @@ final class VIFGradient {
   /// `X`.
   private let carried: Buffer<Double>
   /// `y - V beta`.
-  private let explained: Buffer<Double>
+  private let rest: Buffer<Double>
   /// By the logarithm of the noise, of the log likelihood.
   private var byNoise = 0.0
   private let byKernel: KernelGradient
@@ -46,11 +45,8 @@ final class VIFGradient {
     let model = system.model
     reverse = try Buffer(count: model.graph.members.count)
     carried = try Buffer(count: model.count * model.rank)
-    explained = try Buffer(count: model.count)
-    for position in 0..<model.count {
-      explained[position] = y[position] - dot(model.features(position), solution.beta.base, count: model.rank)
-    }
-    byKernel = try KernelGradient(model.kernel, capacity: max(Self.width, model.inducing?.count ?? 0))
+    rest = try system.rest(y, solution.beta)
+    byKernel = try KernelGradient(model.kernel, capacity: max(width, model.inducing?.count ?? 0))
     try sweepRows(context)
     try sweepFeatures(context)
   }
@@ -101,9 +97,9 @@ final class VIFGradient {
       let scratch = try scratch.value(slot) { () throws(CoverTreeError) in try Scratch(model) }
       let chunk = try Chunk(model.kernel, capacity: model.graph.largest + 1)
       let first = number * Self.chunk
-      for position in Swift.stride(from: first, to: min(model.count, first + Self.chunk), by: Self.width) {
+      for position in Swift.stride(from: first, to: min(model.count, first + Self.chunk), by: width) {
         try context.poll(inSlot: slot)
-        let positions = position..<min(model.count, first + Self.chunk, position + Self.width)
+        let positions = position..<min(model.count, first + Self.chunk, position + width)
         solve(positions, scratch)
         for (lane, position) in positions.enumerated() {
           try sweep(position, UnsafePointer(scratch.solved.base) + lane * model.rank, scratch, chunk)
@@ -120,7 +116,7 @@ final class VIFGradient {
   /// `z = M^-1 w` of some positions.
   private func solve(_ positions: Range<Int>, _ scratch: Scratch) {
     guard let inner = system.inner else { return }
-    let (rank, width, panel) = (model.rank, Self.width, scratch.panel.base)
+    let (rank, panel) = (model.rank, scratch.panel.base)
     panel.update(repeating: 0, count: rank * width)
     for (lane, position) in positions.enumerated() {
       let row = factor.innovation(position)
@@ -144,7 +140,7 @@ final class VIFGradient {
     try row.regress(i, of: model)
     for (slot, member) in set.enumerated() {
       let product = dot(model.features(Int(member)), z, count: model.rank)
-      u[slot] = (r * explained[member] + product) / d
+      u[slot] = (r * rest[member] + product) / d
     }
     row.solve(u)
     (reverse.base + first).update(from: u, count: set.count)
@@ -217,8 +213,8 @@ final class VIFGradient {
       let stride = group.products.stride
       let left = try Buffer<Double>(count: GramAccumulator.chunk * stride, filledWith: 0)
       let right = try Buffer<Double>(count: GramAccumulator.chunk * stride, filledWith: 0)
-      let panel = try Buffer<Double>(count: model.rank * Self.width)
-      let points = try Panels<Double>(rows: Self.width, columns: model.dim)
+      let panel = try Buffer<Double>(count: model.rank * width)
+      let points = try Panels<Double>(rows: width, columns: model.dim)
       for first in Swift.stride(
         from: ranges[number].lowerBound, to: ranges[number].upperBound, by: GramAccumulator.chunk)
       {
@@ -229,19 +225,19 @@ final class VIFGradient {
           (right.base + row * stride).update(from: model.features(first + row), count: model.rank)
         }
         group.products.add(left.base, right.base, count: count, isSymmetric: false)
-        for row in Swift.stride(from: 0, to: count, by: Self.width) {
-          let inUse = min(Self.width, count - row)
+        for row in Swift.stride(from: 0, to: count, by: width) {
+          let inUse = min(width, count - row)
           panel.base.update(repeating: 0, count: panel.count)
           for lane in 0..<inUse {
             let source = left.base + (row + lane) * stride
-            for column in 0..<model.rank { panel[column &* Self.width &+ lane] = source[column] }
+            for column in 0..<model.rank { panel[column &* width &+ lane] = source[column] }
           }
           inducing.factor.solveTransposed(panel.base)
           points.view.pack(inUse) { UnsafePointer(model.coordinates.base) + (first + row + $0) * model.dim }
           for u in 0..<inducing.count {
             group.byKernel.add(
-              inducing.inducing.base + u * model.dim, points.view, count: Self.width,
-              weights: panel.base + u * Self.width)
+              inducing.inducing.base + u * model.dim, points.view, count: width,
+              weights: panel.base + u * width)
           }
         }
       }

@@ -29,11 +29,11 @@ final class VIFJointPrediction {
     weights = try Buffer(count: members.count)
     deviations = try Buffer(count: count)
     innovations = try Buffer(count: count * model.rank)
-    let largest = (0..<count).reduce(0) { max($0, Int(new.offsets[$1 + 1] - new.offsets[$1])) }
     let scratch = PerThread<VecchiaRow>(count: context.threads)
     try context.forEach(count, grain: 8) { (range, slot) throws(CoverTreeError) in
       try context.poll(inSlot: slot)
-      let row = try scratch.value(slot) { () throws(CoverTreeError) in try VecchiaRow(points, capacity: largest) }
+      let row = try scratch.value(slot) { () throws(CoverTreeError) in try VecchiaRow(points, capacity: new.largestSet)
+      }
       for point in range { try regress(point, by: row) }
     }
   }

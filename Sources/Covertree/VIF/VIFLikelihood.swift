@@ -100,6 +100,15 @@ public final class VIFSystem: @unchecked Sendable {
       alpha: try factor.multiplyTransposed(scaled), beta: used, residuals: residuals, quadratic: quadratic)
   }
 
+  /// `y - V beta`, by position.
+  func rest(_ y: Buffer<Double>, _ beta: Buffer<Double>) throws(CoverTreeError) -> Buffer<Double> {
+    let rest = try Buffer<Double>(count: model.count)
+    for position in 0..<model.count {
+      rest[position] = y[position] - dot(model.features(position), beta.base, count: model.rank)
+    }
+    return rest
+  }
+
   func logLikelihood(_ solution: Solution) -> Double {
     -0.5 * (solution.quadratic + logDeterminant + Double(model.count) * log(2 * Double.pi))
   }

@@ -13,6 +13,8 @@ extension VIFSystem {
     /// The variance of their noise, in joint predictions.
     public var noise: Double
 
+    var largestSet: Int { (0..<points.count).reduce(0) { max($0, Int(offsets[$1 + 1] - offsets[$1])) } }
+
     public init(
       points: PointsView<Double>, offsets: UnsafeBufferPointer<Int64>, neighbors: UnsafeBufferPointer<Int64>,
       noise: Double
@@ -52,11 +54,11 @@ extension VIFSystem {
     let explanations = try (0..<y.dim).map { (column) throws(CoverTreeError) in
       try Explanation(self, y, column, context)
     }
-    let largest = (0..<count).reduce(0) { max($0, Int(new.offsets[$1 + 1] - new.offsets[$1])) }
     let scratch = PerThread<Scratch>(count: context.threads)
     let width = PanelView<Double>.panelRows
     try context.forEach((count + width - 1) / width, grain: 1) { (range, slot) throws(CoverTreeError) in
-      let scratch = try scratch.value(slot) { () throws(CoverTreeError) in try Scratch(model, capacity: largest) }
+      let scratch = try scratch.value(slot) { () throws(CoverTreeError) in try Scratch(model, capacity: new.largestSet)
+      }
       for chunk in range {
         try context.poll(inSlot: slot)
         let first = chunk * width
@@ -135,13 +137,10 @@ struct Explanation {
   init(
     _ system: VIFSystem, _ y: PointsView<Double>, _ column: Int, _ context: CallContext
   ) throws(CoverTreeError) {
-    let (model, response) = (system.model, try system.response(y, column))
+    let response = try system.response(y, column)
     beta = try system.solve(response, context: context).beta
-    rank = model.rank
-    rest = try Buffer(count: model.count)
-    for position in 0..<model.count {
-      rest[position] = response[position] - dot(model.features(position), beta.base, count: rank)
-    }
+    rank = system.model.rank
+    rest = try system.rest(response, beta)
   }
 
   func mean(

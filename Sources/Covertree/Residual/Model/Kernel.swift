@@ -170,14 +170,19 @@ private enum Matern52Shape: CorrelationShape {
   @inline(__always)
   static func at(squared: SIMD8<Double>) -> SIMD8<Double> {
     let t = (squared * 5).squareRoot()
-    let third = SIMD8(repeating: 1.0 / 3)
-    return Double.multiplyAdd(t, Double.multiplyAdd(t, third, SIMD8(repeating: 1)), SIMD8(repeating: 1))
-      * exponential(-t)
+    return polynomial(t) * exponential(-t)
+  }
+  /// `1 + t + t^2 / 3`.
+  @inline(__always)
+  private static func polynomial(_ t: SIMD8<Double>) -> SIMD8<Double> {
+    let (one, third) = (SIMD8<Double>(repeating: 1), SIMD8(repeating: 1.0 / 3))
+    return Double.multiplyAdd(t, Double.multiplyAdd(t, third, one), one)
   }
   @inline(__always)
   static func valueAndDerivative(squared: SIMD8<Double>) -> (SIMD8<Double>, SIMD8<Double>) {
     let t = (squared * 5).squareRoot()
-    return (at(squared: squared), (t + 1) * exponential(-t) * (-5.0 / 6))
+    let decay = exponential(-t)
+    return (polynomial(t) * decay, (t + 1) * decay * (-5.0 / 6))
   }
 }
 
