@@ -20,7 +20,7 @@ from ..kernels import Stationary
 from ..tree import CoverTree
 from ..tree._options import resolve_engine, tree_options
 from . import _inducing
-from ._inputs import DEFAULT_INDUCING, FLOAT64, KernelLike, chosen_seed
+from ._inputs import DEFAULT_INDUCING, FLOAT64, KernelLike, chosen_seed, library_kernel
 
 # The section of a file in which this package keeps its own settings.
 _SETTINGS = "covertreex.settings"
@@ -122,8 +122,7 @@ class ResidualProcess(Tree):
         settings = active_config().residual
         kernel: residuals.AnyKernel | None = self._callback
         if isinstance(self.kernel, Stationary):
-            lengthscale = np.atleast_1d(np.asarray(self.kernel.lengthscale, np.float64))
-            kernel = residuals.LibraryKernel(self.kernel.shape, self.kernel.variance, lengthscale)
+            kernel = library_kernel(self.kernel)
         assert kernel is not None
         owner = residuals.build(
             self._coords, kernel, n_threads=_calls.threads(n_threads), block_size=settings.block_size or 0,

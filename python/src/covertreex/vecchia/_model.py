@@ -11,12 +11,12 @@ from .. import _arguments, _arrays, _calls
 from .._calls import ProgressReport
 from .._capi import vif
 from .._capi.memory import Owner
-from .._capi.residuals import LibraryKernel
 from .._settings import active_config
 from ..kernels import Stationary
 from ..residual import ResidualTree
-from ..residual._inputs import KernelLike, chosen_seed
+from ..residual._inputs import KernelLike, chosen_seed, library_kernel
 from . import _inputs, _sets
+from ._padding import csr
 from ._search import Search
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class VIF:
             for array in (self.order, self.neighbors, self.inducing_points):
                 array.flags.writeable = False
             self._owner = vif.build(
-                self._coords, self.order, self._csr(self.neighbors), self._process(),
+                self._coords, self.order, _csr(self.neighbors), self._process(),
                 n_threads=_calls.threads(n_threads), progress=_calls.part(progress, 0.5, 1),
             )  # fmt: skip
 
@@ -150,17 +150,12 @@ class VIF:
         width = self.neighbors.shape[1] if n_neighbors is None else n_neighbors
         self.n_neighbors = _arrays.integer(width, "n_neighbors", minimum=0)
 
-    @staticmethod
-    def _csr(sets: NDArray[np.int64]) -> vif.Sets:
-        used = sets >= 0
-        offsets = np.concatenate([[0], np.cumsum(used.sum(axis=1))]).astype(np.int64)
-        return vif.Sets(offsets, np.ascontiguousarray(sets[used]))
-
     def _process(self) -> vif.Process:
-        lengthscale = np.atleast_1d(np.asarray(self.kernel.lengthscale, np.float64))
-        kernel = LibraryKernel(self.kernel.shape, self.kernel.variance, lengthscale)
         return vif.Process(
-            kernel, np.atleast_1d(np.asarray(self.noise, np.float64)), self.inducing_points, self._jitter
+            library_kernel(self.kernel),
+            np.atleast_1d(np.asarray(self.noise, np.float64)),
+            self.inducing_points,
+            self._jitter,
         )
 
     def with_parameters(
@@ -186,7 +181,7 @@ class VIF:
         n_threads: int | None = None,
         progress: ProgressReport | None = None,
     ) -> VIF:
-        """A model with other hyperparameters, whose order, sets and inducing points are chosen anew as at first."""
+        """A model with other hyperparameters, whose order, sets and inducing points are chosen again as at first."""
         kernel = self.kernel if kernel is None else kernel
         noise = self.noise if noise is None else noise
         return VIF(
@@ -209,7 +204,7 @@ class VIF:
         """``B``, a sparse unit lower triangular matrix, and ``D``, shape (n,), both by rank."""
         from scipy.sparse import csr_matrix  # noqa: PLC0415 - slow to import
 
-        n, sets = len(self._coords), self._csr(self.neighbors)
+        n, sets = len(self._coords), _csr(self.neighbors)
         weights, variances = vif.factor(self._owner.handle)
         ends, ranks = sets.offsets[1:], np.arange(n)
         indptr = sets.offsets + np.arange(n + 1)
@@ -346,7 +341,7 @@ class VIF:
             raise ValueError(f"y: expected shape ({n},), got {response.columns.shape}")
         points = self._new_points(coords, "coords")
         sets, noise = (
-            self._csr(self._search.nearest_of_all(points, self.n_neighbors, n_threads, None)),
+            _csr(self._search.nearest_of_all(points, self.n_neighbors, n_threads, None)),
             self._noise_of_new,
         )
         mean = vif.predict_jointly(
@@ -399,7 +394,7 @@ class VIF:
         search, rest = _calls.part(progress, 0, 0.5), _calls.part(progress, 0.5, 1)
         threads = _calls.threads(n_threads)
         if return_cov:
-            sets = self._csr(self._search.nearest_of_all(points, self.n_neighbors, n_threads, search))
+            sets = _csr(self._search.nearest_of_all(points, self.n_neighbors, n_threads, search))
             noise = self._noise_of_new
             mean, covariance = vif.predict_jointly(
                 self._owner.handle, response.columns, points, sets, noise, covariance=True, n_threads=threads,
@@ -409,7 +404,7 @@ class VIF:
                 diagonal = np.diag_indices(len(points))
                 covariance[diagonal] = np.maximum(covariance[diagonal] - noise, 0)
             return response.shaped(mean), covariance
-        sets = self._csr(self._search.nearest(points, self.n_neighbors, n_threads, search))
+        sets = _csr(self._search.nearest(points, self.n_neighbors, n_threads, search))
         mean, variance = vif.predict(
             self._owner.handle, response.columns, points, sets, variance=return_var, n_threads=threads, progress=rest
         )
@@ -428,3 +423,7 @@ class VIF:
     def _noise_of_new(self) -> float:
         """The noise variance of new points; without one of all points they have none."""
         return 0.0 if isinstance(self.noise, np.ndarray) else self.noise
+
+
+def _csr(sets: NDArray[np.int64]) -> vif.Sets:
+    return vif.Sets(*csr(sets))

@@ -23,6 +23,12 @@ def packed(sets: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.take_along_axis(sets, np.argsort(sets < 0, axis=1, kind="stable"), axis=1)
 
 
+def csr(sets: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Offsets, shape (n + 1,), and ranks one after the other, without unused positions."""
+    used = sets >= 0
+    return np.concatenate([[0], np.cumsum(used.sum(axis=1))]).astype(np.int64), sets[used]
+
+
 def checked_sets(neighbors: ArrayLike) -> NDArray[np.int64]:
     """An argument ``neighbors`` of ranks below those of their rows, packed."""
     array = _arrays.array_of(neighbors, "neighbors")

@@ -19,6 +19,7 @@ from .._settings import active_config
 from ..kernels import Stationary, checked, scaled
 from ..residual import ResidualTree
 from ..residual._inputs import KernelLike, chosen_seed
+from ._padding import csr
 
 ORDERINGS = ("maxmin", "random", "natural")
 
@@ -86,8 +87,7 @@ class ConditioningSets:
 
     def to_csr(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
         """Offsets, shape (n + 1,), and ranks one after the other, without unused positions."""
-        used = self.neighbors >= 0
-        return np.concatenate([[0], np.cumsum(used.sum(axis=1))]).astype(np.int64), self.neighbors[used]
+        return csr(self.neighbors)
 
     def save(self, path: PathLike, *, progress: ProgressReport | None = None) -> None:
         """Write everything to a file, in one step, as :meth:`covertreex.CoverTree.save` does."""
