@@ -18,10 +18,10 @@ final class Basis: @unchecked Sendable {
   /// The coordinates of the pivots, as rows and in panels.
   let rows: Buffer<Double>
   let panels: Panels<Double>
-  /// Bounds of the lengths of what is added up to an inner product, and of what is subtracted from it.
+  /// Bounds of the two terms of an inner product: of the covariances, which are added, and of the features, which are subtracted.
   private let reach: (added: Double, subtracted: Double)
 
-  /// Directions in the span of a factorisation's pivots.
+  /// Directions in the span of a factorisation's pivots. The subspace's memory becomes the combinations.
   convenience init(
     _ factorisation: PivotedCholesky, _ subspace: PrincipalSubspace, _ model: ResidualModel
   ) throws(CoverTreeError) {

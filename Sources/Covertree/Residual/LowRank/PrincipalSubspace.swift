@@ -15,7 +15,7 @@ struct PrincipalSubspace {
 
   var paddedRank: Int { (rank + tileRows - 1) / tileRows * tileRows }
 
-  /// The first directions: those of the first pivots.
+  /// The span of the first pivots.
   init(_ rank: Int, of pivots: Int) throws(CoverTreeError) {
     self.rank = rank
     directions = try Self.zeros(rank, of: pivots)
@@ -104,8 +104,8 @@ struct PrincipalSubspace {
     return result
   }
 
-  /// The coordinates of all candidates along the directions. Returns the squared length of what they leave of each one's coordinates in
-  /// the basis of the factor.
+  /// Writes the coordinates of all candidates along the directions. Returns the squared length of the rest of each candidate's coordinates
+  /// in the basis of the factor.
   func project(_ factorisation: PivotedCholesky, into coordinates: Panels<Float>) throws(CoverTreeError) -> [Double] {
     let (count, width) = (factorisation.candidateCount, PanelView<Double>.panelRows)
     let stride = factorisation.stride

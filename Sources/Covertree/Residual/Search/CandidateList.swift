@@ -18,7 +18,7 @@ final class CandidateList {
   private let lower: GrowableBuffer<Float>
   private let middles: GrowableBuffer<Float>
   let positions: GrowableBuffer<Int32>
-  /// Squared distances, NaN where they have not been computed.
+  /// Squared distances; NaN if they have not been computed.
   private let squares: GrowableBuffer<Double>
   /// Covariances with the query, if the caller's kernel gives them in blocks, so that they are not computed twice.
   let covariances: GrowableBuffer<Double>?

@@ -27,7 +27,7 @@ final class GroupSearch {
   var group: QueryGroup!
   /// The queries of the group that are left for a direct comparison.
   private var fallbackQueries = QueryMask()
-  /// The number of blocks that each query was compared with, and of those with too coarse low-rank blocks.
+  /// The number of blocks that each query was compared with, and how many of them had too coarse low-rank blocks.
   private let comparedBlocks: Buffer<Int>
   private let coarseBlocks: Buffer<Int>
   /// Rows of all fallback queries so far.
@@ -219,8 +219,7 @@ final class GroupSearch {
     }
   }
 
-  /// Inserts the exact distance of each candidate: those that are known, then others by descending upper bound, until the rest cannot be
-  /// among the `k`.
+  /// Inserts the known distances, then computes others by descending upper bound, until the rest cannot be among the `k`.
   private func decide(_ i: Int, _ k: Int, into nearest: inout TopK) throws(CoverTreeError) {
     let list = lists[i]
     try sequence.resize(to: list.count)
