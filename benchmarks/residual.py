@@ -38,6 +38,8 @@ GPBOOST_NOTE = (
 )
 N_QUERIES = 1024
 CHECKED = 200
+# Seconds that GPBoost has for a workload.
+GPBOOST_PATIENCE = 600
 
 
 def argo() -> np.ndarray:
@@ -285,7 +287,7 @@ def measure(name: str, turns: int, with_gpboost: bool) -> Figures:
     if name.startswith("gold"):
         result["old"] = old(work, true)
     if with_gpboost and work.get("gpboost"):
-        result["gpboost"] = run("gpboost")
+        result["gpboost"] = run("gpboost", patience=GPBOOST_PATIENCE)
     print("  ", result)
     return result
 
@@ -351,7 +353,9 @@ def lines_of(results: dict[str, Figures]) -> list[str]:
             others.append(
                 f"covertreex 0.4.5: {old['batch_qps']:,.0f} q/s, recall {old['recall']:.2f}"
             )
-        if "search_s" in row.get("gpboost", {}):
+        if "error" in row.get("gpboost", {}):
+            others.append(f"GPBoost: {row['gpboost']['error']}")
+        elif "gpboost" in row:
             whole, rest, search = (
                 row["gpboost"][key] for key in ("likelihood_s", "rest_s", "search_s")
             )
