@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from . import tables
-from .tables import Table
+from .tables import Choice, Columns, Response, Table
 
 # Records that the choice of a header depends on.
 _PREVIEW = 1000
@@ -37,28 +37,25 @@ class Text:
     delimiter: str = ","
     compression: str | None = None
 
-    def read(self, wanted: Sequence[str] | None, header: bool | None) -> Table:
-        """Read points from columns, which names or numbers choose; ``header`` is whether the first record has names.
+    def read(self, choose: Choice, header: bool | None) -> Table:
+        """Read the points of the columns that are chosen; ``header`` is whether the first record has names.
 
-        By default these are all columns, except a first one without a name in a header of names: the index that pandas
-        writes. By default :func:`has_names` decides whether there is a header.
+        A first column without a name in a header of names is the index that pandas writes. By default
+        :func:`has_names` decides whether there is a header.
         """
         layout = self._layout(header)
-        names = layout.names or []
-        chosen = list(range(layout.width))
-        left_out = []
-        if wanted is not None:
-            chosen = tables.column_numbers(self.path, wanted, names, layout.width)
-        elif names[:1] == [""] and layout.width > 1:
-            left_out = [chosen.pop(0)]
-        points = self._numbers(layout, chosen)
+        chosen = choose(layout.columns)
+        points, response = self._numbers(layout, chosen.all), None
+        if chosen.response is not None:
+            response = Response(layout.columns.name(chosen.response), points[:, -1])
+            points = points[:, :-1]
         where = "none" if layout.header is None else f"line {layout.header}"
-        return Table(points, [layout.name(number) for number in chosen], where, [layout.name(one) for one in left_out])
+        return Table(points, layout.columns, chosen, header=where, response=response)
 
     def _numbers(self, layout: Layout, chosen: Sequence[int]) -> Any:
         """The fields of some columns, shape (n, len(chosen)): finite numbers."""
         reader, float64 = tables.arrow("csv"), tables.arrow("").float64()
-        keys = [str(number) for number in range(layout.width)]
+        keys = [str(number) for number in range(layout.columns.width)]
         included = [keys[number] for number in sorted(set(chosen))]
         options = {
             "read_options": reader.ReadOptions(column_names=keys, skip_rows=layout.first - 1, block_size=_BLOCK),
@@ -100,29 +97,32 @@ class Text:
             # numpy.savetxt writes names so.
             names = [comment[1][0].lstrip()[1:].strip(), *(field.strip() for field in comment[1][1:])]
             if len(names) == len(first) and not any(_is_number(name) for name in names):
-                return Layout(len(first), line, names, comment[0])
+                return Layout(self._columns(names, len(first)), line, comment[0])
         if named is None:
             raise ValueError(
                 f"{self.path}: line {line} ({tables.listed(first)}) may have names of columns or a point; "
                 "say which with --header or --no-header"
             )
         if not named:
-            return Layout(len(first), line, None, None)
+            return Layout(self._columns([], len(first)), line, None)
         if not rest:
             raise ValueError(f"{self.path}: has no rows below the names in line {line}")
-        return Layout(len(first), rest[0][0], [field.strip() for field in first], line)
+        return Layout(self._columns([field.strip() for field in first], len(first)), rest[0][0], line)
+
+    def _columns(self, names: Sequence[str], width: int) -> Columns:
+        return Columns(self.path, names, width, [0] if names[:1] == [""] and width > 1 else [])
 
     def _refuse(self, layout: Layout, chosen: Sequence[int]) -> None:
         """Raise for the first record that has another number of fields, or no finite number in a column."""
         for line, fields in self._records():
             if line < layout.first:
                 continue
-            if len(fields) != layout.width:
-                raise ValueError(f"{self.path}: line {line}: expected {layout.width} fields, got {len(fields)}")
+            if len(fields) != layout.columns.width:
+                raise ValueError(f"{self.path}: line {line}: expected {layout.columns.width} fields, got {len(fields)}")
             for number in chosen:
                 if not (_is_number(fields[number]) and math.isfinite(float(fields[number]))):
                     got = repr(fields[number]) if fields[number].strip() else "an empty field"
-                    name = tables.shown(layout.name(number))
+                    name = tables.shown(layout.columns.name(number))
                     raise ValueError(f"{self.path}: line {line}, column {name}: expected a finite number, got {got}")
 
     def _records(self) -> Generator[Record, None, None]:
@@ -151,14 +151,9 @@ class Text:
 class Layout:
     """The layout of a file's records."""
 
-    width: int
+    columns: Columns
     first: int  #: the line in which the first point begins
-    names: list[str] | None
     header: int | None  #: the line of the names
-
-    def name(self, number: int) -> str:
-        """The name of a column, or its number if it has no name."""
-        return (self.names[number] if self.names else "") or str(number)
 
 
 def has_names(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool | None:

@@ -11,10 +11,10 @@ import csv
 import importlib
 import re
 import zipfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,21 +26,90 @@ _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
+class Columns:
+    """The columns of a file, before any is read."""
+
+    path: Path
+    names: Sequence[str]  #: empty if they have no names
+    width: int  #: how many there are
+    index: Sequence[int] = ()  #: numbers of those that hold the index of a frame
+
+    def name(self, number: int) -> str:
+        """The name of a column, or its number if it has no name."""
+        return (self.names[number] if self.names else "") or str(number)
+
+    def __str__(self) -> str:
+        return listed(self.names) if self.names else f"0 to {self.width - 1}"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Columns of a file that are to be read, by their numbers."""
+
+    numbers: Sequence[int]  #: of coordinates
+    left_out: Sequence[int] = ()  #: columns of an index, which are not coordinates
+    response: int | None = None  #: a column to be read in addition
+    is_default: bool = False  #: the caller did not choose the coordinates
+
+    @property
+    def all(self) -> list[int]:
+        """The coordinates, then the response."""
+        return [*self.numbers] if self.response is None else [*self.numbers, self.response]
+
+
+Choice = Callable[[Columns], Chosen]
+
+
+def everything(columns: Columns) -> Chosen:
+    """Choose all columns except those of an index."""
+    numbers = [number for number in range(columns.width) if number not in columns.index]
+    return Chosen(numbers, columns.index, is_default=True)
+
+
+class Response(NamedTuple):
+    """A column of numbers at the points of a file."""
+
+    name: str
+    values: NDArray[Any]  #: (n,)
+
+
+@dataclass(frozen=True)
 class Table:
     """Points of a file, with the header and the columns that were read."""
 
     points: NDArray[Any]  #: (n, dim)
-    columns: Sequence[str]  #: names of the columns that were read, or their numbers if they have no names
+    source: Columns
+    chosen: Chosen
     header: str | None = None  #: where the names are; "none", or None if files of this kind have no such line
-    left_out: Sequence[str] = ()  #: columns of an index, which are not coordinates
     array: str | None = None  #: the array of an archive
+    widths: Sequence[int] = ()  #: coordinates in each column, if there may be several
+    response: Response | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns of coordinates, or their numbers if they have no names."""
+        return [self.source.name(number) for number in self.chosen.numbers]
+
+    @property
+    def left_out(self) -> list[str]:
+        """Columns of an index, which are not coordinates."""
+        return [self.source.name(number) for number in self.chosen.left_out]
+
+    @property
+    def coordinates(self) -> list[str]:
+        """A name for each coordinate: of its column, with its position if the column has lists."""
+        names: list[str] = []
+        for name, width in zip(self.columns, self.widths or [1] * len(self.chosen.numbers)):
+            names += [name] if width == 1 else [f"{name}[{position}]" for position in range(width)]
+        return names
 
     def facts(self) -> dict[str, Any]:
         """Names and values for programs."""
-        given = {"array": self.array, "header": self.header, "columns": list(self.columns)}
+        response = None if self.response is None else self.response.name
+        given = {"array": self.array, "header": self.header, "columns": self.columns, "response": response}
         return {
             **{name: value for name, value in given.items() if value is not None},
-            "left_out": list(self.left_out),
+            "left_out": self.left_out,
             "rows": len(self.points),
         }
 
@@ -49,6 +118,7 @@ class Table:
             None if self.array is None else f"array {self.array}",
             {None: None, "none": "no header"}.get(self.header, f"header in {self.header}"),
             f"columns {listed(self.columns)}",
+            None if self.response is None else f"response {shown(self.response.name)}",
             f"left out {listed(self.left_out)} (index)" if self.left_out else None,
             f"{len(self.points):,} row{'' if len(self.points) == 1 else 's'}",
         ]
@@ -74,8 +144,9 @@ def split_names(text: str) -> list[str]:
     return [one.strip() for one in next(csv.reader([text], skipinitialspace=True), [])]
 
 
-def column_numbers(path: Path, wanted: Sequence[str], names: Sequence[str], width: int) -> list[int]:
+def column_numbers(columns: Columns, wanted: Sequence[str]) -> list[int]:
     """Numbers of columns, by their names or by their numbers from 0."""
+    path, names, width = columns.path, list(columns.names), columns.width
     found = []
     for one in wanted:
         if names.count(one) > 1:
@@ -85,8 +156,7 @@ def column_numbers(path: Path, wanted: Sequence[str], names: Sequence[str], widt
         elif one.isdecimal() and int(one) < width:
             found.append(int(one))
         else:
-            there = listed(names) if names else f"0 to {width - 1}"
-            raise ValueError(f"{path}: has no column {one!r}; there are {there}")
+            raise ValueError(f"{path}: has no column {one!r}; there are {columns}")
     if not found:
         raise ValueError(f"{path}: expected at least one column, got none")
     return found
@@ -112,12 +182,12 @@ def naming(path: Path) -> Iterator[None]:
         raise kind(f"{path}: {error}") from error
 
 
-def check_finite(path: Path, points: NDArray[Any], columns: Sequence[int] | None = None) -> None:
-    """Raise for NaN and infinity; ``columns`` are numbers of the columns in the file."""
+def check_finite(source: object, points: NDArray[Any], columns: Sequence[int] | None = None) -> None:
+    """Raise for NaN and infinity; ``columns`` are numbers of the columns in the source, which is a file."""
     for first in range(0, len(points), _CHUNK):
         chunk = points[first : first + _CHUNK]
         for row, column in np.argwhere(~np.isfinite(chunk))[:1]:
-            where = f"{path}: row {first + row}, column {column if columns is None else columns[column]}"
+            where = f"{source}: row {first + row}, column {column if columns is None else columns[column]}"
             raise ValueError(f"{where}: expected a finite number, got {chunk[row, column]}")
 
 
@@ -130,14 +200,14 @@ class ParquetFile:
     ----------
     path : Path
         The file.
-    wanted : sequence of str, optional
-        Names or numbers of columns; by default all except the columns of an index. Then all must be numbers, or there
-        must be one column of lists and nothing else.
+    wanted : function, optional
+        Chooses columns; by default all except the columns of an index.
     advice : str
-        Advice in the error if the columns to read are not clear.
+        Advice in the error if the caller did not choose the coordinates and they are not clear: all must be numbers, or
+        there must be one column of lists and nothing else.
     """
 
-    def __init__(self, path: Path, wanted: Sequence[str] | None, advice: str) -> None:
+    def __init__(self, path: Path, wanted: Choice | None, advice: str) -> None:
         self.path = path
         with naming(path):
             self._file = arrow("parquet").ParquetFile(path)
@@ -145,18 +215,21 @@ class ParquetFile:
         self.n_rows = int(self._file.metadata.num_rows)
         names = list(self._schema.names)
         index = _index_columns(self._schema)
-        self.left_out: list[str] = []
-        if wanted is not None:
-            self.columns = [names[number] for number in column_numbers(path, wanted, names, len(names))]
-        else:
-            self.columns = [name for name in names if name not in index]
-            self.left_out = [name for name in names if name in index]
+        self._source = Columns(path, names, len(names), [at for at, name in enumerate(names) if name in index])
+        self._chosen = (wanted or everything)(self._source)
+        self.columns = [names[number] for number in self._chosen.numbers]
+        self.left_out = [names[number] for number in self._chosen.left_out]
+        if self._chosen.is_default:
             self._check_clear(advice)
-        for name in self.columns:
+        for number in self._chosen.all:
+            name = names[number]
             if names.count(name) > 1:
                 raise ValueError(f"{path}: has {names.count(name)} columns {name!r}, expected names that differ")
             if not _is_numeric(_element(self._type(name))):
                 raise ValueError(f"{path}: column {name!r}: expected numbers, got {self._type(name)}")
+        response = self._chosen.response
+        if response is not None and _is_list(self._type(names[response])):
+            raise ValueError(f"{path}: column {names[response]!r}: expected numbers, got {self._type(names[response])}")
 
     def _type(self, name: str) -> Any:
         return self._schema.field(name).type
@@ -189,11 +262,25 @@ class ParquetFile:
 
     def read(self, columns: Sequence[str] | None = None) -> NDArray[Any]:
         """Read the coordinates, shape (n, dim): finite numbers. ``columns`` are those there are, in another order."""
-        ordered = list(self.columns if columns is None else columns)
+        return _side_by_side(self._parts(self.columns if columns is None else columns))
+
+    def table(self) -> Table:
+        """Read all that was chosen."""
+        names = [self._source.names[number] for number in self._chosen.all]
+        parts = self._parts(names)
+        response = None if self._chosen.response is None else Response(names[-1], parts.pop()[:, 0])
+        widths = [part.shape[1] for part in parts]
+        return Table(_side_by_side(parts), self._source, self._chosen, widths=widths, response=response)
+
+    def _parts(self, columns: Sequence[str]) -> list[NDArray[Any]]:
+        """The numbers of each column."""
         with naming(self.path):
-            table = self._file.read(columns=ordered)
-        parts = [_coordinates(self.path, name, table.column(name)) for name in ordered]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+            table = self._file.read(columns=list(columns))
+        return [_coordinates(self.path, name, table.column(name)) for name in columns]
+
+
+def _side_by_side(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
 def _index_columns(schema: Any) -> Collection[str]:
