@@ -11,26 +11,33 @@ import numpy as np
 import typer
 
 from .. import _writing, factory, vecchia
-from .._tables.tables import Table
-from ..kernels import BY_NAME, Stationary
+from ..kernels import BY_NAME
 from ..residual import ResidualTree
 from ..tree import CoverTree
 from ..vecchia import ConditioningSets
-from ._options import JSON, PROFILE, SET, THREADS, named, runtime_of
-from ._output import say, tell, waiting
+from ._options import (
+    ARRAY,
+    COLUMNS,
+    HEADER,
+    INDUCING,
+    JSON,
+    KERNEL,
+    LENGTHSCALE,
+    ORDERING,
+    PROFILE,
+    SET,
+    THREADS,
+    VARIANCE,
+    kernel_of,
+    named,
+    runtime_of,
+)
+from ._output import report, say, tell, waiting
 from ._tables import READ, check_output, read_points, write_arrays
 
 _POINTS = typer.Argument(..., help=f"Points: {READ}.", exists=True, dir_okay=False)
 _TREE = typer.Argument(..., help="A file that build, neighbors or save wrote.", exists=True, dir_okay=False)
-_ARRAY = typer.Option(None, "--array", help="Which array of an .npz.")
-_COLUMNS = typer.Option(None, "--columns", help="Which columns: names or numbers from 0, with commas.")
-_HEADER = typer.Option(
-    None, "--header/--no-header", help="Whether the first line of text has names; by default the text decides."
-)
 _KERNEL = typer.Option(None, "--kernel", help=f"Residual correlation by a kernel: {', '.join(BY_NAME)}.")
-_LENGTHSCALE = typer.Option("1", "--lengthscale", help="One, or one for each column, with commas.")
-_VARIANCE = typer.Option(1.0, "--variance", help="Of the kernel.")
-_INDUCING = typer.Option(None, "--inducing", help="Inducing points; by default 512.")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -42,13 +49,13 @@ def add_to(app: typer.Typer) -> None:
 def build(
     points: Path = _POINTS,
     out: Path = typer.Argument(..., help="The file to write."),
-    array: Optional[str] = _ARRAY,
-    columns: Optional[str] = _COLUMNS,
-    header: Optional[bool] = _HEADER,
+    array: Optional[str] = ARRAY,
+    columns: Optional[str] = COLUMNS,
+    header: Optional[bool] = HEADER,
     kernel: Optional[str] = _KERNEL,
-    lengthscale: str = _LENGTHSCALE,
-    variance: float = _VARIANCE,
-    inducing: Optional[int] = _INDUCING,
+    lengthscale: str = LENGTHSCALE,
+    variance: float = VARIANCE,
+    inducing: Optional[int] = INDUCING,
     profile: Optional[str] = PROFILE,
     overrides: Optional[List[str]] = SET,
     threads: Optional[int] = THREADS,
@@ -74,7 +81,7 @@ def build(
             "file": str(out), "kind": type(tree).__name__, "points": len(tree), "dim": tree.dim,
             "build_seconds": tree.build_time, "file_bytes": out.stat().st_size,
         }  # fmt: skip
-    _say(facts, points, read, as_json=as_json)
+    report(facts, as_json=as_json, read=read)
 
 
 def query(
@@ -85,16 +92,16 @@ def query(
     radius: Optional[float] = typer.Option(None, "--radius", help="All within this, in place of k: offsets, too."),
     predecessors: bool = typer.Option(False, "--predecessors", help="Only points before each."),
     exclude_self: bool = typer.Option(False, "--exclude-self", help="Not the point itself."),
-    array: Optional[str] = _ARRAY,
-    columns: Optional[str] = _COLUMNS,
-    header: Optional[bool] = _HEADER,
+    array: Optional[str] = ARRAY,
+    columns: Optional[str] = COLUMNS,
+    header: Optional[bool] = HEADER,
     profile: Optional[str] = PROFILE,
     overrides: Optional[List[str]] = SET,
     threads: Optional[int] = THREADS,
     as_json: bool = JSON,
 ) -> None:
     """Find the nearest points of a tree, and write them to an .npz."""
-    check_output(out)
+    check_output(out, "--out")
     with named(queries=queries), runtime_of(profile, overrides, threads):
         opened = _tree(tree)
         read = rows = None
@@ -125,21 +132,21 @@ def query(
         "file": str(out), "queries": n_queries, "found": int((indices >= 0).sum()), "seconds": seconds,
         "queries_per_second": n_queries / seconds,
     }  # fmt: skip
-    _say(facts, queries, read, as_json=as_json)
+    report(facts, as_json=as_json, read=read)
 
 
 def neighbors(
     points: Path = _POINTS,
     out: Path = typer.Argument(..., help="The .npz to write: order, neighbors, distances."),
-    kernel: str = typer.Option("matern52", "--kernel", help=f"{', '.join(BY_NAME)}."),
-    lengthscale: str = _LENGTHSCALE,
-    variance: float = _VARIANCE,
+    kernel: str = KERNEL,
+    lengthscale: str = LENGTHSCALE,
+    variance: float = VARIANCE,
     m: int = typer.Option(30, "--m", "-m", min=1, help="Neighbours of each point."),
-    inducing: Optional[int] = _INDUCING,
-    ordering: str = typer.Option("maxmin", "--ordering", help="maxmin, random or natural."),
-    array: Optional[str] = _ARRAY,
-    columns: Optional[str] = _COLUMNS,
-    header: Optional[bool] = _HEADER,
+    inducing: Optional[int] = INDUCING,
+    ordering: str = ORDERING,
+    array: Optional[str] = ARRAY,
+    columns: Optional[str] = COLUMNS,
+    header: Optional[bool] = HEADER,
     profile: Optional[str] = PROFILE,
     overrides: Optional[List[str]] = SET,
     threads: Optional[int] = THREADS,
@@ -160,7 +167,7 @@ def neighbors(
         seconds = time.perf_counter() - start
         write_arrays(out, order=sets.order, neighbors=sets.neighbors, distances=sets.distances)
     facts = {"file": str(out), "points": len(read.points), "m": m, "kernel": repr(chosen), "seconds": seconds}
-    _say(facts, points, read, as_json=as_json)
+    report(facts, as_json=as_json, read=read)
 
 
 def validate(tree: Path = _TREE, threads: Optional[int] = THREADS, as_json: bool = JSON) -> None:
@@ -190,24 +197,6 @@ def info(file: Path = _TREE, as_json: bool = JSON) -> None:
         facts.update(kernel=repr(opened.kernel))
     # A tree that was just opened has done nothing yet.
     say(facts if as_json else {name: value for name, value in facts.items() if value != 0}, as_json=as_json)
-
-
-def _say(facts: dict[str, Any], path: Optional[Path], read: Optional[Table], *, as_json: bool) -> None:
-    """Print a report. People have seen how the points were read; programs find it here."""
-    if as_json and read is not None:
-        facts["read"] = {"file": str(path), **read.facts()}
-    say(facts, as_json=as_json)
-
-
-def kernel_of(name: str, lengthscale: str, variance: float) -> Stationary:
-    """Return the kernel that the options name."""
-    if name not in BY_NAME:
-        raise ValueError(f"--kernel: expected one of {', '.join(BY_NAME)}, got {name!r}")
-    try:
-        scales = [float(one) for one in lengthscale.split(",")]
-    except ValueError:
-        raise ValueError(f"--lengthscale: expected numbers with commas, got {lengthscale!r}") from None
-    return BY_NAME[name](lengthscale=scales[0] if len(scales) == 1 else scales, variance=variance)
 
 
 def _tree(path: Path, *, verify: bool = False) -> Any:

@@ -9,11 +9,39 @@ import typer
 
 from .. import _arguments
 from .._settings import Activation, Runtime
+from ..kernels import BY_NAME, Stationary
 
 PROFILE = typer.Option(None, "--profile", help="Settings to begin with; see covertreex profile.")
 SET = typer.Option(None, "--set", help="A setting, as in residual.n_inducing=256.")
 THREADS = typer.Option(None, "--threads", min=1, max=1024, help="By default all.")
 JSON = typer.Option(False, "--json", help="Print JSON.")
+
+# Of files of points
+
+ARRAY = typer.Option(None, "--array", help="Which array of an .npz.")
+COLUMNS = typer.Option(None, "--columns", help="Which columns: names or numbers from 0, with commas.")
+HEADER = typer.Option(
+    None, "--header/--no-header", help="Whether the first line of text has names; by default the text decides."
+)
+
+# Of Gaussian processes
+
+KERNEL = typer.Option("matern52", "--kernel", help=f"{', '.join(BY_NAME)}.")
+LENGTHSCALE = typer.Option("1", "--lengthscale", help="One, or one for each column, with commas.")
+VARIANCE = typer.Option(1.0, "--variance", help="Of the kernel.")
+INDUCING = typer.Option(None, "--inducing", help="Inducing points; by default 512.")
+ORDERING = typer.Option("maxmin", "--ordering", help="maxmin, random or natural.")
+
+
+def kernel_of(name: str, lengthscale: str, variance: float) -> Stationary:
+    """Return the kernel that the options name."""
+    if name not in BY_NAME:
+        raise ValueError(f"--kernel: expected one of {', '.join(BY_NAME)}, got {name!r}")
+    try:
+        scales = [float(one) for one in lengthscale.split(",")]
+    except ValueError:
+        raise ValueError(f"--lengthscale: expected numbers with commas, got {lengthscale!r}") from None
+    return BY_NAME[name](lengthscale=scales[0] if len(scales) == 1 else scales, variance=variance)
 
 
 def runtime_of(profile: str | None, overrides: list[str] | None, threads: int | None) -> Activation:
@@ -28,8 +56,12 @@ def runtime_of(profile: str | None, overrides: list[str] | None, threads: int | 
 
 def named(**files: Path | None) -> AbstractContextManager[None]:
     """Have errors name options as they are written on the command line, and for ``files`` the file of an argument."""
-    options = {name: f"--{name}" for name in ("kernel", "lengthscale", "variance", "ordering", "m", "k")}
-    inner = {"n_inducing": "--inducing", "r": "--radius"}
+    same = ("kernel", "lengthscale", "variance", "noise", "ordering", "trend", "m", "k")
+    options = {name: f"--{name}" for name in same}
+    inner = {
+        "n_inducing": "--inducing", "r": "--radius", "n_neighbors": "--neighbors", "neighbors": "--sets",
+        "y": "--response", "design": "--trend",
+    }  # fmt: skip
     return _arguments.renamed(
         **options, **inner, **{name: str(path) for name, path in files.items() if path is not None}
     )

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from .._calls import ProgressReport
+from .._tables import tables
 
 # Lines that a program reads are not to be broken.
 console = Console(width=None if sys.stdout.isatty() else 200)
@@ -48,6 +49,14 @@ def say(facts: Mapping[str, Any], *, as_json: bool, title: str | None = None) ->
     for name, value in facts.items():
         table.add_row(name.replace("_", " "), shown(value))
     console.print(table)
+
+
+def report(facts: Mapping[str, Any], *, as_json: bool, **read: tables.Table | None) -> None:
+    """Print names and values. People have seen how tables were read; programs find it here, by the given names."""
+    if as_json:
+        there = {name: {"file": str(one.source.path), **one.facts()} for name, one in read.items() if one is not None}
+        facts = {**facts, **there}
+    say(facts, as_json=as_json)
 
 
 def tell(line: str, *, as_json: bool) -> None:
