@@ -491,7 +491,8 @@ typedef enum covertree_file_kind {
   COVERTREE_FILE_TREE = 1,
   COVERTREE_FILE_RESIDUAL = 2,
   COVERTREE_FILE_ARRAYS = 3, /* sections of the caller only */
-  COVERTREE_FILE_INDEX = 4
+  COVERTREE_FILE_INDEX = 4,
+  COVERTREE_FILE_VIF = 5
 } covertree_file_kind;
 
 /* One array of a file. */
@@ -879,6 +880,13 @@ covertree_status covertree_residual_get_info(covertree_residual *residual,
  * results do not depend on the number of threads. */
 typedef struct covertree_vif covertree_vif;
 
+/* The derivatives of a kernel of the caller by its parameters: an array of
+ * n_kernel_parameters x n_rows x n_columns numbers. The rest is as for
+ * covertree_kernel_fn. */
+typedef int32_t (*covertree_kernel_gradient_fn)(
+    void *user_data, const double *rows, int64_t n_rows, const double *columns,
+    int64_t n_columns, int64_t dim, double *derivatives);
+
 typedef struct covertree_vif_options {
   uint32_t struct_size;
   int32_t n_threads;
@@ -896,6 +904,12 @@ typedef struct covertree_vif_options {
   int64_t n_noise;               /* 1, or one for each point */
   covertree_progress_fn progress;
   void *progress_user_data;
+  covertree_kernel_fn kernel_fn; /* replaces kernel, variance and lengthscale;
+                                    may be NULL. The model calls it, too */
+  void *kernel_user_data;        /* of both functions */
+  covertree_kernel_gradient_fn kernel_gradient_fn; /* of kernel_fn, for
+                                                      gradients; may be NULL */
+  int64_t n_kernel_parameters;   /* of kernel_gradient_fn */
 } covertree_vif_options;
 
 static inline void covertree_vif_options_init(covertree_vif_options *options) {
@@ -933,7 +947,9 @@ covertree_status covertree_vif_with_parameters(
  *   gradients [out] 2 + n_lengthscales for each column: by the logarithms of
  *                   the noise, of the variance and of the lengthscales, with
  *                   order, sets and inducing points held fixed. All noise
- *                   variances change by one factor. May be NULL
+ *                   variances change by one factor. With a kernel of the caller
+ *                   1 + n_kernel_parameters; UNSUPPORTED without its
+ *                   derivatives. May be NULL
  * O(n (k + m)) for each column; with gradients O(n (k^3 + k^2 m + m^2)), whatever
  * the number of parameters, 8 m + 8 k bytes a point and 128 m^2 bytes. */
 covertree_status covertree_vif_log_likelihood(
@@ -1018,6 +1034,27 @@ typedef struct covertree_vif_info {
 
 covertree_status covertree_vif_get_info(covertree_vif *vif,
                                         covertree_vif_info *info);
+
+/* Writes a model to a file, or to a file in memory, as covertree_tree_save and
+ * covertree_tree_encode do. */
+covertree_status covertree_vif_save(covertree_vif *vif, const char *path,
+                                    const covertree_section *sections,
+                                    int64_t n_sections,
+                                    const covertree_call_options *options);
+covertree_status covertree_vif_encode(covertree_vif *vif,
+                                      const covertree_section *sections,
+                                      int64_t n_sections,
+                                      const covertree_call_options *options,
+                                      covertree_file **file);
+
+/* Gives the model in a file, as covertree_tree_load does: nothing is computed
+ * anew but scaled coordinates.
+ *   options [in]  only the caller's kernel and its derivatives are read. A file
+ *                 that was saved with a kernel of the caller needs it; otherwise
+ *                 NULL */
+covertree_status covertree_vif_load(covertree_file *file,
+                                    const covertree_vif_options *options,
+                                    covertree_vif **vif);
 
 /* ---- Orders and samples of points --------------------------------------- */
 

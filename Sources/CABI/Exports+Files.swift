@@ -68,6 +68,7 @@ extension Imaged {
 
 extension AnyCoverTree: Imaged {}
 extension ResidualSearch: Imaged {}
+extension VIFSystem: Imaged {}
 extension VectorIndex: Storable {}
 
 /// Saves an object of the caller, with sections of theirs.
@@ -122,6 +123,18 @@ public func covertree_residual_encode(
   _ residual: Handle, _ sections: In<covertree_section>, _ n_sections: Int64, _ options: In<covertree_call_options>,
   _ file: Out<Handle>
 ) -> covertree_status { encode(try models.opened(residual, options), into: file, with: sections, n_sections) }
+
+@_cdecl("covertree_vif_save") @implementation
+public func covertree_vif_save(
+  _ vif: Handle, _ path: In<CChar>, _ sections: In<covertree_section>, _ n_sections: Int64,
+  _ options: In<covertree_call_options>
+) -> covertree_status { save(try vifs.opened(vif, options), to: path, with: sections, n_sections) }
+
+@_cdecl("covertree_vif_encode") @implementation
+public func covertree_vif_encode(
+  _ vif: Handle, _ sections: In<covertree_section>, _ n_sections: Int64, _ options: In<covertree_call_options>,
+  _ file: Out<Handle>
+) -> covertree_status { encode(try vifs.opened(vif, options), into: file, with: sections, n_sections) }
 
 @_cdecl("covertree_index_save") @implementation
 public func covertree_index_save(
@@ -210,6 +223,22 @@ public func covertree_residual_load(
       dim: try ResidualSearch.dimension(in: stored, hasCallback: options.kernel_fn != nil))
     output.pointee = models.add { (context) throws(CoverTreeError) in
       try ResidualSearch(stored, callback: callback, context: context)
+    }
+  }
+}
+
+@_cdecl("covertree_vif_load") @implementation
+public func covertree_vif_load(
+  _ file: Handle, _ options: In<covertree_vif_options>, _ vif: Out<Handle>
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let stored = try opened(file: file).file
+    let output = try required(vif, "vif")
+    let options = try covertree_vif_options.read(options)
+    let dim = try VIFSystem.dimension(in: stored, hasCallback: options.kernel_fn != nil)
+    let callback = try options.callbackKernel(dim: dim)
+    output.pointee = vifs.add { (context) throws(CoverTreeError) in
+      try VIFSystem(stored, callback: callback, context: context)
     }
   }
 }

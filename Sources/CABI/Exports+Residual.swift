@@ -4,20 +4,33 @@ import CovertreeBase
 
 // The residual-correlation metric: building, and searching.
 
-extension covertree_residual_options: CallOptions {
-  /// The caller's kernel, or nil.
-  func callbackKernel(dim: Int) -> CallbackKernel? {
-    guard let function = kernel_fn else { return nil }
-    let userData = kernel_user_data
-    return CallbackKernel { (rows, rowCount, columns, columnCount, result) throws(CoverTreeError) in
+extension CallbackKernel {
+  /// The caller's kernel; nil if there is none.
+  init?(
+    _ function: covertree_kernel_fn?, _ userData: UnsafeMutableRawPointer?, dim: Int, gradient: Gradient? = nil
+  ) {
+    guard let function else { return nil }
+    self.init(gradient: gradient) { (rows, rowCount, columns, columnCount, result) throws(CoverTreeError) in
       guard function(userData, rows, Int64(rowCount), columns, Int64(columnCount), Int64(dim), result) == 0 else {
         throw CoverTreeError(.cancelled, "kernel_fn: ended the call")
       }
-      for pair in 0..<rowCount * columnCount where !result[pair].isFinite {
-        throw CoverTreeError(.invalidArgument, "kernel_fn: expected finite covariances, got \(result[pair])")
-      }
+      try checkFinite(result, rowCount * columnCount, "kernel_fn: expected finite covariances")
     }
   }
+}
+
+/// Checks numbers that a function of the caller has written.
+func checkFinite(
+  _ numbers: UnsafePointer<Double>, _ count: Int, _ expected: @autoclosure () -> String
+) throws(CoverTreeError) {
+  for index in 0..<count where !numbers[index].isFinite {
+    throw CoverTreeError(.invalidArgument, "\(expected()), got \(numbers[index])")
+  }
+}
+
+extension covertree_residual_options: CallOptions {
+  /// The caller's kernel, or nil.
+  func callbackKernel(dim: Int) -> CallbackKernel? { CallbackKernel(kernel_fn, kernel_user_data, dim: dim) }
 
   func covariance(dim: Int) throws(CoverTreeError) -> Covariance {
     if let callback = callbackKernel(dim: dim) { return .callback(callback) }

@@ -1,14 +1,16 @@
 import CCovertree
 import Covertree
 import CovertreeBase
+import CovertreeFiles
 
 // Gaussian processes by inducing points and conditioning sets.
 
 extension covertree_vif_options: CallOptions {
-  func knownKernel() throws(CoverTreeError) -> Kernel {
+  func covariance(dim: Int) throws(CoverTreeError) -> Covariance {
     guard reserved == 0 else {
       throw CoverTreeError(.unsupported, "reserved: expected 0, got \(reserved)")
     }
+    if let callback = try callbackKernel(dim: dim) { return .callback(callback) }
     let shape: Kernel.Shape = try Arguments.known(kernel, "kernel", "covertree_kernel_shape")
     var lengthscales = [1.0]
     if let lengthscale {
@@ -17,7 +19,27 @@ extension covertree_vif_options: CallOptions {
       }
       lengthscales = Array(UnsafeBufferPointer(start: lengthscale, count: Int(n_lengthscales)))
     }
-    return try Kernel(shape: shape, variance: variance == 0 ? 1 : variance, lengthscale: lengthscales)
+    return .kernel(try Kernel(shape: shape, variance: variance == 0 ? 1 : variance, lengthscale: lengthscales))
+  }
+
+  /// The caller's kernel, or nil.
+  func callbackKernel(dim: Int) throws(CoverTreeError) -> CallbackKernel? {
+    var gradient: CallbackKernel.Gradient?
+    if let function = kernel_gradient_fn {
+      let (count, userData) = (n_kernel_parameters, kernel_user_data)
+      guard count >= 1, count <= 65536 else {
+        throw CoverTreeError(.invalidArgument, "n_kernel_parameters: expected 1 to 65536, got \(count)")
+      }
+      gradient = CallbackKernel.Gradient(count: Int(count)) {
+        (rows, rowCount, columns, columnCount, result) throws(CoverTreeError) in
+        guard function(userData, rows, Int64(rowCount), columns, Int64(columnCount), Int64(dim), result) == 0 else {
+          throw CoverTreeError(.cancelled, "kernel_gradient_fn: ended the call")
+        }
+        try checkFinite(
+          result, Int(count) * rowCount * columnCount, "kernel_gradient_fn: expected finite derivatives")
+      }
+    }
+    return CallbackKernel(kernel_fn, kernel_user_data, dim: dim, gradient: gradient)
   }
 
   /// Which number of them is right, the core checks before it reads them; 0 without any.
@@ -56,7 +78,7 @@ extension Copies {
 }
 
 private func add(_ model: VIFModel, _ context: CallContext) throws(CoverTreeError) -> Handle {
-  handles.add(try VIFSystem(VIFFactor(model, context: context), context: context))
+  vifs.add(try VIFSystem(VIFFactor(model, context: context), context: context))
 }
 
 @_cdecl("covertree_vif_build") @implementation
@@ -73,7 +95,7 @@ public func covertree_vif_build(
     let zero = try Buffer<Double>(count: 1, filledWith: 0)
     let model = try VIFModel(
       VIFModel.Inputs(
-        points: view, kernel: options.knownKernel(), noise: options.noiseVariances(zero.base),
+        points: view, covariance: options.covariance(dim: view.dim), noise: options.noiseVariances(zero.base),
         inducing: options.inducingPoints(dim: view.dim), jitter: options.jitter == 0 ? 1e-6 : options.jitter,
         order: order == nil ? nil : copies.indices(order, Int64(view.count), "order"), offsets: sets.offsets,
         neighbors: sets.neighbors), context: context)
@@ -82,7 +104,7 @@ public func covertree_vif_build(
 }
 
 @_cdecl("covertree_vif_free") @implementation
-public func covertree_vif_free(_ vif: Handle) { handles.remove(vif, VIFSystem.self) }
+public func covertree_vif_free(_ vif: Handle) { vifs.remove(vif) }
 
 @_cdecl("covertree_vif_with_parameters") @implementation
 public func covertree_vif_with_parameters(
@@ -90,12 +112,13 @@ public func covertree_vif_with_parameters(
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
     let output = try required(other, "other")
-    let system: VIFSystem = try handles.object(vif, named: "vif")
     let options = try covertree_vif_options.read(options)
     let context = try options.context()
+    let old = try vifs.value(vif, context).model
     let zero = try Buffer<Double>(count: 1, filledWith: 0)
     let model = try VIFModel(
-      system.model, kernel: options.knownKernel(), noise: options.noiseVariances(zero.base), context: context)
+      old, covariance: options.covariance(dim: old.dimension), noise: options.noiseVariances(zero.base),
+      context: context)
     output.pointee = try add(model, context)
   }
 }
@@ -106,8 +129,7 @@ public func covertree_vif_log_likelihood(
   _ gradients: Out<Double>
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let system: VIFSystem = try handles.object(vif, named: "vif")
-    let context = try callContext(options)
+    let (system, context) = try vifs.opened(vif, options)
     try system.logLikelihood(
       Arguments.view(y, "y", minimum: 0), values: required(values, "values"), gradients: gradients, context: context)
   }
@@ -118,8 +140,7 @@ public func covertree_vif_solve(
   _ vif: Handle, _ y: In<covertree_matrix>, _ options: In<covertree_call_options>, _ solution: Out<Double>
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let system: VIFSystem = try handles.object(vif, named: "vif")
-    let context = try callContext(options)
+    let (system, context) = try vifs.opened(vif, options)
     try system.solve(Arguments.view(y, "y", minimum: 0), into: required(solution, "solution"), context: context)
   }
 }
@@ -142,8 +163,7 @@ private func predict(
   _ body: (VIFSystem, PointsView<Double>, VIFSystem.NewPoints, CallContext) throws(CoverTreeError) -> Void
 ) -> covertree_status {
   copying { (copies) throws(CoverTreeError) in
-    let system: VIFSystem = try handles.object(vif, named: "vif")
-    let context = try callContext(options)
+    let (system, context) = try vifs.opened(vif, options)
     let new = try required(points, "points").pointee.newPoints(copies)
     try body(system, Arguments.view(y, "y", minimum: 0), new, context)
   }
@@ -175,8 +195,7 @@ public func covertree_vif_draw(
   _ options: In<covertree_call_options>, _ draws: Out<Double>
 ) -> covertree_status {
   copying { (copies) throws(CoverTreeError) in
-    let system: VIFSystem = try handles.object(vif, named: "vif")
-    let context = try callContext(options)
+    let (system, context) = try vifs.opened(vif, options)
     guard n_draws >= 0, n_draws < Int64(Int32.max) else {
       throw CoverTreeError(.invalidArgument, "n_draws: expected 0 to 2^31 - 2, got \(n_draws)")
     }
@@ -192,7 +211,7 @@ public func covertree_vif_factor(
   _ vif: Handle, _ weights: Out<Double>, _ variances: Out<Double>, _ v_matrix: Out<Double>
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let system: VIFSystem = try handles.object(vif, named: "vif")
+    let system = try vifs.value(vif, CallContext())
     system.copyFactor(weights: weights, variances: variances)
     if let v_matrix { system.model.copyFeatures(to: v_matrix) }
   }
@@ -201,7 +220,7 @@ public func covertree_vif_factor(
 @_cdecl("covertree_vif_get_info") @implementation
 public func covertree_vif_get_info(_ vif: Handle, _ info: Out<covertree_vif_info>) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let system: VIFSystem = try handles.object(vif, named: "vif")
+    let system = try vifs.value(vif, CallContext())
     let model = system.model
     try required(info, "info").pointee = covertree_vif_info(
       n_points: Int64(model.pointCount), dim: Int64(model.dimension), n_inducing: Int64(model.inducingCount),

@@ -75,6 +75,7 @@ final class HandleTable: @unchecked Sendable {
 let trees = LazyHandles<AnyCoverTree>(name: "tree")
 let indexes = LazyHandles<VectorIndex>(name: "index")
 let models = LazyHandles<ResidualSearch>(name: "residual")
+let vifs = LazyHandles<VIFSystem>(name: "vif")
 
 /// Handles of values that may come from a file.
 struct LazyHandles<Value: Sendable>: Sendable {

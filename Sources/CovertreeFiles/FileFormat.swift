@@ -44,6 +44,7 @@ public enum FileKind: UInt32, Sendable {
   /// Only the caller's sections.
   case arrays = 3
   case index = 4
+  case vif = 5
 
   /// Whether the library may have a section of this name in files of the kind. Not every file has all of them. A caller's section must
   /// have another name.
@@ -60,6 +61,7 @@ public enum FileKind: UInt32, Sendable {
       ]
     case .residual: ["regions.", "products."]
     case .arrays: []
+    case .vif: ["whitening.", "inner."]
     case .index: ["boxes.", "exact.", "store.", "small.", "planes.", "graph.", "codes", "buckets"]
     }
   }

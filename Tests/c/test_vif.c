@@ -184,8 +184,90 @@ static void test_equal_points_without_noise(void) {
   covertree_vif_free(vif);
 }
 
+static int32_t callers_kernel(void *user_data, const double *rows, int64_t n_rows, const double *columns, int64_t n_columns,
+                              int64_t dim, double *covariances) {
+  for (int64_t i = 0; i < n_rows; i++)
+    for (int64_t j = 0; j < n_columns; j++)
+      covariances[i * n_columns + j] = kernel(user_data, rows + i * dim, columns + j * dim);
+  return 0;
+}
+
+/* By the logarithm of the variance alone. */
+static int32_t callers_gradient(void *user_data, const double *rows, int64_t n_rows, const double *columns, int64_t n_columns,
+                                int64_t dim, double *derivatives) {
+  return callers_kernel(user_data, rows, n_rows, columns, n_columns, dim, derivatives);
+}
+
+static int32_t ending_gradient(void *user_data, const double *rows, int64_t n_rows, const double *columns, int64_t n_columns,
+                               int64_t dim, double *derivatives) {
+  (void)user_data, (void)rows, (void)n_rows, (void)columns, (void)n_columns, (void)dim, (void)derivatives;
+  return 1;
+}
+
+static void test_kernel_of_the_caller(void) {
+  double numbers[DIM + 1], value, gradient[PARAMETERS], wanted, wanted_gradient[PARAMETERS];
+  covertree_vif_options options = options_of(parameters, numbers);
+  covertree_vif *vif = NULL, *known = NULL;
+  EXPECT(covertree_vif_build(F64(points, N, DIM, 0), order, offsets, neighbors, &options, &known) == COVERTREE_OK);
+  EXPECT(covertree_vif_log_likelihood(known, F64(y, N, 1, 0), NULL, &wanted, wanted_gradient) == COVERTREE_OK);
+  options.kernel_fn = callers_kernel;
+  options.kernel_user_data = (void *)parameters;
+  EXPECT(covertree_vif_build(F64(points, N, DIM, 0), order, offsets, neighbors, &options, &vif) == COVERTREE_OK);
+  EXPECT(covertree_vif_log_likelihood(vif, F64(y, N, 1, 0), NULL, &value, NULL) == COVERTREE_OK);
+  EXPECT(fabs(value - wanted) < 1e-7);
+  EXPECT_ERROR(covertree_vif_log_likelihood(vif, F64(y, N, 1, 0), NULL, &value, gradient), COVERTREE_UNSUPPORTED,
+               "kernel_gradient_fn: expected");
+  covertree_vif_free(vif);
+  options.kernel_gradient_fn = callers_gradient;
+  EXPECT_ERROR(covertree_vif_build(F64(points, N, DIM, 0), order, offsets, neighbors, &options, &vif), COVERTREE_INVALID_ARGUMENT,
+               "n_kernel_parameters: expected 1 to 65536, got 0");
+  options.n_kernel_parameters = 1;
+  EXPECT(covertree_vif_with_parameters(known, &options, &vif) == COVERTREE_OK);
+  EXPECT(covertree_vif_log_likelihood(vif, F64(y, N, 1, 0), NULL, &value, gradient) == COVERTREE_OK);
+  EXPECT(fabs(value - wanted) < 1e-7 && fabs(gradient[0] - wanted_gradient[0]) < 1e-6);
+  EXPECT(fabs(gradient[1] - wanted_gradient[1]) < 1e-6);
+  covertree_vif_free(vif);
+  options.kernel_gradient_fn = ending_gradient;
+  EXPECT(covertree_vif_with_parameters(known, &options, &vif) == COVERTREE_OK);
+  EXPECT_ERROR(covertree_vif_log_likelihood(vif, F64(y, N, 1, 0), NULL, &value, gradient), COVERTREE_CANCELLED,
+               "kernel_gradient_fn: ended the call");
+  covertree_vif_free(vif);
+  covertree_vif_free(known);
+}
+
+static void test_file(void) {
+  double numbers[DIM + 1], value, gradient[PARAMETERS], wanted, wanted_gradient[PARAMETERS];
+  for (int of_caller = 0; of_caller < 2; of_caller++) {
+    covertree_vif_options options = options_of(parameters, numbers);
+    covertree_vif *vif = NULL, *again = NULL;
+    covertree_file *file = NULL;
+    if (of_caller) options.kernel_fn = callers_kernel, options.kernel_user_data = (void *)parameters;
+    EXPECT(covertree_vif_build(F64(points, N, DIM, 0), order, offsets, neighbors, &options, &vif) == COVERTREE_OK);
+    EXPECT(covertree_vif_log_likelihood(vif, F64(y, N, 1, 0), NULL, &wanted, of_caller ? NULL : wanted_gradient) == COVERTREE_OK);
+    EXPECT(covertree_vif_save(vif, "vif.ct", NULL, 0, NULL) == COVERTREE_OK);
+    covertree_vif_free(vif);
+    EXPECT(covertree_file_open("vif.ct", 0, NULL, &file) == COVERTREE_OK);
+    if (of_caller)
+      EXPECT_ERROR(covertree_vif_load(file, NULL, &again), COVERTREE_INVALID_ARGUMENT,
+                   "kernel_fn: the file was saved with the caller's kernel");
+    EXPECT(covertree_vif_load(file, of_caller ? &options : NULL, &again) == COVERTREE_OK);
+    covertree_file_free(file);
+    EXPECT(covertree_vif_log_likelihood(again, F64(y, N, 1, 0), NULL, &value, of_caller ? NULL : gradient) == COVERTREE_OK);
+    EXPECT(value == wanted);
+    if (!of_caller) EXPECT(memcmp(gradient, wanted_gradient, sizeof gradient) == 0);
+    EXPECT(covertree_vif_encode(again, NULL, 0, NULL, &file) == COVERTREE_OK);
+    covertree_file_info info;
+    EXPECT(covertree_file_get_info(file, &info) == COVERTREE_OK && info.kind == COVERTREE_FILE_VIF);
+    covertree_file_free(file);
+    covertree_vif_free(again);
+    remove("vif.ct");
+  }
+}
+
 int main(void) {
   fill();
+  test_kernel_of_the_caller();
+  test_file();
   test_exact_process();
   test_prediction();
   test_refused();

@@ -300,6 +300,9 @@ CALLS = {
         process, lambda t, y, x, **o: t.predict(x, y, return_cov=True, **o), [Y, rows(count=9)],
         [Y, with_nan(count=9)],
     ),
+    "VIF save": (process, lambda t, **o: t.save(new(), **o), [], None),
+    "VIF pickle": (process, lambda t: pickle.loads(pickle.dumps(t)).log_determinant, [], None),
+    "VIF load": (None, lambda _, x, **o: covertreex.load(saved(process), points=x, **o), [rows()], [with_nan()]),
     "VIF sample": (process, lambda t: t.sample(2, seed=0), [], None),
     "VIF sample of new points": (
         process, lambda t, y, x: t.sample(2, y=y, coords=x, seed=0), [Y, rows(count=9)], [Y, with_nan(count=9)],

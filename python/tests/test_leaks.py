@@ -217,6 +217,7 @@ HOSTED = {
     "refit": lambda tree, x: tree.refit(tree.kernel, inducing_points=x),
     "candidates": lambda tree, x: tree.knn(3, candidates=5),
     "neighbors": lambda tree, x: vecchia.neighbors(x, kernel=tree.kernel, m=3),
+    "VIF": lambda tree, x: vecchia.VIF(x, kernel=tree.kernel, noise=0.1, n_neighbors=3, n_inducing=5),
 }
 
 

@@ -4,6 +4,8 @@ import CovertreeBase
 ///
 /// O(n (k^3 + k^2 m)) for `k` neighbours and `m` inducing points.
 public final class VIFFactor: @unchecked Sendable {
+  private static let range = 64
+
   let model: VIFModel
   /// `a`, one for each member of `ConditioningGraph.members`.
   let weights: Buffer<Double>
@@ -19,19 +21,34 @@ public final class VIFFactor: @unchecked Sendable {
     variances = try Buffer(count: model.count)
     innovations = try Buffer(count: model.count * model.rank)
     let scratch = PerThread<VecchiaRow>(count: context.threads)
-    try context.forEach(model.count, grain: 16) { (range, slot) throws(CoverTreeError) in
+    // Ranges of this size whatever the number of threads: a kernel of the caller may round differently in other blocks.
+    try context.forEach((model.count + Self.range - 1) / Self.range, grain: 1) {
+      (ranges, slot) throws(CoverTreeError) in
       let row = try scratch.value(slot) { () throws(CoverTreeError) in
         try VecchiaRow(VecchiaPoints(model: model), capacity: graph.largest)
       }
-      for position in range {
+      for first in Swift.stride(
+        from: ranges.lowerBound * Self.range, to: min(model.count, ranges.upperBound * Self.range), by: Self.range)
+      {
         try context.poll(inSlot: slot)
-        try row.regress(position, of: model)
-        (weights.base + graph.offsets[position]).update(from: row.weights.base, count: row.count)
-        variances[position] = row.conditionalVariance
-        row.innovate(
-          model.features(position), on: graph.set(of: position), into: innovations.base + position * model.rank)
+        try row.visit(first..<min(model.count, first + Self.range), set: graph.set(of:)) {
+          (position) throws(CoverTreeError) in try fill(position, by: row)
+        }
       }
     }
+  }
+
+  private func fill(_ position: Int, by row: VecchiaRow) throws(CoverTreeError) {
+    let set = model.graph.set(of: position)
+    try row.regress(position)
+    (weights.base + model.graph.offsets[position]).update(from: row.weights.base, count: row.count)
+    variances[position] = row.conditionalVariance
+    row.innovate(position, on: set, into: innovations.base + position * model.rank)
+  }
+
+  /// A known factor; see `init(_:context:)`.
+  init(_ model: VIFModel, weights: Buffer<Double>, variances: Buffer<Double>, innovations: Buffer<Double>) {
+    (self.model, self.weights, self.variances, self.innovations) = (model, weights, variances, innovations)
   }
 
   @inline(__always)
@@ -84,10 +101,8 @@ public final class VIFFactor: @unchecked Sendable {
 
 extension VecchiaRow {
   /// Regresses a point of the model on its set.
-  func regress(_ position: Int, of model: VIFModel) throws(CoverTreeError) {
-    let failed = regress(
-      model.coordinates.base + position * model.dim, model.features(position), noise: model.noise[position],
-      on: model.graph.set(of: position))
-    if let failed { throw model.failure(at: position, failed) }
+  func regress(_ position: Int) throws(CoverTreeError) {
+    let model = points.model
+    if let failed = regress(position, on: model.graph.set(of: position)) { throw model.failure(at: position, failed) }
   }
 }

@@ -46,7 +46,7 @@ final class VIFGradient {
     reverse = try Buffer(count: model.graph.members.count)
     carried = try Buffer(count: model.count * model.rank)
     rest = try system.rest(y, solution.beta)
-    byKernel = try KernelGradient(model.kernel, capacity: max(width, model.inducing?.count ?? 0))
+    byKernel = try KernelGradient(model.covariance, capacity: max(width, model.inducing?.count ?? 0))
     try sweepRows(context)
     try sweepFeatures(context)
   }
@@ -63,8 +63,8 @@ final class VIFGradient {
     let byKernel: KernelGradient
     var byNoise = 0.0
 
-    init(_ kernel: Kernel, capacity: Int) throws(CoverTreeError) {
-      byKernel = try KernelGradient(kernel, capacity: capacity)
+    init(_ model: VIFModel) throws(CoverTreeError) {
+      byKernel = try KernelGradient(model.covariance, capacity: model.graph.largest + 1)
     }
   }
 
@@ -73,19 +73,17 @@ final class VIFGradient {
     /// `z` of 16 positions, in a panel and as rows.
     let panel: Buffer<Double>
     let solved: Buffer<Double>
-    /// `a` and `u`, extended by the point itself, and weights of pairs.
+    /// `a` and `u`, extended by the point itself.
     let weights: Buffer<Double>
     let reverse: Buffer<Double>
-    let pairs: Buffer<Double>
 
     init(_ model: VIFModel) throws(CoverTreeError) {
-      row = try VecchiaRow(VecchiaPoints(model: model), capacity: model.graph.largest)
+      row = try VecchiaRow(VecchiaPoints(model: model), capacity: model.graph.largest, withWeights: true)
       panel = try Buffer(count: model.rank * width)
       solved = try Buffer(count: model.rank * width)
       let most = (model.graph.largest + 16) / 16 * 16
       weights = try Buffer(count: most)
       reverse = try Buffer(count: most)
-      pairs = try Buffer(count: most)
     }
   }
 
@@ -95,14 +93,16 @@ final class VIFGradient {
     let chunks = try context.makeAll((model.count + Self.chunk - 1) / Self.chunk) {
       (number, slot) throws(CoverTreeError) in
       let scratch = try scratch.value(slot) { () throws(CoverTreeError) in try Scratch(model) }
-      let chunk = try Chunk(model.kernel, capacity: model.graph.largest + 1)
+      let chunk = try Chunk(model)
       let first = number * Self.chunk
       for position in Swift.stride(from: first, to: min(model.count, first + Self.chunk), by: width) {
         try context.poll(inSlot: slot)
         let positions = position..<min(model.count, first + Self.chunk, position + width)
         solve(positions, scratch)
-        for (lane, position) in positions.enumerated() {
-          try sweep(position, UnsafePointer(scratch.solved.base) + lane * model.rank, scratch, chunk)
+        try scratch.row.visit(positions, set: model.graph.set(of:), gradient: chunk.byKernel) {
+          (position) throws(CoverTreeError) in
+          let z = UnsafePointer(scratch.solved.base) + (position - positions.lowerBound) * model.rank
+          try sweep(position, z, scratch, chunk)
         }
       }
       return chunk
@@ -137,7 +137,7 @@ final class VIFGradient {
     let (set, first) = (model.graph.set(of: i), model.graph.offsets[i])
     let (d, r, w) = (factor.variances[i], solution.residuals[i], factor.innovation(i))
     let h = (1 / d - (r * r + dot(w, z, count: model.rank)) / (d * d)) / 2
-    try row.regress(i, of: model)
+    try row.regress(i)
     for (slot, member) in set.enumerated() {
       let product = dot(model.features(Int(member)), z, count: model.rank)
       u[slot] = (r * rest[member] + product) / d
@@ -152,15 +152,9 @@ final class VIFGradient {
     for (slot, member) in set.enumerated() {
       chunk.byNoise += (u[slot] * a[slot] + h * a[slot] * a[slot]) * model.noise[member]
     }
-    for slot in 0...set.count {
-      scratch.pairs.base.update(repeating: 0, count: scratch.pairs.count)
-      for other in 0..<slot {
-        scratch.pairs[other] = u[slot] * a[other] + a[slot] * u[other] + 2 * h * a[slot] * a[other]
-      }
-      chunk.byKernel.addOwn(u[slot] * a[slot] + h * a[slot] * a[slot])
-      guard slot > 0 else { continue }
-      chunk.byKernel.add(
-        row.rows.base + slot * model.dim, row.panels.view, count: slot, weights: scratch.pairs.base)
+    try row.add(i, set, to: chunk.byKernel) { slot, other in
+      let half = (u[slot] * a[other] + a[slot] * u[other]) / 2 + h * a[slot] * a[other]
+      return slot == other ? half : 2 * half
     }
   }
 
@@ -180,7 +174,7 @@ final class VIFGradient {
 
   /// Writes row `j` of `G`.
   private func fillByFeatures(_ j: Int, _ target: UnsafeMutablePointer<Double>) {
-    let (model, rank, graph) = (model, model.rank, model.graph)
+    let (rank, graph) = (model.rank, model.graph)
     let (lanes, own, beta) = (target.vectors, (carried.base + j * rank).vectors, solution.beta.base.vectors)
     let alpha = SIMD8(repeating: -solution.alpha[j])
     for vector in 0..<rank / 8 { lanes[vector] = Double.multiplyAdd(alpha, beta[vector], own[vector]) }
@@ -201,7 +195,7 @@ final class VIFGradient {
 
     init(_ model: VIFModel) throws(CoverTreeError) {
       products = try GramAccumulator(rank: model.rank)
-      byKernel = try KernelGradient(model.kernel, capacity: width)
+      byKernel = try KernelGradient(model.covariance, capacity: width)
     }
   }
 
@@ -234,11 +228,10 @@ final class VIFGradient {
           }
           inducing.factor.solveTransposed(panel.base)
           points.view.pack(inUse) { UnsafePointer(model.coordinates.base) + (first + row + $0) * model.dim }
-          for u in 0..<inducing.count {
-            group.byKernel.add(
-              inducing.inducing.base + u * model.dim, points.view, count: width,
-              weights: panel.base + u * width)
-          }
+          try group.byKernel.add(
+            rows: inducing.inducing.base, rowCount: inducing.count,
+            columns: model.coordinates.base + (first + row) * model.dim, panels: points.view, columnCount: inUse,
+            weights: panel.base, stride: width)
         }
       }
       return group
@@ -279,14 +272,18 @@ final class VIFGradient {
     factor.solveTransposed(transposed.base, columns: rank, stride: stride)
     let points = try Panels<Double>(rows: inducing.count, columns: model.dim)
     points.view.pack(inducing.count) { UnsafePointer(inducing.inducing.base) + $0 * model.dim }
-    let weights = try Buffer<Double>(count: stride)
+    let weights = try Buffer<Double>(count: inducing.count * stride, filledWith: 0)
+    var trace = 0.0
     for a in 0..<inducing.count {
-      weights.base.update(repeating: 0, count: stride)
-      for b in 0..<a { weights[b] = transposed[a * stride + b] + transposed[b * stride + a] }
-      byKernel.addOwn(transposed[a * stride + a] * (1 + inducing.jitter))
-      guard a > 0 else { continue }
-      byKernel.add(inducing.inducing.base + a * model.dim, points.view, count: a, weights: weights.base)
+      let target = weights.base + a * stride
+      for b in 0..<a { target[b] = transposed[a * stride + b] + transposed[b * stride + a] }
+      target[a] = transposed[a * stride + a]
+      trace += target[a]
     }
+    try byKernel.add(
+      rows: inducing.inducing.base, rowCount: inducing.count, columns: inducing.inducing.base, panels: points.view,
+      columnCount: inducing.count, weights: weights.base, stride: stride)
+    try byKernel.addOwn(trace * inducing.jitter, model.coordinates.base + model.widest * model.dim)
   }
 }
 

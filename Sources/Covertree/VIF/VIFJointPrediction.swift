@@ -7,6 +7,9 @@ import CovertreeBase
 ///
 ///     mean_i = w_i . beta + sum over the set of a_ij (y_j or mean_j),    covariance = B^-1 (D + W M^-1 W^T) B^-T.
 final class VIFJointPrediction {
+  /// Points that are regressed one after the other.
+  private static let range = 16
+
   private let system: VIFSystem
   private let offsets: UnsafeBufferPointer<Int64>
   private let members: Buffer<Int32>
@@ -24,33 +27,42 @@ final class VIFJointPrediction {
     let model = system.model
     (self.system, offsets, count) = (system, new.offsets, new.points.count)
     members = try system.members(of: new, amongNew: true)
+    let coordinates = try scaledCoordinates(new.points, model.covariance, context)
     points = VecchiaPoints(
-      model: model, new: try VecchiaPoints.New(model, new.points, noise: new.noise, context: context))
+      model: model, new: try VecchiaPoints.New(model, coordinates, noise: new.noise, context: context))
     weights = try Buffer(count: members.count)
     deviations = try Buffer(count: count)
     innovations = try Buffer(count: count * model.rank)
     let scratch = PerThread<VecchiaRow>(count: context.threads)
-    try context.forEach(count, grain: 8) { (range, slot) throws(CoverTreeError) in
-      try context.poll(inSlot: slot)
-      let row = try scratch.value(slot) { () throws(CoverTreeError) in try VecchiaRow(points, capacity: new.largestSet)
+    let most = Self.range
+    try context.forEach((count + most - 1) / most, grain: 1) { (ranges, slot) throws(CoverTreeError) in
+      let row = try scratch.value(slot) { () throws(CoverTreeError) in
+        try VecchiaRow(points, capacity: new.largestSet)
       }
-      for point in range { try regress(point, by: row) }
+      for number in ranges {
+        try context.poll(inSlot: slot)
+        let first = model.count + number * most
+        try row.visit(first..<min(points.count, first + most), set: set) { (member) throws(CoverTreeError) in
+          try regress(member, by: row)
+        }
+      }
     }
   }
 
-  private func set(_ point: Int) -> Range<Int> { Int(offsets[point])..<Int(offsets[point + 1]) }
+  private func places(_ point: Int) -> Range<Int> { Int(offsets[point])..<Int(offsets[point + 1]) }
 
-  private func regress(_ point: Int, by row: VecchiaRow) throws(CoverTreeError) {
-    let (range, rank) = (set(point), model.rank)
-    let set = UnsafeBufferPointer(rebasing: members.elements[range])
-    let own = model.count + point
-    let failed = row.regress(
-      points.coordinates(own), points.features(own), noise: points.noise(own), on: set)
+  private func set(_ member: Int) -> UnsafeBufferPointer<Int32> {
+    UnsafeBufferPointer(rebasing: members.elements[places(member - model.count)])
+  }
+
+  private func regress(_ member: Int, by row: VecchiaRow) throws(CoverTreeError) {
+    let (set, point) = (set(member), member - model.count)
+    let failed = row.regress(member, on: set)
     // Without noise the point itself may be known exactly.
     if let failed, failed < set.count { throw model.failure(among: set, failed) }
-    (weights.base + range.lowerBound).update(from: row.weights.base, count: set.count)
+    (weights.base + places(point).lowerBound).update(from: row.weights.base, count: set.count)
     deviations[point] = max(0, row.conditionalVariance).squareRoot()
-    row.innovate(points.features(own), on: set, into: innovations.base + point * rank)
+    row.innovate(member, on: set, into: innovations.base + point * model.rank)
   }
 
   /// Writes the means of one response, `stride` numbers apart.
@@ -61,7 +73,7 @@ final class VIFJointPrediction {
     let beta = try system.solve(response, context: context).beta
     for point in 0..<count {
       var mean = dot(innovations.base + point * model.rank, beta.base, count: model.rank)
-      for place in set(point) {
+      for place in places(point) {
         let member = Int(members[place])
         mean +=
           weights[place] * (member < model.count ? response[member] : means[(member - model.count) * y.dim + column])
@@ -74,7 +86,7 @@ final class VIFJointPrediction {
   private func substitute(_ rows: UnsafeMutablePointer<Double>, width: Int, stride: Int) {
     for point in 0..<count {
       let target = rows + point * stride
-      for place in set(point) where Int(members[place]) >= model.count {
+      for place in places(point) where Int(members[place]) >= model.count {
         let (weight, source) = (weights[place], rows + (Int(members[place]) - model.count) * stride)
         for column in 0..<width { target[column] += weight * source[column] }
       }

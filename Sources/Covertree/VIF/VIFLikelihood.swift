@@ -13,11 +13,14 @@ public final class VIFSystem: @unchecked Sendable {
 
   public var model: VIFModel { factor.model }
 
-  public init(_ factor: VIFFactor, context: CallContext) throws(CoverTreeError) {
-    self.factor = factor
+  public convenience init(_ factor: VIFFactor, context: CallContext) throws(CoverTreeError) {
+    self.init(factor, inner: try Self.inner(factor, context))
+  }
+
+  init(_ factor: VIFFactor, inner: CholeskyFactor?) {
+    (self.factor, self.inner) = (factor, inner)
     var sum = 0.0
     for position in 0..<factor.model.count { sum += log(factor.variances[position]) }
-    inner = try Self.inner(factor, context)
     if let inner {
       for row in 0..<inner.count { sum += 2 * log(inner[row, row]) }
     }
@@ -147,12 +150,16 @@ extension VIFSystem {
   ///
   /// - Parameters:
   ///   - values: one for each response.
-  ///   - gradients: `2 +` the number of lengthscales for each response; nil if they are not wanted.
+  ///   - gradients: `parameterCount` for each response; nil if they are not wanted.
   public func logLikelihood(
     _ y: PointsView<Double>, values: UnsafeMutablePointer<Double>, gradients: UnsafeMutablePointer<Double>?,
     context: CallContext
   ) throws(CoverTreeError) {
     try check(y, context: context)
+    if gradients != nil, case .callback(let callback) = model.covariance, callback.gradient == nil {
+      throw CoverTreeError(
+        .unsupported, "kernel_gradient_fn: expected for gradients, as the kernel is the caller's, got NULL")
+    }
     for column in 0..<y.dim {
       let response = try response(y, column)
       let solution = try solve(response, context: context)

@@ -9,14 +9,12 @@ import CovertreeBase
 ///
 /// Gyger, Furrer and Sigrist, "Vecchia-inducing-points full-scale approximations for Gaussian processes" (2025).
 ///
-/// Points are stored in blocks of near ones, so that the points of a set are near in memory: a *position* is a place there, a *rank* a
-/// place in the order of the approximation, a *row* a place in the caller's arrays. Memory: `V`, and a few numbers for each point and each
-/// member of a set.
+/// Memory: `V`, and a few numbers for each point and each member of a set.
 public final class VIFModel: @unchecked Sendable {
   /// What a model is made from.
   public struct Inputs {
     public var points: PointsView<Double>
-    public var kernel: Kernel
+    public var covariance: Covariance
     /// Noise variances: one, or one for each row.
     public var noise: UnsafeBufferPointer<Double>
     public var inducing: PointsView<Double>
@@ -30,104 +28,89 @@ public final class VIFModel: @unchecked Sendable {
     public var neighbors: UnsafeBufferPointer<Int64>
 
     public init(
-      points: PointsView<Double>, kernel: Kernel, noise: UnsafeBufferPointer<Double>, inducing: PointsView<Double>,
-      jitter: Double,
-      order: UnsafeBufferPointer<Int64>?, offsets: UnsafeBufferPointer<Int64>, neighbors: UnsafeBufferPointer<Int64>
+      points: PointsView<Double>, covariance: Covariance, noise: UnsafeBufferPointer<Double>,
+      inducing: PointsView<Double>, jitter: Double, order: UnsafeBufferPointer<Int64>?,
+      offsets: UnsafeBufferPointer<Int64>, neighbors: UnsafeBufferPointer<Int64>
     ) {
-      (self.points, self.kernel, self.noise, self.inducing) = (points, kernel, noise, inducing)
+      (self.points, self.covariance, self.noise, self.inducing) = (points, covariance, noise, inducing)
       (self.jitter, self.order, self.offsets, self.neighbors) = (jitter, order, offsets, neighbors)
     }
   }
 
-  private static let blockSize = 256
-
-  let count: Int
-  let dim: Int
-  let kernel: Kernel
-  /// By position, as given, and divided by the lengthscale.
-  let points: Buffer<Double>
-  let coordinates: Buffer<Double>
+  let data: VIFPoints
+  let covariance: Covariance
   /// Noise variances by position.
   let noise: Buffer<Double>
-  let positionOfRow: Buffer<Int32>
-  let rowOfPosition: Buffer<Int32>
-  let positionOfRank: Buffer<Int32>
-  let graph: ConditioningGraph
-  let inducingPoints: Buffer<Double>
-  private let wantedJitter: Double
+  /// By position, divided by the lengthscale.
+  let coordinates: Buffer<Double>
+  /// The first position of the largest variance `k(x, x)`, which the jitter is relative to.
+  let widest: Int
   let inducing: InducingFeatures?
   /// `V`, by position, `count x rank`; `rank` is the number of inducing points, rounded up to whole tiles.
   let features: Buffer<Double>
   let rank: Int
 
-  public init(_ inputs: Inputs, context: CallContext) throws(CoverTreeError) {
-    let (points, kernel) = (inputs.points, inputs.kernel)
-    (count, dim, self.kernel) = (points.count, points.dim, kernel)
-    try Self.check(kernel, dim: dim)
-    context.stage(from: 0, to: 0.1)
-    // Everything is made from a copy, which is checked: another thread may write to the caller's array.
-    let own = try Buffer<Double>(count: count * dim)
-    for row in 0..<count { (own.base + row * dim).update(from: points.row(row), count: dim) }
-    let copy = PointsView(own, count: count, dim: dim)
-    try copy.checkCoordinates(named: "points", context: context)
-    let scaled = try scaledCoordinates(copy, .kernel(kernel), context)
-    let arranged = try ArrangedPoints(
-      scaled, count: count, dim: dim, blockSize: Self.blockSize, context: context)
-    (coordinates, rowOfPosition, positionOfRow) = (arranged.coordinates, arranged.order, arranged.positionOfIndex)
-    positionOfRank = try Self.positions(inputs.order, positionOfRow)
-    noise = try Self.noise(inputs.noise, rowOfPosition)
-    graph = try ConditioningGraph(
-      offsets: inputs.offsets, ranks: inputs.neighbors, positionOfRank: positionOfRank)
-    context.stage(from: 0.1, to: 1)
-    self.points = try Buffer(count: count * dim)
-    for position in 0..<count {
-      (self.points.base + position * dim).update(from: copy.row(Int(rowOfPosition[position])), count: dim)
-    }
-    try inputs.inducing.checkCoordinates(named: "inducing_points", context: context)
-    inducingPoints = try Buffer(count: inputs.inducing.count * dim)
-    for row in 0..<inputs.inducing.count {
-      (inducingPoints.base + row * dim).update(from: inputs.inducing.row(row), count: dim)
-    }
-    wantedJitter = inputs.jitter
-    (inducing, features, rank) = try Self.features(inducingPoints, wantedJitter, kernel, coordinates, dim, context)
+  public convenience init(_ inputs: Inputs, context: CallContext) throws(CoverTreeError) {
+    try inputs.covariance.check(dim: inputs.points.dim)
+    let data = try VIFPoints(inputs, context: context)
+    try self.init(data, inputs.covariance, inputs.noise, context: context)
   }
 
   /// The same points, sets and inducing points with other hyperparameters.
-  public init(
-    _ model: VIFModel, kernel: Kernel, noise: UnsafeBufferPointer<Double>, context: CallContext
+  public convenience init(
+    _ model: VIFModel, covariance: Covariance, noise: UnsafeBufferPointer<Double>, context: CallContext
   ) throws(CoverTreeError) {
-    (count, dim, self.kernel, graph) = (model.count, model.dim, kernel, model.graph)
-    try Self.check(kernel, dim: dim)
-    (points, inducingPoints) = (model.points, model.inducingPoints)
-    (positionOfRow, rowOfPosition, positionOfRank) = (model.positionOfRow, model.rowOfPosition, model.positionOfRank)
-    coordinates = try scaledCoordinates(PointsView(points, count: count, dim: dim), .kernel(kernel), context)
-    self.noise = try Self.noise(noise, rowOfPosition)
-    wantedJitter = model.wantedJitter
-    (inducing, features, rank) = try Self.features(inducingPoints, wantedJitter, kernel, coordinates, dim, context)
+    try covariance.check(dim: model.dim)
+    try self.init(model.data, covariance, noise, context: context)
   }
 
-  private static func positions(
-    _ order: UnsafeBufferPointer<Int64>?, _ positionOfRow: Buffer<Int32>
-  ) throws(CoverTreeError) -> Buffer<Int32> {
-    let count = positionOfRow.count
-    let positions = try Buffer<Int32>(count: count)
-    guard let order else {
-      positions.base.update(from: positionOfRow.base, count: count)
-      return positions
+  /// - Parameter noise: by row.
+  private init(
+    _ data: VIFPoints, _ covariance: Covariance, _ noise: UnsafeBufferPointer<Double>, context: CallContext
+  ) throws(CoverTreeError) {
+    (self.data, self.covariance) = (data, covariance)
+    coordinates = try scaledCoordinates(data.view, covariance, context)
+    let variance: Double
+    (variance, widest) = try Self.variance(covariance, coordinates, dim: data.dim, context)
+    self.noise = try Self.noise(noise, data.rowOfPosition)
+    guard data.inducingCount > 0 else {
+      (inducing, features, rank) = (nil, try Buffer(count: 0), 0)
+      return
     }
-    guard order.count == count else {
-      throw CoverTreeError(.shape, "order: expected \(count) rows, one for each point, got \(order.count)")
+    let scaled = try scaledCoordinates(data.inducingView, covariance, context)
+    let made = try InducingFeatures(
+      scaled, count: data.inducingCount, dim: data.dim, covariance: covariance, variance: variance,
+      jitter: data.jitter, context: context)
+    (inducing, rank) = (made, made.rank)
+    features = try Buffer(count: data.count * made.rank)
+    let norms = try Buffer<Double>(count: data.count)
+    try made.fill(
+      coordinates.base, count: data.count, features: features.base, squaredNorms: norms.base, context: context)
+  }
+
+  /// What depends on the kernel and takes time.
+  struct Known {
+    let widest: Int
+    let features: Buffer<Double>
+    /// Of the inducing points; nil without any.
+    let factor: CholeskyFactor?
+    /// That was added.
+    let jitter: Double
+  }
+
+  /// A known model.
+  init(
+    _ data: VIFPoints, _ covariance: Covariance, _ noise: UnsafeBufferPointer<Double>, _ known: Known,
+    context: CallContext
+  ) throws(CoverTreeError) {
+    (self.data, self.covariance, widest, features) = (data, covariance, known.widest, known.features)
+    coordinates = try scaledCoordinates(data.view, covariance, context)
+    self.noise = try Self.noise(noise, data.rowOfPosition)
+    rank = known.factor?.paddedCount ?? 0
+    let scaled = try scaledCoordinates(data.inducingView, covariance, context)
+    inducing = known.factor.map {
+      InducingFeatures(inducing: scaled, dim: data.dim, covariance: covariance, jitter: known.jitter, factor: $0)
     }
-    let isUsed = try Buffer<Bool>(count: count, filledWith: false)
-    for rank in 0..<count {
-      guard (0..<Int64(count)).contains(order[rank]), !isUsed[Int(order[rank])] else {
-        throw CoverTreeError(
-          .invalidArgument, "order: expected every row from 0 to \(count - 1) once, got \(order[rank])")
-      }
-      isUsed[Int(order[rank])] = true
-      positions[rank] = positionOfRow[Int(order[rank])]
-    }
-    return positions
   }
 
   private static func noise(
@@ -153,29 +136,26 @@ public final class VIFModel: @unchecked Sendable {
   /// Products of two variances must not overflow.
   private static let largestVariance = 0x1p400
 
-  private static func check(_ kernel: Kernel, dim: Int) throws(CoverTreeError) {
-    try kernel.check(dim: dim)
-    guard kernel.variance >= 1 / largestVariance, kernel.variance <= largestVariance else {
-      throw CoverTreeError(.invalidArgument, "variance: expected 2^-400 to 2^400, got \(kernel.variance)")
+  /// The largest variance of a point, and the first position that has it.
+  private static func variance(
+    _ covariance: Covariance, _ coordinates: Buffer<Double>, dim: Int, _ context: CallContext
+  ) throws(CoverTreeError) -> (Double, position: Int) {
+    let diagonal = try kernelDiagonal(
+      covariance, coordinates.base, count: coordinates.count / dim, dim: dim, context: context)
+    var widest = 0
+    for position in 0..<diagonal.count where diagonal[position] > diagonal[widest] { widest = position }
+    let name = covariance.isCallback ? "kernel: expected variances k(x, x) of which the largest is" : "variance: expected"
+    guard diagonal[widest] >= 1 / largestVariance, diagonal[widest] <= largestVariance else {
+      throw CoverTreeError(.invalidArgument, "\(name) 2^-400 to 2^400, got \(diagonal[widest])")
     }
+    return (diagonal[widest], widest)
   }
 
-  private static func features(
-    _ points: Buffer<Double>, _ jitter: Double, _ kernel: Kernel, _ coordinates: Buffer<Double>, _ dim: Int,
-    _ context: CallContext
-  ) throws(CoverTreeError) -> (InducingFeatures?, Buffer<Double>, rank: Int) {
-    let (count, inducingCount) = (coordinates.count / dim, points.count / dim)
-    guard inducingCount > 0 else { return (nil, try Buffer(count: 0), 0) }
-    let covariance = Covariance.kernel(kernel)
-    let inducing = try InducingFeatures(
-      scaledCoordinates(PointsView(points, count: inducingCount, dim: dim), covariance, context), count: inducingCount,
-      dim: dim, covariance: covariance, variance: kernel.variance, jitter: jitter, context: context)
-    let features = try Buffer<Double>(count: count * inducing.rank)
-    let norms = try Buffer<Double>(count: count)
-    try inducing.fill(
-      coordinates.base, count: count, features: features.base, squaredNorms: norms.base, context: context)
-    return (inducing, features, inducing.rank)
-  }
+  var count: Int { data.count }
+  var dim: Int { data.dim }
+  var graph: ConditioningGraph { data.graph }
+  var rowOfPosition: Buffer<Int32> { data.rowOfPosition }
+  var positionOfRank: Buffer<Int32> { data.positionOfRank }
 
   /// The features of a position.
   @inline(__always)
@@ -192,11 +172,9 @@ public final class VIFModel: @unchecked Sendable {
   public var dimension: Int { dim }
   public var inducingCount: Int { inducing?.count ?? 0 }
   public var neighborCount: Int { graph.members.count }
-  /// Noise, variance and lengthscales.
-  public var parameterCount: Int { 2 + kernel.lengthscale.count }
+  /// Noise, and the kernel's parameters.
+  public var parameterCount: Int { 1 + KernelGradient.parameterCount(of: covariance) }
   /// The jitter that was added, relative to the variance.
   public var jitter: Double { inducing?.jitter ?? 0 }
-  public var byteCount: Int {
-    2 * coordinates.byteCount + noise.byteCount + 3 * positionOfRow.byteCount + graph.byteCount + features.byteCount
-  }
+  public var byteCount: Int { data.byteCount + coordinates.byteCount + noise.byteCount + features.byteCount }
 }

@@ -50,7 +50,7 @@ extension VIFSystem {
     let (model, count) = (model, new.points.count)
     try check(new, context: context)
     let sets = try members(of: new, amongNew: false)
-    let coordinates = try scaledCoordinates(new.points, .kernel(model.kernel), context)
+    let coordinates = try scaledCoordinates(new.points, model.covariance, context)
     let explanations = try (0..<y.dim).map { (column) throws(CoverTreeError) in
       try Explanation(self, y, column, context)
     }
@@ -61,31 +61,30 @@ extension VIFSystem {
       }
       for chunk in range {
         try context.poll(inSlot: slot)
-        let first = chunk * width
-        let inUse = min(width, count - first)
-        let features = try Buffer<Double>(count: inUse * model.rank)
-        let norms = try Buffer<Double>(count: inUse)
-        try model.inducing?.fill(
-          coordinates.base + first * model.dim, count: inUse, features: features.base, squaredNorms: norms.base,
-          context: CallContext())
+        let rows = chunk * width..<min(count, (chunk + 1) * width)
+        scratch.row.points.new = try VecchiaPoints.New(
+          model, coordinates.slice(rows.lowerBound * model.dim..<rows.upperBound * model.dim), noise: 0,
+          context: CallContext(threads: 1))
         scratch.panel.base.update(repeating: 0, count: scratch.panel.count)
-        for lane in 0..<inUse {
-          let point = first + lane
-          let set = UnsafeBufferPointer(
-            rebasing: sets.elements[Int(new.offsets[point])..<Int(new.offsets[point + 1])])
-          let own = features.base + lane * model.rank
-          let failed = scratch.row.regress(
-            coordinates.base + point * model.dim, own, noise: 0, on: set)
+        let set = { (member: Int) in
+          let point = rows.lowerBound + member - model.count
+          return UnsafeBufferPointer(rebasing: sets.elements[Int(new.offsets[point])..<Int(new.offsets[point + 1])])
+        }
+        try scratch.row.visit(model.count..<model.count + rows.count, set: set) { (member) throws(CoverTreeError) in
+          let (lane, set) = (member - model.count, set(member))
+          let point = rows.lowerBound + lane
+          let failed = scratch.row.regress(member, on: set)
           // The point itself may be known exactly.
           if let failed, failed < set.count { throw model.failure(among: set, failed) }
           for (column, explanation) in explanations.enumerated() {
-            means[point * y.dim + column] = explanation.mean(own, set, scratch.row.weights.base)
+            means[point * y.dim + column] = explanation.mean(
+              scratch.row.points.features(member), set, scratch.row.weights.base)
           }
           variances?[point] = max(0, scratch.row.conditionalVariance)
-          scratch.row.innovate(own, on: set, into: scratch.innovation.base)
+          scratch.row.innovate(member, on: set, into: scratch.innovation.base)
           for column in 0..<model.rank { scratch.panel[column &* width &+ lane] = scratch.innovation[column] }
         }
-        if let variances { add(scratch.panel.base, inUse, to: variances + first) }
+        if let variances { add(scratch.panel.base, rows.count, to: variances + rows.lowerBound) }
       }
     }
   }

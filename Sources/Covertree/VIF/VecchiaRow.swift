@@ -10,9 +10,9 @@ struct VecchiaPoints {
     let features: Buffer<Double>
     let noise: Double
 
-    init(_ model: VIFModel, _ points: PointsView<Double>, noise: Double, context: CallContext) throws(CoverTreeError) {
-      (count, self.noise) = (points.count, noise)
-      coordinates = try scaledCoordinates(points, .kernel(model.kernel), context)
+    /// - Parameter coordinates: scaled.
+    init(_ model: VIFModel, _ coordinates: Buffer<Double>, noise: Double, context: CallContext) throws(CoverTreeError) {
+      (self.coordinates, count, self.noise) = (coordinates, coordinates.count / model.dim, noise)
       features = try Buffer(count: count * model.rank)
       let norms = try Buffer<Double>(count: count)
       try model.inducing?.fill(
@@ -22,6 +22,8 @@ struct VecchiaPoints {
 
   let model: VIFModel
   var new: New?
+
+  var count: Int { model.count + (new?.count ?? 0) }
 
   @inline(__always)
   func coordinates(_ member: Int) -> UnsafePointer<Double> {
@@ -44,12 +46,14 @@ struct VecchiaPoints {
 /// With the residual covariances `S` of the set, its noise included, and `c` between the set and the point, the weights are `a = S^-1 c`.
 /// They leave `D` of the point's variance.
 final class VecchiaRow {
-  private let points: VecchiaPoints
+  var points: VecchiaPoints
   private var model: VIFModel { points.model }
+  /// For a kernel of the caller.
+  private let block: BlockCovariances?
   /// The points of the set, then the point itself: features and scaled coordinates.
   private let packed: Panels<Double>
-  let rows: Buffer<Double>
-  let panels: Panels<Double>
+  private let rows: Buffer<Double>
+  private let panels: Panels<Double>
   /// Products of features, then covariances, row by row.
   private let products: Buffer<Double>
   private let covariances: Buffer<Double>
@@ -57,15 +61,23 @@ final class VecchiaRow {
   /// The Cholesky factor of `S`, column by column.
   private let factor: Buffer<Double>
   private let crossed: Buffer<Double>
+  /// Weights of pairs.
+  private let pairs: Buffer<Double>
   let weights: Buffer<Double>
   private(set) var count = 0
   /// The variance of the point given its set, with its noise.
   private(set) var conditionalVariance = 0.0
 
-  /// - Parameter capacity: the size of the largest set.
-  init(_ points: VecchiaPoints, capacity: Int) throws(CoverTreeError) {
+  /// - Parameters:
+  ///   - capacity: the size of the largest set.
+  ///   - withWeights: whether derivatives of covariances are wanted; see `add`.
+  init(_ points: VecchiaPoints, capacity: Int, withWeights: Bool = false) throws(CoverTreeError) {
     self.points = points
     let model = points.model
+    block =
+      if case .callback(let callback) = model.covariance {
+        try BlockCovariances(callback, dim: model.dim, withWeights: withWeights)
+      } else { nil }
     let most = capacity + 1
     stride = (most + 15) / 16 * 16
     packed = try Panels(rows: most, columns: model.rank)
@@ -75,31 +87,35 @@ final class VecchiaRow {
     covariances = try Buffer(count: stride * stride)
     factor = try Buffer(count: stride * stride, filledWith: 0)
     crossed = try Buffer(count: stride, filledWith: 0)
+    pairs = try Buffer(count: stride)
     weights = try Buffer(count: stride, filledWith: 0)
   }
 
-  /// Regresses a point. Returns the slot in the set from which on `S` is not positive definite; `count` for the point itself.
+  /// Passes on some members, each of which is then regressed on its set. A kernel of the caller is called once for many of them.
   ///
-  /// - Parameters:
-  ///   - coordinates: scaled.
-  ///   - noise: of the point.
-  func regress(
-    _ coordinates: UnsafePointer<Double>, _ features: UnsafePointer<Double>, noise: Double,
-    on set: UnsafeBufferPointer<Int32>
-  ) -> Int? {
+  /// - Parameter gradient: gets the derivatives of pairs that `add` has weighted.
+  func visit(
+    _ range: Range<Int>, set: (Int) -> UnsafeBufferPointer<Int32>, gradient: KernelGradient? = nil,
+    _ body: (Int) throws(CoverTreeError) -> Void
+  ) throws(CoverTreeError) {
+    var next = range.lowerBound
+    while next < range.upperBound {
+      let end = try block?.load(next..<range.upperBound, of: points, set: set) ?? range.upperBound
+      for member in next..<end { try body(member) }
+      if let gradient { try block?.add(to: gradient) }
+      next = end
+    }
+  }
+
+  /// Regresses a member on a set. Returns the slot in the set from which on `S` is not positive definite; `count` for the point itself.
+  func regress(_ own: Int, on set: UnsafeBufferPointer<Int32>) -> Int? {
     count = set.count
-    let (points, model, count, dim) = (points, model, count, model.dim)
-    let source = { (slot: Int) in slot < count ? points.coordinates(Int(set[slot])) : coordinates }
-    packed.view.pack(count + 1) { $0 < count ? points.features(Int(set[$0])) : features }
-    panels.view.pack(count + 1, source)
-    for slot in 0...count { (rows.base + slot * dim).update(from: source(slot), count: dim) }
+    let (points, count) = (points, count)
+    packed.view.pack(count + 1) { points.features($0 < count ? Int(set[$0]) : own) }
     multiply(packed.view, rows: 0..<count + 1, packed.view, into: products.base, stride: stride) { [count] tile in
       min(tile + tileRows, count + 1)
     }
-    for slot in 0...count {
-      model.kernel.fill(
-        rows.base + slot * dim, panels.view, count: slot + 1, into: covariances.base + slot * stride)
-    }
+    fillCovariances(own, set)
     if let failed = factorise(set) { return failed }
     let last = count * stride
     for slot in 0..<count { crossed[slot] = covariances[last + slot] - products[last + slot] }
@@ -107,8 +123,48 @@ final class VecchiaRow {
     solve(weights.base)
     var explained = 0.0
     for slot in 0..<count { explained += weights[slot] * crossed[slot] }
-    conditionalVariance = covariances[last + count] - products[last + count] + noise - explained
+    conditionalVariance = covariances[last + count] - products[last + count] + points.noise(own) - explained
     return conditionalVariance > 0 && conditionalVariance.isFinite ? nil : count
+  }
+
+  /// The lower triangle.
+  private func fillCovariances(_ own: Int, _ set: UnsafeBufferPointer<Int32>) {
+    let (points, count, dim) = (points, count, model.dim)
+    let member = { (slot: Int) in slot < count ? Int(set[slot]) : own }
+    switch model.covariance {
+    case .kernel(let kernel):
+      panels.view.pack(count + 1) { points.coordinates(member($0)) }
+      for slot in 0...count { (rows.base + slot * dim).update(from: points.coordinates(member(slot)), count: dim) }
+      for slot in 0...count {
+        kernel.fill(rows.base + slot * dim, panels.view, count: slot + 1, into: covariances.base + slot * stride)
+      }
+    case .callback:
+      for slot in 0...count {
+        for other in 0...slot { covariances[slot * stride + other] = block!.value(member(slot), member(other)) }
+      }
+    }
+  }
+
+  /// Adds derivatives of the covariances of the last regression.
+  ///
+  /// - Parameter weight: of the pair of a slot with one from 0 to itself.
+  func add(
+    _ own: Int, _ set: UnsafeBufferPointer<Int32>, to gradient: KernelGradient, weight: (Int, Int) -> Double
+  ) throws(CoverTreeError) {
+    switch model.covariance {
+    case .kernel(let kernel):
+      for slot in 0...count {
+        for other in 0..<slot { pairs[other] = weight(slot, other) }
+        for other in slot..<(slot + 7) / 8 * 8 { pairs[other] = 0 }
+        try gradient.addOwn(weight(slot, slot), rows.base + slot * model.dim)
+        gradient.add(kernel, rows.base + slot * model.dim, panels.view, count: slot, weights: pairs.base)
+      }
+    case .callback:
+      let member = { [count] (slot: Int) in slot < count ? Int(set[slot]) : own }
+      for slot in 0...count {
+        for other in 0...slot { block!.add(weight(slot, other), member(slot), member(other)) }
+      }
+    }
   }
 
   /// Right-looking by columns.
@@ -134,10 +190,10 @@ final class VecchiaRow {
 
   /// Writes `v - sum over the set of a_j v_j`, for the weights of the last regression.
   func innovate(
-    _ features: UnsafePointer<Double>, on set: UnsafeBufferPointer<Int32>, into target: UnsafeMutablePointer<Double>
+    _ own: Int, on set: UnsafeBufferPointer<Int32>, into target: UnsafeMutablePointer<Double>
   ) {
     let vectors = model.rank / 8
-    let (target, own) = (target.vectors, features.vectors)
+    let (target, own) = (target.vectors, points.features(own).vectors)
     for vector in 0..<vectors { target[vector] = own[vector] }
     for (slot, member) in set.enumerated() {
       let (share, other) = (SIMD8(repeating: -weights[slot]), points.features(Int(member)).vectors)

@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from . import _arguments, _arrays, _calls, _writing
 from ._calls import ProgressReport
 from ._capi import DTYPES, CoverTreeError, Owner, files
-from ._capi.files import ARRAYS, INDEX, RESIDUAL, TREE, Arrays
+from ._capi.files import ARRAYS, INDEX, RESIDUAL, TREE, VIF, Arrays
 
-__all__ = ["ARRAYS", "INDEX", "RESIDUAL", "TREE", "Arrays", "File", "PathLike", "check_points", "save"]
+__all__ = ["ARRAYS", "INDEX", "RESIDUAL", "TREE", "VIF", "Arrays", "File", "PathLike", "check_points", "save"]
 
 PathLike = _writing.PathLike
 
@@ -69,7 +69,7 @@ def check_points(file: File, points: ArrayLike | None) -> None:
     """Raise where a file was saved from other points than these, in the type in which its tree keeps them."""
     if points is None:
         return
-    is_float64 = file.kind == RESIDUAL
+    is_float64 = file.kind in (RESIDUAL, VIF)
     dtype = np.dtype(np.float64) if is_float64 else DTYPES[int(file.sections("settings")["settings"][5])]
     array = _arrays.points(points, "points", dtype=dtype)
     if files.hash_points(array, n_threads=_calls.threads(None)) != file.input_hash:

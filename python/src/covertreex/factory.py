@@ -18,7 +18,8 @@ from .residual import ResidualTree
 from .residual._inputs import KernelLike
 from .tree import CoverTree
 from .tree._options import checked_leaf_size, kept_dtype
-from .vecchia import ConditioningSets
+from .vecchia import VIF, ConditioningSets
+from .vecchia._inputs import KernelGradient
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -278,10 +279,11 @@ def load(
     verify: bool = False,
     points: ArrayLike | None = None,
     kernel: KernelLike | None = None,
+    kernel_gradient: KernelGradient | None = None,
     engine: str | None = None,
     progress: ProgressReport | None = None,
 ) -> Any:
-    """Open a file that ``save`` wrote: a tree, conditioning sets, or a vector index.
+    """Open a file that ``save`` wrote: a tree, conditioning sets, a Gaussian process, or a vector index.
 
     A tree of any size opens at once: its file is mapped, and read as searches need it. Any content of the file is safe
     to read. Sections are compared with their checksums before they are used.
@@ -299,13 +301,17 @@ def load(
     points : array_like, shape (n, dim), optional
         The points that the tree must have been saved from.
     kernel : callable, optional
-        The kernel of a residual tree that was saved with one that is not of :mod:`covertreex.kernels`.
+        The kernel of a residual tree or a Gaussian process that was saved with one that is not of
+        :mod:`covertreex.kernels`.
+    kernel_gradient : callable, optional
+        Its derivatives, as in :class:`covertreex.vecchia.VIF`.
     engine, progress
         As in :func:`cover_tree`.
 
     Returns
     -------
-    CoverTree, ResidualTree, MappedTree, covertreex.vecchia.ConditioningSets or covertreex.indexes.VectorIndex
+    CoverTree, ResidualTree, MappedTree, covertreex.vecchia.ConditioningSets, covertreex.vecchia.VIF or
+    covertreex.indexes.VectorIndex
 
     Raises
     ------
@@ -325,6 +331,8 @@ def load(
     if file.kind == _files.INDEX:
         return VectorIndex._of_file(file)
     _files.check_points(file, points)
+    if file.kind == _files.VIF:
+        return VIF._of_file(file, kernel, kernel_gradient)
     if file.kind == _files.RESIDUAL:
         return ResidualTree._of_file(file, kernel, engine)
     return CoverTree._of_file(file, engine)

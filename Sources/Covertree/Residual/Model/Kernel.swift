@@ -194,9 +194,20 @@ public struct CallbackKernel: @unchecked Sendable {
     _ result: UnsafeMutablePointer<Double>
   ) throws(CoverTreeError) -> Void
 
-  let fill: Fill
+  /// Its derivatives by some parameters.
+  public struct Gradient {
+    /// The number of parameters.
+    let count: Int
+    /// Fills `count x rows x columns` numbers.
+    let fill: Fill
 
-  public init(fill: @escaping Fill) { self.fill = fill }
+    public init(count: Int, fill: @escaping Fill) { (self.count, self.fill) = (count, fill) }
+  }
+
+  let fill: Fill
+  let gradient: Gradient?
+
+  public init(gradient: Gradient? = nil, fill: @escaping Fill) { (self.fill, self.gradient) = (fill, gradient) }
 }
 
 /// A source of covariances between points.

@@ -67,8 +67,6 @@ extension ResidualSearch {
 
 /// The sections "settings", "numbers" and "lengthscale".
 private struct ModelSettings {
-  private static let callbackKernel: Int64 = -1
-
   let count: Int
   let dim: Int
   let featureCount: Int
@@ -94,19 +92,13 @@ private struct ModelSettings {
   func sections() throws(CoverTreeError) -> [Section] {
     let settings = try Buffer<Int64>(count: 7)
     let numbers = try Buffer<Double>(count: 3)
-    var lengthscale = [1.0]
+    let kernel = try Covariance.encoded(covariance.unscaledKernel(unit))
     (settings[0], settings[1], settings[2]) = (Int64(count), Int64(dim), Int64(featureCount))
-    (settings[3], numbers[1]) = (Self.callbackKernel, 0)
-    if let kernel = covariance.unscaledKernel(unit) {
-      (settings[3], numbers[1]) = (Int64(kernel.shape.rawValue), kernel.variance)
-      lengthscale = kernel.lengthscale
-    }
+    (settings[3], numbers[1]) = (kernel.number, kernel.variance)
     settings[4] = hasGivenFeatures ? 1 : 0
     (settings[5], settings[6]) = (Int64(blockSize), Int64(blocksPerRegion))
     (numbers[0], numbers[2]) = (unit.unscaled(variance), jitter)
-    let scales = try Buffer<Double>(count: lengthscale.count)
-    for (d, scale) in lengthscale.enumerated() { scales[d] = scale }
-    return [Section("settings", settings), Section("numbers", numbers), Section("lengthscale", scales)]
+    return [Section("settings", settings), Section("numbers", numbers), Section("lengthscale", kernel.lengthscale)]
   }
 
   init(_ file: StoredFile, _ callback: CallbackKernel?) throws(CoverTreeError) {
@@ -127,22 +119,7 @@ private struct ModelSettings {
       throw file.corrupt("section \"numbers\" is out of range")
     }
     (variance, jitter) = (unit.scaled(numbers[0]), numbers[2])
-    let given: Covariance
-    if settings[3] == Self.callbackKernel {
-      guard let callback else {
-        throw CoverTreeError(.invalidArgument, "kernel_fn: the file was saved with the caller's kernel; give it")
-      }
-      given = .callback(callback)
-    } else {
-      guard callback == nil else {
-        throw CoverTreeError(.invalidArgument, "kernel_fn: the file has a kernel of the library; it accepts no other")
-      }
-      guard let shape = Int32(exactly: settings[3]).flatMap(Kernel.Shape.init(rawValue:)) else {
-        throw file.corrupt("section \"settings\" names a kernel that this library does not know")
-      }
-      given = .kernel(try Kernel(shape: shape, variance: numbers[1], lengthscale: Array(lengthscale.elements)))
-    }
-    try given.check(dim: dim)
+    let given = try Covariance(file, number: settings[3], variance: numbers[1], lengthscale, callback, dim: dim)
     covariance = given.scaled(unit)
   }
 }

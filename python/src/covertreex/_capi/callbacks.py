@@ -26,29 +26,51 @@ class CallbackKernel(running.Callee):
     """A Python kernel, as the library calls it; several threads call it at once.
 
     It has to live as long as a call of the library that uses it: :func:`run` holds it.
+
+    Parameters
+    ----------
+    kernel : callable
+        ``kernel(a, b)`` gives covariances, (len(a), len(b)).
+    gradient : callable, optional
+        ``gradient(a, b)`` gives derivatives, (n_parameters, len(a), len(b)).
+    n_parameters : int
     """
 
-    def __init__(self, kernel: PythonKernel) -> None:
+    def __init__(self, kernel: PythonKernel, gradient: PythonKernel | None = None, n_parameters: int = 0) -> None:
         super().__init__()
-        self._kernel = kernel
+        self._kernel, self._gradient, self._n_parameters = kernel, gradient, n_parameters
         self._lock = threading.Lock()
         self._running = 0
 
     def __call__(self, *block: Any) -> int:
         return running.answer(self.errors, self._fill, *block)
 
+    def differentiate(self, *block: Any) -> int:
+        return running.answer(self.errors, self._fill_derivatives, *block)
+
     def give(self, options: Any) -> None:
         """Make it the kernel of a build, or of a file that is opened."""
         options.kernel_fn, options.kernel_user_data = running.CALL_KERNEL, self.number
+        if self._gradient is not None:
+            options.kernel_gradient_fn, options.n_kernel_parameters = running.CALL_KERNEL_GRADIENT, self._n_parameters
 
-    def _fill(  # noqa: PLR0917 - the library's signature
-        self, rows: int, n_rows: int, columns: int, n_columns: int, dim: int, result: int
-    ) -> None:
-        # Copies, because the kernel may keep or change its arguments.
-        a = np.array(view(self, rows, (n_rows, dim), np.float64))
-        b = np.array(view(self, columns, (n_columns, dim), np.float64))
+    def _fill(self, *block: int) -> None:
+        *points, result = block
+        a, b = self._points(*points)
         values = covariances(self._kernel, a, b)  # the name holds the array while its memory is read
         ctypes.memmove(result, values.ctypes.data, values.nbytes)
+
+    def _fill_derivatives(self, *block: int) -> None:
+        *points, result = block
+        a, b = self._points(*points)
+        assert self._gradient is not None
+        values = _arrays.returned(self._gradient(a, b), "kernel_gradient", (self._n_parameters, len(a), len(b)))
+        ctypes.memmove(result, values.ctypes.data, values.nbytes)
+
+    def _points(self, rows: int, n_rows: int, columns: int, n_columns: int, dim: int) -> tuple[Float64s, Float64s]:
+        # Copies, because the kernel may keep or change its arguments.
+        a = np.array(view(self, rows, (n_rows, dim), np.float64))
+        return a, np.array(view(self, columns, (n_columns, dim), np.float64))
 
     def run(self, function: Function, *arguments: Any, **options: Any) -> None:
         """Call a function of the library, and raise the kernel's exception if the call fails because of it.

@@ -49,6 +49,10 @@ class Callee:
         """Answer the library: 0 to go on, 1 to end its call."""
         raise NotImplementedError
 
+    def differentiate(self, *arguments: Any) -> int:
+        """Answer the library's call for derivatives in the same way."""
+        raise NotImplementedError
+
 
 _callees: weakref.WeakValueDictionary[int, Callee] = weakref.WeakValueDictionary()
 _numbers = itertools.count(1)
@@ -59,7 +63,12 @@ def _call_back(number: int, *arguments: Any) -> int:
     return 1 if callee is None else callee(*arguments)
 
 
-_REPORT, CALL_KERNEL = PROGRESS(_call_back), KERNEL(_call_back)
+def _call_for_derivatives(number: int, *arguments: Any) -> int:
+    callee = _callees.get(number)
+    return 1 if callee is None else callee.differentiate(*arguments)
+
+
+_REPORT, CALL_KERNEL, CALL_KERNEL_GRADIENT = PROGRESS(_call_back), KERNEL(_call_back), KERNEL(_call_for_derivatives)
 
 
 class _Watch(Callee):

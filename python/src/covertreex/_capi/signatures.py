@@ -34,10 +34,11 @@ tree_points: handle array int64 CallOptions* array
 tree_export residual_export: handle CallOptions* handle*
 arrays_get: handle ArraysView*
 
-tree_save residual_save index_save: handle text Section* int64 CallOptions*
-tree_encode residual_encode index_encode: handle Section* int64 CallOptions* handle*
+tree_save residual_save vif_save index_save: handle text Section* int64 CallOptions*
+tree_encode residual_encode vif_encode index_encode: handle Section* int64 CallOptions* handle*
 tree_load: handle handle*
 residual_load: handle ResidualOptions* handle*
+vif_load: handle VifOptions* handle*
 index_load: handle handle CallOptions* handle*
 sections_save: text uint64 Section* int64 CallOptions*
 file_open: text uint32 CallOptions* handle*

@@ -89,7 +89,8 @@ class VifOptions(_Options):
     _fields_ = _fields("""
         uint32 struct_size; int32 n_threads kernel reserved; double variance; array lengthscale; int64 n_lengthscales;
         array inducing_points; int64 n_inducing; double jitter; array noise; int64 n_noise;
-        progress progress; pointer progress_user_data
+        progress progress; pointer progress_user_data; kernel kernel_fn; pointer kernel_user_data;
+        kernel kernel_gradient_fn; int64 n_kernel_parameters
     """)
 
 

@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .calls import How, Unpack, call, made
+from . import files
+from .callbacks import CallbackKernel
+from .calls import BRIEF, How, Unpack, call, made
 from .library import check, lib, read
 from .memory import Float64s, Handle, Int64s, Owner, address, matrix
-from .residuals import LibraryKernel
+from .residuals import AnyKernel
 from .structs import VifInfo, VifOptions, VifPoints
 
 
@@ -23,7 +25,7 @@ class Sets(NamedTuple):
 class Process(NamedTuple):
     """What a model is made of, besides points and sets."""
 
-    kernel: LibraryKernel
+    kernel: AnyKernel
     noise: Float64s  #: (1,) or (n,)
     inducing: Float64s  #: (m, dim)
     jitter: float
@@ -31,10 +33,13 @@ class Process(NamedTuple):
 
 def _options(process: Process, how: How) -> VifOptions:
     kernel, noise, inducing, jitter = process
-    options = VifOptions(
-        n_threads=how.get("n_threads", 0), kernel=kernel.shape, variance=kernel.variance, jitter=jitter
-    )
-    options.lengthscale, options.n_lengthscales = address(kernel.lengthscale), len(kernel.lengthscale)
+    options = VifOptions(n_threads=how.get("n_threads", 0), jitter=jitter)
+    if isinstance(kernel, CallbackKernel):
+        how["kernel"] = kernel
+        kernel.give(options)
+    else:
+        options.kernel, options.variance = kernel.shape, kernel.variance
+        options.lengthscale, options.n_lengthscales = address(kernel.lengthscale), len(kernel.lengthscale)
     options.noise, options.n_noise = address(noise), len(noise)
     if len(inducing):
         options.inducing_points, options.n_inducing = address(inducing), len(inducing)
@@ -44,7 +49,8 @@ def _options(process: Process, how: How) -> VifOptions:
 def build(points: Float64s, order: Int64s, sets: Sets, process: Process, **how: Unpack[How]) -> Owner:
     """Build a model of points in an order, with the conditioning set of each rank."""
     given = matrix(points), address(order), address(sets.offsets), address(sets.neighbors)
-    return made(lib.covertree_vif_build, lib.covertree_vif_free, how, *given, options=_options(process, how))
+    options = _options(process, how)
+    return made(lib.covertree_vif_build, lib.covertree_vif_free, how, *given, options=options)
 
 
 def with_parameters(model: Handle, process: Process, **how: Unpack[How]) -> Owner:
@@ -133,3 +139,16 @@ def features(model: Handle) -> Float64s:
 def get_info(model: Handle) -> VifInfo:
     """A model in numbers."""
     return read(lib.covertree_vif_get_info, model, VifInfo)
+
+
+#: Write a model to a file, and the same in memory.
+_writer = files.Writer("vif")
+save, encode = _writer.save, _writer.encode
+
+
+def load(file: Owner, kernel: CallbackKernel | None = None) -> Owner:
+    """The model in a file; ``kernel`` is for one that was built with a kernel of the caller."""
+    options = VifOptions()
+    if kernel is not None:
+        kernel.give(options)
+    return made(lib.covertree_vif_load, lib.covertree_vif_free, BRIEF, file.handle, options=options, kernel_fn="kernel")

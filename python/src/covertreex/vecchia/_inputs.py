@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _arguments, _arrays
-from ..kernels import Kernel, Stationary
+from .._capi.callbacks import CallbackKernel
+from ..kernels import Stationary
+from ..residual._inputs import KernelLike
 from ._padding import checked_sets
+
+#: Derivatives of a kernel by its parameters: of two arrays of points, (p, n1, n2).
+KernelGradient = Callable[[NDArray[np.float64], NDArray[np.float64]], ArrayLike]
 
 
 class Response(NamedTuple):
@@ -63,12 +69,23 @@ def own(given: Any, name: str) -> Any:
     return given if given is None or isinstance(given, str) else np.array(_arrays.array_of(given, name))
 
 
-def known(kernel: Any) -> Stationary:
-    """A kernel of this package."""
-    if not isinstance(kernel, Stationary):
-        what = "an instance" if isinstance(kernel, type) and issubclass(kernel, Kernel) else "one"
-        raise TypeError(f"kernel: expected {what} of covertreex.kernels, got {_arguments.described(kernel)}")
-    return kernel
+def callback(kernel: KernelLike, gradient: Any, point: NDArray[np.float64]) -> CallbackKernel | None:
+    """A kernel of the caller as the library calls it; None for a kernel of this package.
+
+    How many parameters its derivatives have is found by a call for one point, shape (1, dim).
+    """
+    if gradient is not None:
+        _arguments.function(gradient, "kernel_gradient")
+    if isinstance(kernel, Stationary):
+        if gradient is not None:
+            raise ValueError("kernel_gradient: expected None with a kernel of covertreex.kernels")
+        return None
+    if gradient is None or not len(point):
+        return CallbackKernel(kernel)
+    found = _arrays.array_of(gradient(point.copy(), point.copy()), "kernel_gradient")
+    if found.ndim != 3 or not len(found):
+        raise ValueError(f"kernel_gradient: expected shape (p, n1, n2), got {found.shape}")
+    return CallbackKernel(kernel, gradient, len(found))
 
 
 def noise(given: ArrayLike, n: int) -> float | NDArray[np.float64]:

@@ -10,12 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _arguments, _arrays, _calls
 from .._calls import ProgressReport
 from .._capi import vif
-from .._capi.memory import Owner
 from .._settings import active_config
-from ..kernels import Stationary
+from ..kernels import Stationary, checked
 from ..residual import ResidualTree
 from ..residual._inputs import KernelLike, chosen_seed, library_kernel
-from . import _inputs, _sets
+from . import _files, _inputs, _sets
+from ._inputs import KernelGradient
 from ._padding import csr
 from ._search import Search
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 METRICS = ("residual", "euclidean")
 
 
-class VIF:
+class VIF(_files.Stored):
     """A Gaussian process by the Vecchia-inducing-points full-scale approximation.
 
     The covariance of the response is ``V @ V.T + inv(B.T @ inv(D) @ B)``: ``V`` has the features of inducing points,
@@ -36,8 +36,12 @@ class VIF:
     Parameters
     ----------
     coords : array_like, shape (n, dim)
-    kernel : RBF, Matern12, Matern32 or Matern52
-        Of :mod:`covertreex.kernels`.
+    kernel : callable
+        Of :mod:`covertreex.kernels`, or any other function ``kernel(X1, X2)`` of two arrays that gives covariances,
+        shape (n1, n2). It is called for blocks of points, by several threads.
+    kernel_gradient : callable, optional
+        For gradients with a kernel of your own: ``kernel_gradient(X1, X2)`` gives its derivatives by p parameters, or
+        by their logarithms, shape (p, n1, n2).
     noise : float or array_like, shape (n,)
         The variance of the noise, of all points or of each. Equal points need some: ValueError otherwise.
     n_neighbors : int
@@ -77,19 +81,15 @@ class VIF:
 
     #: The row of each rank, int64 of shape (n,).
     order: NDArray[np.int64]
-    #: Ranks, (n, k), filled up with -1.
-    neighbors: NDArray[np.int64]
     #: (m, dim)
     inducing_points: NDArray[np.float64]
-    kernel: Stationary
-    noise: float | NDArray[np.float64]
-    _owner: Owner
 
     def __init__(
         self,
         coords: ArrayLike,
         *,
         kernel: KernelLike,
+        kernel_gradient: KernelGradient | None = None,
         noise: ArrayLike = 0.0,
         n_neighbors: int | None = None,
         n_inducing: int | None = None,
@@ -101,19 +101,22 @@ class VIF:
         n_threads: int | None = None,
         progress: ProgressReport | None = None,
     ) -> None:
+        super().__init__()
         self._coords = _arrays.points(coords, "coords", dtype=np.dtype(np.float64)).copy()
         _arrays.check_finite(self._coords, "coords")
         ordering = _inputs.own(ordering, "ordering")
         neighbors = _inputs.own(neighbors, "neighbors")
         inducing_points = _inputs.own(inducing_points, "inducing_points")
-        self._choices: dict[str, Any] = {
+        choices: dict[str, Any] = {
             "n_neighbors": n_neighbors, "n_inducing": n_inducing, "inducing_points": inducing_points,
             "ordering": ordering, "neighbors": neighbors, "seed": seed, "jitter": jitter,
         }  # fmt: skip
+        self._choices = {name: _files.GIVEN if isinstance(one, np.ndarray) else one for name, one in choices.items()}
         self._seed = _arrays.seed(chosen_seed(seed))
         jitter = active_config().residual.jitter if jitter is None else jitter
         self._jitter = _arguments.number(jitter, "jitter")
-        self.kernel, self.noise = _inputs.known(kernel), _inputs.noise(noise, len(self._coords))
+        self._take_kernel(kernel, kernel_gradient)
+        self.noise = _inputs.noise(noise, len(self._coords))
         if isinstance(neighbors, str):
             self._metric = _arguments.choice(neighbors, "neighbors", METRICS)
             self.n_neighbors = _arrays.integer(30 if n_neighbors is None else n_neighbors, "n_neighbors", minimum=0)
@@ -131,10 +134,11 @@ class VIF:
                 self.neighbors = self._search.predecessors(self.n_neighbors, n_threads, search)
             for array in (self.order, self.neighbors, self.inducing_points):
                 array.flags.writeable = False
-            self._owner = vif.build(
+            owner = vif.build(
                 self._coords, self.order, _csr(self.neighbors), self._process(),
                 n_threads=_calls.threads(n_threads), progress=_calls.part(progress, 0.5, 1),
             )  # fmt: skip
+            self._adopt(owner)
 
     # Building
 
@@ -150,42 +154,61 @@ class VIF:
         width = self.neighbors.shape[1] if n_neighbors is None else n_neighbors
         self.n_neighbors = _arrays.integer(width, "n_neighbors", minimum=0)
 
+    def _take_kernel(
+        self, kernel: KernelLike, gradient: KernelGradient | None, point: NDArray[np.float64] | None = None
+    ) -> None:
+        self.kernel, self.kernel_gradient = checked(kernel), gradient
+        self._callback = _inputs.callback(self.kernel, gradient, self._coords[:1] if point is None else point)
+
     def _process(self) -> vif.Process:
-        return vif.Process(
-            library_kernel(self.kernel),
-            np.atleast_1d(np.asarray(self.noise, np.float64)),
-            self.inducing_points,
-            self._jitter,
-        )
+        kernel = library_kernel(self.kernel) if isinstance(self.kernel, Stationary) else self._callback
+        assert kernel is not None
+        noise = np.atleast_1d(np.asarray(self.noise, np.float64))
+        return vif.Process(kernel, noise, self.inducing_points, self._jitter)
 
     def with_parameters(
-        self, *, kernel: KernelLike | None = None, noise: ArrayLike | None = None, n_threads: int | None = None
+        self,
+        *,
+        kernel: KernelLike | None = None,
+        kernel_gradient: KernelGradient | None = None,
+        noise: ArrayLike | None = None,
+        n_threads: int | None = None,
     ) -> VIF:
         """A model with the same order, sets and inducing points, and other hyperparameters.
 
         O(n (k^3 + k^2 m + m^2)) for k neighbours and m inducing points.
         """
-        other = object.__new__(VIF)
-        other.__dict__.update(self.__dict__)
-        other.kernel = self.kernel if kernel is None else _inputs.known(kernel)
-        other._search = self._search.with_kernel(other.kernel)
+        other = VIF._blank()
+        state = {name: value for name, value in self.__dict__.items() if name not in ("_handle", "_owner")}
+        other.__dict__.update(state)
+        if kernel is not None:
+            other._take_kernel(kernel, kernel_gradient)
+            other._search = self._search.with_kernel(other.kernel)
+        elif kernel_gradient is not None:
+            raise ValueError("kernel_gradient: expected together with kernel")
         other.noise = self.noise if noise is None else _inputs.noise(noise, len(self._coords))
-        other._owner = vif.with_parameters(self._owner.handle, other._process(), n_threads=_calls.threads(n_threads))
+        other._adopt(self._call(vif.with_parameters, other._process(), n_threads=n_threads))
         return other
 
     def refit(
         self,
         *,
         kernel: KernelLike | None = None,
+        kernel_gradient: KernelGradient | None = None,
         noise: ArrayLike | None = None,
         n_threads: int | None = None,
         progress: ProgressReport | None = None,
     ) -> VIF:
         """A model with other hyperparameters, whose order, sets and inducing points are chosen again as at first."""
-        kernel = self.kernel if kernel is None else kernel
-        noise = self.noise if noise is None else noise
+        if kernel is None:
+            kernel, kernel_gradient = self.kernel, self.kernel_gradient
+        arrays = {"ordering": "order", "neighbors": "neighbors", "inducing_points": "inducing_points"}
+        choices = {
+            name: getattr(self, arrays[name]) if one == _files.GIVEN else one for name, one in self._choices.items()
+        }
         return VIF(
-            self._coords, kernel=kernel, noise=noise, n_threads=n_threads, progress=progress, **self._choices
+            self._coords, kernel=kernel, kernel_gradient=kernel_gradient, n_threads=n_threads, progress=progress,
+            noise=self.noise if noise is None else noise, **choices,
         )  # fmt: skip
 
     # Description
@@ -193,19 +216,19 @@ class VIF:
     @property
     def v_matrix(self) -> NDArray[np.float64]:
         """``V`` by rank, (n, m)."""
-        return vif.features(self._owner.handle)
+        return vif.features(self._open())
 
     @property
     def log_determinant(self) -> float:
         """Of the covariance of the response."""
-        return float(vif.get_info(self._owner.handle).log_determinant)
+        return float(self._info().log_determinant)
 
     def factor(self) -> tuple[csr_matrix, NDArray[np.float64]]:
         """``B``, a sparse unit lower triangular matrix, and ``D``, shape (n,), both by rank."""
         from scipy.sparse import csr_matrix  # noqa: PLC0415 - slow to import
 
         n, sets = len(self._coords), _csr(self.neighbors)
-        weights, variances = vif.factor(self._owner.handle)
+        weights, variances = vif.factor(self._open())
         ends, ranks = sets.offsets[1:], np.arange(n)
         indptr = sets.offsets + np.arange(n + 1)
         columns = np.insert(sets.neighbors, ends, ranks)
@@ -239,7 +262,8 @@ class VIF:
             In the order of ``coords``; columns are responses of their own.
         eval_gradient : bool
             Whether to return the gradient by the logarithms of the noise, of the variance and of the lengthscales, in
-            this order; order, sets and inducing points are held fixed. All noise variances change by one factor.
+            this order; order, sets and inducing points are held fixed. All noise variances change by one factor. With
+            ``kernel_gradient`` it is by the logarithm of the noise and by the parameters of that function.
         trend : array_like, shape (n, c), optional
             A linear mean, see :meth:`trend`: its coefficients are those of the largest likelihood.
         n_threads, progress
@@ -256,9 +280,11 @@ class VIF:
             design = _inputs.design(trend, len(self._coords), "trend")
             coefficients, _ = self._fit_trend(response.columns, design, "trend", n_threads)
             response = response._replace(columns=response.columns - design @ coefficients)
-        values, gradients = vif.log_likelihood(
-            self._owner.handle, response.columns, gradient=eval_gradient, n_threads=_calls.threads(n_threads),
-            progress=progress,
+        if eval_gradient and not isinstance(self.kernel, Stationary) and self.kernel_gradient is None:
+            raise ValueError("kernel_gradient: expected a function for a gradient by your own kernel, got None")
+        values, gradients = self._call(
+            vif.log_likelihood, response.columns, gradient=eval_gradient, n_threads=n_threads, progress=progress,
+            kernel=self._callback,
         )  # fmt: skip
         value = float(values[0]) if response.is_one else values
         if not eval_gradient:
@@ -268,7 +294,7 @@ class VIF:
     def solve(self, y: ArrayLike, *, n_threads: int | None = None) -> NDArray[np.float64]:
         """Solve for the covariance of the response: ``inv(Sigma) @ y``, with the shape of ``y``."""
         response = _inputs.checked(y, len(self._coords))
-        return response.shaped(vif.solve(self._owner.handle, response.columns, n_threads=_calls.threads(n_threads)))
+        return response.shaped(self._call(vif.solve, response.columns, n_threads=n_threads))
 
     def trend(
         self, y: ArrayLike, design: ArrayLike, *, n_threads: int | None = None
@@ -296,7 +322,7 @@ class VIF:
     def _fit_trend(
         self, y: NDArray[np.float64], design: NDArray[np.float64], name: str, n_threads: int | None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        whitened = vif.solve(self._owner.handle, design, n_threads=_calls.threads(n_threads))
+        whitened = self._call(vif.solve, design, n_threads=n_threads)
         covariance = np.linalg.inv(_inputs.precision(design, whitened, name)).astype(np.float64, copy=False)
         return covariance @ (whitened.T @ y), covariance
 
@@ -331,24 +357,20 @@ class VIF:
         """
         size = _arrays.integer(size, "size", minimum=0)
         generator = np.random.default_rng(None if seed is None else _arrays.seed(seed))
-        n, m, threads = len(self._coords), len(self.inducing_points), _calls.threads(n_threads)
+        n, m = len(self._coords), len(self.inducing_points)
         if (y is None) != (coords is None):
             raise ValueError("coords: expected together with y, or neither of them")
         if y is None or coords is None:
-            return vif.draw(self._owner.handle, generator.standard_normal((size, m + n)), n_threads=threads)
+            return self._call(vif.draw, generator.standard_normal((size, m + n)), n_threads=n_threads)
         response = _inputs.checked(y, n)
         if not response.is_one:
             raise ValueError(f"y: expected shape ({n},), got {response.columns.shape}")
         points = self._new_points(coords, "coords")
-        sets, noise = (
-            _csr(self._search.nearest_of_all(points, self.n_neighbors, n_threads, None)),
-            self._noise_of_new,
-        )
-        mean = vif.predict_jointly(
-            self._owner.handle, response.columns, points, sets, noise, covariance=False, n_threads=threads
-        )[0]
+        sets = _csr(self._search.nearest_of_all(points, self.n_neighbors, n_threads, None))
+        given, how = (points, sets, self._noise_of_new), {"n_threads": n_threads, "kernel": self._callback}
+        mean, _ = self._call(vif.predict_jointly, response.columns, *given, covariance=False, **how)
         normals = generator.standard_normal((size, m + len(points)))
-        return mean[:, 0] + vif.draw_new(self._owner.handle, points, sets, noise, normals, n_threads=threads)
+        return mean[:, 0] + self._call(vif.draw_new, *given, normals, **how)
 
     # Prediction
 
@@ -391,23 +413,22 @@ class VIF:
         points = self._new_points(new, "new")
         if (return_var or return_cov) and not latent and isinstance(self.noise, np.ndarray):
             raise ValueError("latent: expected True, as the noise of new points is not known, got False")
-        search, rest = _calls.part(progress, 0, 0.5), _calls.part(progress, 0.5, 1)
-        threads = _calls.threads(n_threads)
+        search = _calls.part(progress, 0, 0.5)
+        how: dict[str, Any] = {
+            "n_threads": n_threads, "progress": _calls.part(progress, 0.5, 1), "kernel": self._callback
+        }  # fmt: skip
         if return_cov:
             sets = _csr(self._search.nearest_of_all(points, self.n_neighbors, n_threads, search))
             noise = self._noise_of_new
-            mean, covariance = vif.predict_jointly(
-                self._owner.handle, response.columns, points, sets, noise, covariance=True, n_threads=threads,
-                progress=rest,
-            )  # fmt: skip
+            mean, covariance = self._call(
+                vif.predict_jointly, response.columns, points, sets, noise, covariance=True, **how
+            )
             if latent:
                 diagonal = np.diag_indices(len(points))
                 covariance[diagonal] = np.maximum(covariance[diagonal] - noise, 0)
             return response.shaped(mean), covariance
         sets = _csr(self._search.nearest(points, self.n_neighbors, n_threads, search))
-        mean, variance = vif.predict(
-            self._owner.handle, response.columns, points, sets, variance=return_var, n_threads=threads, progress=rest
-        )
+        mean, variance = self._call(vif.predict, response.columns, points, sets, variance=return_var, **how)
         if variance is None:
             return response.shaped(mean)
         return response.shaped(mean), variance if latent else variance + self.noise

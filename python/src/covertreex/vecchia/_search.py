@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from .. import _calls
 from .._calls import ProgressReport
-from ..kernels import Stationary, scaled
+from ..kernels import scaled
 from ..residual import ResidualTree
+from ..residual._inputs import KernelLike
 from ..tree import CoverTree
 
 Ranks = NDArray[np.int64]
@@ -25,7 +26,7 @@ class Search:
     def __init__(
         self,
         ranked: NDArray[np.float64],
-        kernel: Stationary,
+        kernel: KernelLike,
         metric: str,
         inducing: NDArray[np.float64],
         jitter: float,
@@ -34,23 +35,27 @@ class Search:
         self._inducing, self._jitter = inducing, jitter
         self._tree: ResidualTree | CoverTree | None = None
 
-    def with_kernel(self, kernel: Stationary) -> Search:
+    def with_kernel(self, kernel: KernelLike) -> Search:
         """The same points, to be searched by the metric of another kernel."""
         return Search(self._ranked, kernel, self._metric, self._inducing, self._jitter)
 
     def _in_space(self, points: NDArray[np.float64], n_threads: int | None) -> CoverTree:
         return CoverTree(scaled(points, self._kernel, "coords"), n_threads=n_threads)
 
-    def _built(self, n_threads: int | None, progress: ProgressReport | None = None) -> ResidualTree | CoverTree:
+    def _built(
+        self, n_threads: int | None, progress: ProgressReport | None
+    ) -> tuple[ResidualTree | CoverTree, ProgressReport | None]:
+        """The tree, and the report of the search that follows."""
         if self._tree is None:
+            build, progress = _calls.part(progress, 0, 0.4), _calls.part(progress, 0.4, 1)
             if self._metric == "euclidean":
                 self._tree = self._in_space(self._ranked, n_threads)
             else:
                 self._tree = ResidualTree(
                     self._ranked, kernel=self._kernel, inducing_points=self._inducing, jitter=self._jitter,
-                    n_threads=n_threads, progress=progress,
+                    n_threads=n_threads, progress=build,
                 )  # fmt: skip
-        return self._tree
+        return self._tree, progress
 
     def predecessors(self, n_neighbors: int, n_threads: int | None, progress: ProgressReport | None) -> Ranks:
         """The nearest of the points before each one, (n, k), filled up with -1."""
@@ -58,9 +63,8 @@ class Search:
         width = min(n_neighbors, n - 1)
         if width <= 0:
             return np.empty((n, 0), np.int64)
-        tree = self._built(n_threads, _calls.part(progress, 0, 0.4))
-        search = _calls.part(progress, 0.4, 1)
-        found = tree.knn(width, predecessor_mode=True, n_threads=n_threads, progress=search)
+        tree, progress = self._built(n_threads, progress)
+        found = tree.knn(width, predecessor_mode=True, n_threads=n_threads, progress=progress)
         self._tree = None  # the model needs the memory
         return np.asarray(found, np.int64)
 
@@ -71,7 +75,7 @@ class Search:
         width = min(n_neighbors, len(self._ranked))
         if not width or not len(points):
             return np.empty((len(points), 0), np.int64)
-        tree = self._built(n_threads)
+        tree, progress = self._built(n_threads, progress)
         queries = scaled(points, self._kernel, "new") if isinstance(tree, CoverTree) else points
         return np.asarray(tree.knn(width, queries=queries, n_threads=n_threads, progress=progress), np.int64)
 
@@ -83,7 +87,7 @@ class Search:
         width = min(n_neighbors, n + len(points) - 1)
         if width <= 0 or not len(points):
             return np.empty((len(points), 0), np.int64)
-        tree = self._built(n_threads)
+        tree, progress = self._built(n_threads, progress)
         if isinstance(tree, ResidualTree):
             found = tree.conditioning_sets(width, queries=points, cond="all", n_threads=n_threads, progress=progress)
             return np.asarray(found, np.int64)
