@@ -117,6 +117,9 @@ def test_files_are_described_and_checked(folder):
     assert facts["n_nodes"] == 400 and sum(facts["levels"].values()) == 400
     vecchia.neighbors(points, kernel=RBF(), m=3, n_inducing=10).save("sets.ct")
     assert ask("info", "sets.ct")["m"] == 3
+    vecchia.VIF(points, kernel=RBF(), noise=0.25, n_neighbors=4, n_inducing=10).save("model.ct")
+    facts = ask("info", "model.ct")
+    assert (facts["points"], facts["dim"], facts["n_inducing"], facts["noise"]) == (400, 3, 10, 0.25)
     index = BruteForce(3)
     index.add(None, points)
     index.save("index.ct")

@@ -6,7 +6,7 @@ import residual_oracle as oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from covertreex import ResidualCoverTree, cover_tree, residual_tree
+from covertreex import ResidualCoverTree, Runtime, cover_tree, residual_tree, runtime
 from covertreex.kernels import RBF, Matern12, Matern32, Matern52
 
 KERNELS = (RBF, Matern12, Matern32, Matern52)
@@ -307,6 +307,25 @@ def test_conditioning_sets(rng):
     rho, norms = oracle.correlations(kernel, new, v[800:], p[800:], both, v, p)
     oracle.assert_nearest(rho, norms, 8, found, distances, oracle.predecessors(np.arange(800, 850), 850))
     assert len(tree) == 800
+
+
+@pytest.mark.parametrize("kernel", [RBF(1.0, 2.0), RBF((0.8, 1.0, 2.0)), Matern52((1.0, 0.7, 2.0))], ids=repr)
+def test_many_new_points_are_represented_by_blocks(rng, kernel):
+    x = rng.standard_normal((3000, 3))
+    with Runtime(residual=runtime.Residual(block_size=64)).activate():
+        tree = residual_tree(x, kernel, inducing_points=x[::50])
+    # Some lie outside of all blocks, and some are data.
+    new = np.concatenate([rng.standard_normal((900, 3)), 3 * rng.standard_normal((100, 3)), x[:100]])
+    found, distances = tree.knn(15, queries=new, return_distances=True)
+    stats = tree.stats()
+    assert stats.n_pivots > 0 and stats.blocks_estimated > 0
+    v, p = oracle.features(kernel, x, tree.inducing_points)
+    v_new, p_new = oracle.features(kernel, new, tree.inducing_points)
+    rho, norms = oracle.correlations(kernel, new, v_new, p_new, x, v, p)
+    oracle.assert_nearest(rho, norms, 15, found, distances, variance=kernel.variance)
+    few = [tree.knn(15, queries=new[first : first + 100], return_distances=True) for first in range(0, len(new), 100)]
+    np.testing.assert_array_equal(found, np.concatenate([part[0] for part in few]))
+    np.testing.assert_array_equal(distances, np.concatenate([part[1] for part in few]))
 
 
 def test_insert_keeps_features_and_finds_new_points(rng):

@@ -60,7 +60,7 @@ final class DecayBounds: @unchecked Sendable {
   ///   library.
   init?(_ model: ResidualModel, context: CallContext) throws(CoverTreeError) {
     guard case .kernel(let kernel) = model.covariance, let inducing = model.inducingFeatures else { return nil }
-    let blockBoxes = try Self.boxes(ofBlocks: model)
+    let blockBoxes = try model.boxesOfBlocks()
     nearShare = Self.nearShare(kernel, model, blockBoxes)
     guard nearShare <= Self.worthwhileShare else { return nil }
     (self.kernel, self.inducing, dim, blockCount) = (kernel, inducing, model.dim, model.blockCount)
@@ -109,14 +109,6 @@ final class DecayBounds: @unchecked Sendable {
     }
   }
 
-  private static func boxes(ofBlocks model: ResidualModel) throws(CoverTreeError) -> Buffer<Double> {
-    let boxes = try Buffer<Double>(count: 2 * model.dim * model.blockCount)
-    for block in 0..<model.blockCount {
-      model.fillBox(boxes.base + 2 * model.dim * block, of: model.positions(ofBlock: block))
-    }
-    return boxes
-  }
-
   /// The share of near pairs in a sample of pairs of blocks.
   private static func nearShare(_ kernel: Kernel, _ model: ResidualModel, _ boxes: Buffer<Double>) -> Double {
     let (dim, count) = (model.dim, model.blockCount)
@@ -148,18 +140,6 @@ final class DecayBounds: @unchecked Sendable {
 }
 
 extension ResidualModel {
-  /// Writes the least and then the largest coordinates of points.
-  fileprivate func fillBox(_ box: UnsafeMutablePointer<Double>, of positions: Range<Int>) {
-    for d in 0..<dim { (box[d], box[dim + d]) = (.infinity, -.infinity) }
-    for position in positions {
-      let point = coordinates.base + position * dim
-      for d in 0..<dim {
-        box[d] = min(box[d], point[d])
-        box[dim + d] = max(box[dim + d], point[d])
-      }
-    }
-  }
-
   /// The largest sigma and the largest `|v_j| sigma_j` of points.
   ///
   /// - Parameter except: positions that do not count.

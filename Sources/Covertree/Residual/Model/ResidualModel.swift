@@ -175,6 +175,11 @@ final class ResidualModel: @unchecked Sendable {
     return (variance - dot(row, row, count: rank)) * (scale[position] * scale[position])
   }
 
+  /// The same of any point.
+  func squaredLength(of point: ExactQuery) -> Double {
+    (variance - dot(point.features, point.features, count: rank)) / point.residualVariance
+  }
+
   /// How near the middle of a block is to a point: larger if it is nearer. Only an estimate, to choose the first blocks.
   func nearness(ofBlock block: Int, to point: UnsafePointer<Double>) -> UInt32 {
     let positions = positions(ofBlock: block)

@@ -154,7 +154,7 @@ final class GroupSearch {
   /// Compares by features. If bounds of the points are known, only with blocks that can matter.
   private func searchDirectly() throws(CoverTreeError) {
     direct.begin(group)
-    guard let lowRankBlocks, let regions, group.queries[0].position >= 0 else {
+    guard let lowRankBlocks, let regions, !group.areNew else {
       let center = group.queries[group.count / 2].point.coordinates
       for block in try order(model.blockCount, by: { model.nearness(ofBlock: $0, to: center) }) {
         var active = QueryMask()

@@ -4,8 +4,9 @@ import CovertreeBase
 /// Compares a group of queries with a block through low-rank blocks.
 ///
 /// Queries that are points of the model have coordinates `f_i` in the basis of their own block, and an error `e_i`. Projected onto the
-/// basis of another block they are `E_i = B^T f_i`. New points are projected exactly, without an error of their own. In both cases `E_i .
-/// f_j` estimates rho, and `|E_i| + e_i + max e_j` bounds |rho| for a whole block.
+/// basis of another block they are `E_i = B^T f_i`. So are many new points, in the basis of the block that represents them. Few new points
+/// are projected onto all bases exactly, without an error of their own. In all cases `E_i . f_j` estimates rho, and `|E_i| + e_i + max e_j`
+/// bounds |rho| for a whole block.
 ///
 /// Regions come first: if one can matter it is *entered*, which computes the bounds of its blocks.
 final class LowRankComparison {
@@ -35,6 +36,7 @@ final class LowRankComparison {
   private let basisProduct: Buffer<Float>
   private let eligible: Buffer<Int>
   private let estimates: Buffer<Float>
+  private let squaredLengths: Buffer<Double>
 
   private var isFlat: Bool { lowRankBlocks.blocksPerRegion == 1 }
 
@@ -68,11 +70,14 @@ final class LowRankComparison {
     basisProduct = try Buffer(count: most * most)
     eligible = try Buffer(count: groupSize)
     estimates = try Buffer(count: (groupSize + tileRows) * model.blockSize)
+    squaredLengths = try Buffer(count: groupSize)
   }
 
   func begin(_ group: QueryGroup) throws(CoverTreeError) {
     self.group = group
-    if let block = group.block { return loadCoordinates(from: lowRankBlocks.blocks[block]) }
+    if let block = group.block {
+      return group.areNew ? try project(ontoHost: block) : loadCoordinates(from: lowRankBlocks.blocks[block])
+    }
     errors.base.update(repeating: 0, count: group.count)
     projector.load(group.count) { group.queries[$0].point }
     for (region, lowRankBlock) in regions.lowRankBlocks.enumerated() {
@@ -98,6 +103,27 @@ final class LowRankComparison {
     }
   }
 
+  /// Represents new points in the basis of a block, and bounds them with all blocks, which are the regions.
+  private func project(ontoHost host: Int) throws(CoverTreeError) {
+    let basis = lowRankBlocks.blocks[host].basis
+    projector.load(group.count) { group.queries[$0].point }
+    try projector.project(onto: basis, into: own.base, squaredLengths: squaredLengths.base)
+    for i in 0..<group.count {
+      let left = model.squaredLength(of: group.queries[i].point) - squaredLengths[i] + projector.lost(i, basis)
+      errors[i] = Float.roundedUp(max(0, left).squareRoot()) + lowRankBlocks.blocks[host].rounding
+    }
+    for block in 0..<regionCount {
+      let bounds = regionBounds.base + block * groupSize
+      if block == host || group.leavesOut(block..<block + 1) {
+        bounds.update(repeating: block == host ? 255 : 0, count: group.count)
+        continue
+      }
+      let target = projections.base + offsets[block]
+      project(by: regions.products[host, block], basis.paddedRank, into: target) { _ in true }
+      bound(target, by: lowRankBlocks.blocks[block], into: bounds)
+    }
+  }
+
   /// Bounds with a low-rank block onto whose basis the group is projected.
   private func bound(
     _ projected: UnsafePointer<Float>, by lowRankBlock: LowRankBlock, into bounds: UnsafeMutablePointer<UInt8>
@@ -113,7 +139,7 @@ final class LowRankComparison {
   /// The bound of a query with a region.
   @inline(__always)
   private func bound(_ i: Int, region: Int) -> UInt8 {
-    group.block == nil
+    group.areNew
       ? regionBounds[region &* groupSize &+ i] : regions.products.bounds(with: region)[Int(group.queries[i].position)]
   }
 
@@ -248,6 +274,7 @@ final class LowRankComparison {
   private func projected(onto block: Int, _ active: QueryMask) -> UnsafePointer<Float> {
     guard isFlat, let own = group.block else { return UnsafePointer(projections.base) + offsets[block] }
     if block == own { return UnsafePointer(self.own.base) }
+    if group.areNew { return UnsafePointer(projections.base) + offsets[block] }
     project(by: regions.products[own, block], lowRankBlocks.blocks[own].paddedRank, into: projections.base) { first in
       active.contains(anyOf: first, Self.width)
     }

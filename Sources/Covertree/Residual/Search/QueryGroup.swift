@@ -19,8 +19,9 @@ struct QueryGroup {
   let excludesSelf: Bool
   /// The equal points that count; nil for all. A query always counts for itself.
   let copies: FirstCopies?
-  /// The block of all queries, if they are points of the model.
+  /// The block of all queries, if they are points of the model; of new points, the block that represents them, if there is one.
   let block: Int?
+  var areNew: Bool { queries[0].position < 0 }
 
   /// Whether some blocks have no point that counts for any query.
   func leavesOut(_ blocks: Range<Int>) -> Bool {

@@ -39,6 +39,7 @@ final class ResidualQuerySet: @unchecked Sendable {
     let range: Range<Int>
     let block: Int?
   }
+
   private var groups: [Group] = []
   /// Keeps the memory of new points alive.
   private let owned: [Buffer<Double>]
@@ -82,35 +83,44 @@ final class ResidualQuerySet: @unchecked Sendable {
         row: row, before: options.upperIndex(ofRow: Int(row), index: model.order[position]), position: Int32(position),
         limit: options.limits?[Int(row)] ?? .infinity, point: model.point(at: position))
     }
-    var first = 0
-    while first < count {
-      let block = Int(queries[first].position) / model.blockSize
-      var end = first + 1
-      while end < count, end - first < groupSize, Int(queries[end].position) / model.blockSize == block { end += 1 }
-      groups.append(Group(range: first..<end, block: block))
-      first = end
-    }
+    fillGroups(groupSize) { Int(self.queries[$0].position) / model.blockSize }
   }
 
   /// New points: near ones make a group.
+  ///
+  /// - Parameter hosts: the points of a group have the same one; nil if they have none.
   convenience init(
-    _ new: NewPoints, in model: ResidualModel, options: SearchOptions, groupSize: Int, context: CallContext
+    _ new: NewPoints, hosts: HostBlocks?, in model: ResidualModel, options: SearchOptions, groupSize: Int,
+    context: CallContext
   ) throws(CoverTreeError) {
     try self.init(count: new.count, excludesSelf: false, owned: [new.coordinates, new.features])
     let view = PointsView(new.coordinates, count: count, dim: model.dim)
-    let sequence = try BlockPartition(view, blockSize: groupSize, context: context).order
+    var sequence = try BlockPartition(view, blockSize: groupSize, context: context).order
+    if let hosts {
+      let keys = try Buffer<UInt64>(count: count)
+      for slot in 0..<count { keys[slot] = UInt64(hosts.blocks[sequence[slot]]) }
+      let near = sequence
+      sequence = try sortedOrder(ofKeys: keys, context: context)
+      for slot in 0..<count { sequence[slot] = near[sequence[slot]] }
+    }
     for slot in 0..<count {
       let row = Int(sequence[slot])
       queries[slot] = ResidualQuery(
         row: Int32(row), before: options.upperIndex(ofRow: row, index: Int32.max), position: -1,
         limit: options.limits?[row] ?? .infinity, point: new.point(row, in: model))
     }
-    fillGroups(groupSize)
+    fillGroups(groupSize) { slot in hosts.map { Int($0.blocks[sequence[slot]]) } }
   }
 
-  private func fillGroups(_ groupSize: Int) {
-    for first in Swift.stride(from: 0, to: count, by: groupSize) {
-      groups.append(Group(range: first..<min(count, first + groupSize), block: nil))
+  /// Queries that follow each other and have the same block make a group.
+  private func fillGroups(_ groupSize: Int, block: (_ slot: Int) -> Int? = { _ in nil }) {
+    var first = 0
+    while first < count {
+      let own = block(first)
+      var end = first + 1
+      while end < count, end - first < groupSize, block(end) == own { end += 1 }
+      groups.append(Group(range: first..<end, block: own))
+      first = end
     }
   }
 

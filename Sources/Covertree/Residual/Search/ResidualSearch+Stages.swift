@@ -69,7 +69,9 @@ extension ResidualSearch {
         try ResidualQuerySet(
           indices, rows: rows.elements, in: model, options: options, groupSize: size, context: context)
       case .new(let points):
-        try ResidualQuerySet(points, in: model, options: options, groupSize: size, context: context)
+        try ResidualQuerySet(
+          points, hosts: HostBlocks(points.coordinates, lowRankBlocks, in: model, context: context), in: model,
+          options: options, groupSize: size, context: context)
       }
     let equal = try equalPoints.get { () throws(CoverTreeError) in try EqualPoints(model, context: context) }
     set.copies = equal.first(min(request.k, model.count), excludesSelf: set.excludesSelf)

@@ -180,11 +180,16 @@ def validate(tree: Path = _TREE, threads: Optional[int] = THREADS, as_json: bool
 
 
 def info(file: Path = _TREE, as_json: bool = JSON) -> None:
-    """Describe the contents of a file: a tree, a residual tree, conditioning sets, a vector index."""
+    """Describe the contents of a file: a tree, conditioning sets, a Gaussian process, a vector index."""
     opened = factory.load(file)
     facts: dict[str, Any] = {"file": str(file), "kind": type(opened).__name__, "file_bytes": file.stat().st_size}
     if isinstance(opened, ConditioningSets):
         facts.update(points=len(opened.order), m=opened.neighbors.shape[1], input_hash=opened.input_hash)
+    elif isinstance(opened, vecchia.VIF):
+        facts.update(points=len(opened.order), dim=opened.inducing_points.shape[1], kernel=repr(opened.kernel))
+        noise = "one for each point" if isinstance(opened.noise, np.ndarray) else opened.noise
+        facts.update(n_neighbors=opened.n_neighbors, n_inducing=len(opened.inducing_points), noise=noise)
+        facts.update(log_determinant=opened.log_determinant)
     else:
         stats = opened.stats()
         numbers = [field.name for field in dataclasses.fields(stats) if not field.name.startswith("_")]
