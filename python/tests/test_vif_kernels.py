@@ -71,7 +71,7 @@ def test_predictions_and_draws_by_a_function(metric):
     options = {"n_neighbors": 12, "inducing_points": COORDS[::9], "n_inducing": None, "ordering": "natural"}
     # Without lengthscales a function has no other distance than that in space.
     known = make(Matern32(0.3), neighbors=metric, **options)
-    model = make(lambda a, b: Matern32(0.3)(a, b), neighbors=metric, **options)
+    model = make(Matern32(0.3).__call__, neighbors=metric, **options)
     np.testing.assert_array_equal(model.neighbors, known.neighbors)
     for one, other in zip(
         model.predict(NEW, Y, return_var=True) + model.predict(NEW, Y, return_cov=True),
@@ -179,9 +179,9 @@ def test_wrong_kernels(options, error, message):
 
 
 def test_a_gradient_needs_derivatives():
-    with pytest.raises(ValueError, match="^kernel_gradient: expected a function .*got None"):
+    with pytest.raises(ValueError, match=r"^kernel_gradient: expected a function .*got None"):
         make(theirs).log_likelihood(Y[:, 0], eval_gradient=True)
-    with pytest.raises(ValueError, match="^kernel_gradient: expected together with kernel"):
+    with pytest.raises(ValueError, match=r"^kernel_gradient: expected together with kernel"):
         make(theirs).with_parameters(kernel_gradient=slopes)
 
     def other(a, b):

@@ -144,7 +144,8 @@ public final class VIFModel: @unchecked Sendable {
       covariance, coordinates.base, count: coordinates.count / dim, dim: dim, context: context)
     var widest = 0
     for position in 0..<diagonal.count where diagonal[position] > diagonal[widest] { widest = position }
-    let name = covariance.isCallback ? "kernel: expected variances k(x, x) of which the largest is" : "variance: expected"
+    let name =
+      covariance.isCallback ? "kernel: expected variances k(x, x) of which the largest is" : "variance: expected"
     guard diagonal[widest] >= 1 / largestVariance, diagonal[widest] <= largestVariance else {
       throw CoverTreeError(.invalidArgument, "\(name) 2^-400 to 2^400, got \(diagonal[widest])")
     }

@@ -134,7 +134,8 @@ private struct VIFSettings {
     let lengthscale: Buffer<Double> = try file.buffer("lengthscale")
     let jitters = 0...InducingFeatures.maximumJitter
     guard (1..<Int64(Int32.max)).contains(settings[0]), (1...65536).contains(settings[1]),
-      (0..<Int64(Int32.max)).contains(settings[2]), (0..<settings[0]).contains(settings[4]), jitters.contains(numbers[1]), jitters.contains(numbers[2])
+      (0..<Int64(Int32.max)).contains(settings[2]), (0..<settings[0]).contains(settings[4]),
+      jitters.contains(numbers[1]), jitters.contains(numbers[2])
     else { throw file.corrupt("section \"settings\" or \"numbers\" is out of range") }
     (count, dim, inducingCount) = (Int(settings[0]), Int(settings[1]), Int(settings[2]))
     (widest, wantedJitter, addedJitter) = (Int(settings[4]), numbers[1], numbers[2])

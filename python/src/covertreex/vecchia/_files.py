@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import operator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,12 @@ from ._inputs import KernelGradient
 from ._padding import of_csr
 from ._search import Search
 
-if TYPE_CHECKING:
-    from ._model import VIF
-
 # The section of a file in which this package keeps its own settings.
 _SETTINGS = "covertreex.settings"
 #: A choice that was an array, which an attribute of the model has.
 GIVEN = {"given": True}
+
+Self = TypeVar("Self", bound="Stored")
 
 
 class Stored(_calls.Closeable):
@@ -82,8 +81,11 @@ class Stored(_calls.Closeable):
 
     @classmethod
     def _of_file(
-        cls, file: _files.File, kernel: KernelLike | None = None, kernel_gradient: KernelGradient | None = None
-    ) -> VIF:
+        cls: type[Self],
+        file: _files.File,
+        kernel: KernelLike | None = None,
+        kernel_gradient: KernelGradient | None = None,
+    ) -> Self:
         model: Any = cls._blank()
         if kernel is not None:
             _, dim = file.shape("points") or (0, 0)
@@ -107,7 +109,7 @@ class Stored(_calls.Closeable):
             model.noise = found["noise"].copy() if noise is None else float(noise)
         except (ValueError, TypeError, KeyError) as error:
             raise CoverTreeError(f"path: section {_SETTINGS!r} is damaged: {error}") from error
-        made: VIF = model
+        made: Self = model
         return made
 
     def __reduce_ex__(self, protocol: Any) -> Any:

@@ -367,10 +367,12 @@ class VIF(_files.Stored):
             raise ValueError(f"y: expected shape ({n},), got {response.columns.shape}")
         points = self._new_points(coords, "coords")
         sets = _csr(self._search.nearest_of_all(points, self.n_neighbors, n_threads, None))
-        given, how = (points, sets, self._noise_of_new), {"n_threads": n_threads, "kernel": self._callback}
+        given = points, sets, self._noise_of_new
+        how: dict[str, Any] = {"n_threads": n_threads, "kernel": self._callback}
         mean, _ = self._call(vif.predict_jointly, response.columns, *given, covariance=False, **how)
         normals = generator.standard_normal((size, m + len(points)))
-        return mean[:, 0] + self._call(vif.draw_new, *given, normals, **how)
+        deviations = self._call(vif.draw_new, *given, normals, **how)
+        return np.add(mean[:, 0], deviations)
 
     # Prediction
 
