@@ -13,6 +13,12 @@ public final class VIFFactor: @unchecked Sendable {
   let variances: Buffer<Double>
   /// `W = B V`, by position.
   let innovations: Buffer<Double>
+  /// The factors of `S`, if these are small enough: gradients need them again.
+  private let factors: Buffer<Double>?
+  /// The numbers of one.
+  private let factorSize: Int
+
+  private static let mostFactorBytes = 1 << 30
 
   public init(_ model: VIFModel, context: CallContext) throws(CoverTreeError) {
     self.model = model
@@ -20,6 +26,9 @@ public final class VIFFactor: @unchecked Sendable {
     weights = try Buffer(count: graph.members.count)
     variances = try Buffer(count: model.count)
     innovations = try Buffer(count: model.count * model.rank)
+    factorSize = VecchiaRow.factorSize(graph.largest)
+    let isSmall = model.count * factorSize * MemoryLayout<Double>.stride <= Self.mostFactorBytes
+    factors = isSmall ? try Buffer(count: model.count * factorSize) : nil
     let scratch = PerThread<VecchiaRow>(count: context.threads)
     // Ranges of this size whatever the number of threads: a kernel of the caller may round differently in other blocks.
     try context.forEach((model.count + Self.range - 1) / Self.range, grain: 1) {
@@ -43,12 +52,20 @@ public final class VIFFactor: @unchecked Sendable {
     try row.regress(position)
     (weights.base + model.graph.offsets[position]).update(from: row.weights.base, count: row.count)
     variances[position] = row.conditionalVariance
+    if let factors { row.save(into: factors.base + position * factorSize) }
     row.innovate(position, on: set, into: innovations.base + position * model.rank)
   }
 
   /// A known factor; see `init(_:context:)`.
   init(_ model: VIFModel, weights: Buffer<Double>, variances: Buffer<Double>, innovations: Buffer<Double>) {
     (self.model, self.weights, self.variances, self.innovations) = (model, weights, variances, innovations)
+    (factors, factorSize) = (nil, 0)
+  }
+
+  /// The regression of a position once more, without its weights.
+  func repeatRegression(_ position: Int, by row: VecchiaRow) throws(CoverTreeError) {
+    guard let factors else { return try row.regress(position) }
+    row.restore(position, on: model.graph.set(of: position), from: factors.base + position * factorSize)
   }
 
   @inline(__always)
@@ -84,7 +101,9 @@ public final class VIFFactor: @unchecked Sendable {
     return result
   }
 
-  var byteCount: Int { weights.byteCount + variances.byteCount + innovations.byteCount }
+  var byteCount: Int {
+    weights.byteCount + variances.byteCount + innovations.byteCount + (factors?.byteCount ?? 0)
+  }
 
   /// Writes `a`, in the order of the neighbours that the model was given, and `D`, by rank.
   public func copy(weights target: UnsafeMutablePointer<Double>?, variances d: UnsafeMutablePointer<Double>?) {

@@ -137,7 +137,7 @@ final class VIFGradient {
     let (set, first) = (model.graph.set(of: i), model.graph.offsets[i])
     let (d, r, w) = (factor.variances[i], solution.residuals[i], factor.innovation(i))
     let h = (1 / d - (r * r + dot(w, z, count: model.rank)) / (d * d)) / 2
-    try row.regress(i)
+    try factor.repeatRegression(i, by: row)
     for (slot, member) in set.enumerated() {
       let product = dot(model.features(Int(member)), z, count: model.rank)
       u[slot] = (r * rest[member] + product) / d

@@ -50,8 +50,7 @@ final class VecchiaRow {
   private var model: VIFModel { points.model }
   /// For a kernel of the caller.
   private let block: BlockCovariances?
-  /// The points of the set, then the point itself: features and scaled coordinates.
-  private let packed: Panels<Double>
+  /// The scaled coordinates of the points of the set, then of the point itself, for a kernel of the library.
   private let rows: Buffer<Double>
   private let panels: Panels<Double>
   /// Products of features, then covariances, row by row.
@@ -80,7 +79,6 @@ final class VecchiaRow {
       } else { nil }
     let most = capacity + 1
     stride = (most + 15) / 16 * 16
-    packed = try Panels(rows: most, columns: model.rank)
     rows = try Buffer(count: most * model.dim)
     panels = try Panels(rows: most, columns: model.dim)
     products = try Buffer(count: stride * stride)
@@ -111,10 +109,10 @@ final class VecchiaRow {
   func regress(_ own: Int, on set: UnsafeBufferPointer<Int32>) -> Int? {
     count = set.count
     let (points, count) = (points, count)
-    packed.view.pack(count + 1) { points.features($0 < count ? Int(set[$0]) : own) }
-    multiply(packed.view, rows: 0..<count + 1, packed.view, into: products.base, stride: stride) { [count] tile in
-      min(tile + tileRows, count + 1)
+    multiplyRows(count + 1, columns: model.rank, into: products.base, stride: stride) {
+      points.features($0 < count ? Int(set[$0]) : own)
     }
+    loadCoordinates(own, set)
     fillCovariances(own, set)
     if let failed = factorise(set) { return failed }
     let last = count * stride
@@ -127,18 +125,23 @@ final class VecchiaRow {
     return conditionalVariance > 0 && conditionalVariance.isFinite ? nil : count
   }
 
+  private func loadCoordinates(_ own: Int, _ set: UnsafeBufferPointer<Int32>) {
+    guard block == nil else { return }
+    let (points, count, dim) = (points, count, model.dim)
+    let source = { (slot: Int) in points.coordinates(slot < count ? Int(set[slot]) : own) }
+    panels.view.pack(count + 1, source)
+    for slot in 0...count { (rows.base + slot * dim).update(from: source(slot), count: dim) }
+  }
+
   /// The lower triangle.
   private func fillCovariances(_ own: Int, _ set: UnsafeBufferPointer<Int32>) {
-    let (points, count, dim) = (points, count, model.dim)
-    let member = { (slot: Int) in slot < count ? Int(set[slot]) : own }
     switch model.covariance {
     case .kernel(let kernel):
-      panels.view.pack(count + 1) { points.coordinates(member($0)) }
-      for slot in 0...count { (rows.base + slot * dim).update(from: points.coordinates(member(slot)), count: dim) }
       for slot in 0...count {
-        kernel.fill(rows.base + slot * dim, panels.view, count: slot + 1, into: covariances.base + slot * stride)
+        kernel.fill(rows.base + slot * model.dim, panels.view, count: slot + 1, into: covariances.base + slot * stride)
       }
     case .callback:
+      let member = { [count] (slot: Int) in slot < count ? Int(set[slot]) : own }
       for slot in 0...count {
         for other in 0...slot { covariances[slot * stride + other] = block!.value(member(slot), member(other)) }
       }
@@ -186,6 +189,29 @@ final class VecchiaRow {
       for row in column..<count { target[row] *= inverse }
     }
     return nil
+  }
+
+  /// The numbers of a factor of `S` in `save` and `restore`.
+  static func factorSize(_ count: Int) -> Int { count * (count + 1) / 2 }
+
+  /// Copies the factor of `S`.
+  func save(into target: UnsafeMutablePointer<Double>) {
+    var next = target
+    for column in 0..<count {
+      next.update(from: factor.base + column * (stride + 1), count: count - column)
+      next += count - column
+    }
+  }
+
+  /// Returns to a member's regression of which the factor was copied, without its weights.
+  func restore(_ own: Int, on set: UnsafeBufferPointer<Int32>, from source: UnsafePointer<Double>) {
+    count = set.count
+    loadCoordinates(own, set)
+    var next = source
+    for column in 0..<count {
+      (factor.base + column * (stride + 1)).update(from: next, count: count - column)
+      next += count - column
+    }
   }
 
   /// Writes `v - sum over the set of a_j v_j`, for the weights of the last regression.
