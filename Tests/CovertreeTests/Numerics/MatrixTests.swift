@@ -47,6 +47,23 @@ import Testing
     try checkProduct(Float.self, rows: shape.0, columns: shape.1, depth: shape.2, tolerance: 1e-4)
   }
 
+  @Test(arguments: [(1, 8), (2, 0), (4, 16), (5, 24), (31, 200), (33, 8)])
+  func productsOfRowsAreThoseOfTheDefinition(_ shape: (Int, Int)) throws {
+    let (rows, depth) = shape
+    let elements = random(rows * depth, seed: 3)
+    let matrix = try Buffer<Double>(count: rows * depth)
+    for (index, element) in elements.enumerated() { matrix[index] = element }
+    let stride = (rows + 3) / 4 * 4
+    let result = try Buffer<Double>(count: stride * stride)
+    multiplyRows(rows, columns: depth, into: result.base, stride: stride) { UnsafePointer(matrix.base) + $0 * depth }
+    for i in 0..<rows {
+      for j in 0...i {
+        let wanted = (0..<depth).reduce(0) { $0 + elements[i * depth + $1] * elements[j * depth + $1] }
+        #expect((result[i * stride + j] - wanted).magnitude <= 1e-12)
+      }
+    }
+  }
+
   @Test(arguments: [1, 7, 8, 16, 17, 100])
   func factorReproducesTheMatrixAndSolves(_ count: Int) throws {
     let g = random(count * count, seed: 3)
