@@ -1,7 +1,9 @@
-"""The fastest of several runs, and how much memory a process has had."""
+"""The fastest of several runs, how much memory a process has had, and what other programs have computed."""
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,3 +39,23 @@ def peak_bytes() -> int:
     """The most memory that this process has had since `resident_bytes` was called."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+class OtherPrograms:
+    """The cores that other programs use, from when this is made."""
+
+    def __init__(self) -> None:
+        self._start, self._before = time.perf_counter(), _others_seconds()
+
+    def cores(self) -> float:
+        """On average; of this program's children, those count as others that have not ended."""
+        took = time.perf_counter() - self._start
+        return max(0.0, _others_seconds() - self._before) / took
+
+
+def _others_seconds() -> float:
+    """Seconds of processors that other programs than this one and its children have had since the machine started."""
+    line = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()
+    user, nice, system, _idle, _waiting, interrupts, soft = map(int, line[1:8])
+    ticks = user + nice + system + interrupts + soft
+    return ticks / os.sysconf("SC_CLK_TCK") - sum(os.times()[:4])
