@@ -61,6 +61,8 @@ def test_a_model_comes_back_as_it_was(tmp_path, kernel, mmap):
     [
         {"noise": NOISE}, {"n_inducing": 0}, {"n_neighbors": 0}, {"n_inducing": 0, "n_neighbors": 0},
         {"n_neighbors": N, "n_inducing": np.int32(5), "seed": np.int64(4), "jitter": np.float32(1e-4)},
+        {name: np.array(one) for name, one in
+         {"n_neighbors": 4, "n_inducing": 5, "seed": 4, "jitter": 1e-4, "noise": 0.2}.items()},
         {"neighbors": "euclidean", "ordering": "random"},
         {"ordering": np.arange(N)[::-1], "inducing_points": COORDS[:4], "n_inducing": None},
         {"neighbors": np.full((N, 3), -1), "n_neighbors": 4},

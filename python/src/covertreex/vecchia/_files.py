@@ -118,6 +118,13 @@ class Stored(_calls.Closeable):
         return _restored, (type(self), file.bytes, kernel, self.kernel_gradient)
 
 
+def kept(choice: Any) -> Any:
+    """A choice as a model keeps it: GIVEN for an array, and a number of NumPy's, which may be one, as Python's."""
+    if isinstance(choice, (np.ndarray, np.generic)):
+        return GIVEN if choice.ndim else choice.item()
+    return choice
+
+
 def _plain(value: Any) -> int | float:
     """A number of NumPy's, for JSON."""
     return operator.index(value) if hasattr(value, "__index__") else float(value)

@@ -111,7 +111,7 @@ class VIF(_files.Stored):
             "n_neighbors": n_neighbors, "n_inducing": n_inducing, "inducing_points": inducing_points,
             "ordering": ordering, "neighbors": neighbors, "seed": seed, "jitter": jitter,
         }  # fmt: skip
-        self._choices = {name: _files.GIVEN if isinstance(one, np.ndarray) else one for name, one in choices.items()}
+        self._choices = {name: _files.kept(one) for name, one in choices.items()}
         self._seed = _arrays.seed(chosen_seed(seed))
         jitter = active_config().residual.jitter if jitter is None else jitter
         self._jitter = _arguments.number(jitter, "jitter")
