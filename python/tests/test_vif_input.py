@@ -129,3 +129,28 @@ def test_refused_variances(variance):
 def test_covariances_that_rounding_spoils_are_an_error_and_not_a_wrong_likelihood():
     with pytest.raises(ValueError, match=r"^(noise|kernel): "):
         VIF(COORDS[:9], kernel=Matern32(0.3), noise=1e-310, inducing_points=COORDS[:1], jitter=1e-300, n_neighbors=0)
+
+
+@pytest.mark.parametrize("options", [{"n_neighbors": 0}, {"n_inducing": 0}, {"neighbors": "euclidean"}], ids=str)
+def test_an_error_names_the_row_of_the_caller_and_not_its_rank(options):
+    coords = COORDS.copy()
+    coords[7, 1] = 1e300
+    for order in ("maxmin", "random", "natural", np.arange(N)[::-1]):
+        with pytest.raises(ValueError, match=r"^coords\[7, 1\]: 1e\+300 over the lengthscale is beyond 2\^500"):
+            make(Matern32(0.3), coords=coords, ordering=order, **options)
+    new = np.where(np.arange(N)[:, None] == 9, coords[7], COORDS)
+    model = make(Matern32(0.3), **options)
+    for name, call in {
+        "new": lambda: model.predict(new, Y),
+        "new ": lambda: model.predict(new, Y, return_cov=True),
+        "coords": lambda: model.sample(y=Y[:, 0], coords=new),
+    }.items():
+        with pytest.raises(
+            ValueError, match=rf"^{name.strip()}\[9, 1\]: 1e\+300 over the lengthscale is beyond 2\^500"
+        ):
+            call()
+
+
+def test_other_parameters_name_coordinates_as_the_caller_does():
+    with pytest.raises(ValueError, match=r"^coords\[0, 0\]: .* is beyond 2\^500"):
+        make(Matern32(0.3)).with_parameters(kernel=Matern32(1e-160))

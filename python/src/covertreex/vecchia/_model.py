@@ -11,7 +11,7 @@ from .. import _arguments, _arrays, _calls
 from .._calls import ProgressReport
 from .._capi import vif
 from .._settings import active_config
-from ..kernels import Stationary, checked
+from ..kernels import Stationary, checked, scaled
 from ..residual import ResidualTree
 from ..residual._inputs import KernelLike, chosen_seed, library_kernel
 from . import _files, _inputs, _sets
@@ -187,7 +187,8 @@ class VIF(_files.Stored):
         elif kernel_gradient is not None:
             raise ValueError("kernel_gradient: expected together with kernel")
         other.noise = self.noise if noise is None else _inputs.noise(noise, len(self._coords))
-        other._adopt(self._call(vif.with_parameters, other._process(), n_threads=n_threads))
+        with _arguments.renamed(points="coords"):
+            other._adopt(self._call(vif.with_parameters, other._process(), n_threads=n_threads))
         return other
 
     def refit(
@@ -440,6 +441,7 @@ class VIF(_files.Stored):
         if points.shape[1] != self._coords.shape[1]:
             raise ValueError(f"{name}: expected {self._coords.shape[1]} columns, got {points.shape[1]}")
         _arrays.check_finite(points, name)
+        scaled(points, self.kernel, name)  # by the name and the rows of the caller, which a search does not know
         return points
 
     @property

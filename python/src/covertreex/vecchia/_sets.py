@@ -218,8 +218,9 @@ def _order(  # noqa: PLR0917 - what `neighbors` was given
     n_threads: int | None,
     progress: ProgressReport | None,
 ) -> NDArray[np.int64]:
+    over = scaled(points, kernel, "points")  # checked for every order, by the rows of the caller
     if isinstance(order, str):
-        return ordering(scaled(points, kernel, "points"), order, seed=seed, n_threads=n_threads, progress=progress)
+        return ordering(over, order, seed=seed, n_threads=n_threads, progress=progress)
     given = _arrays.copied_indices(order, "ordering")
     if len(given) != len(points):
         raise ValueError(f"ordering: expected {len(points)} numbers, one for each point, got {len(given)}")
