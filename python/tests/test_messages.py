@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import vif_messages
 from wrong_values import (
     CHOICE,
     COUNT,
@@ -30,6 +31,7 @@ from wrong_values import (
     RESULTS,
     ROWS,
     SEED,
+    SETS,
     SLOT,
     THREADS,
     Thing,
@@ -52,6 +54,7 @@ from covertreex import (
 from covertreex.indexes import HNSW, LSH, BruteForce, KDTree
 from covertreex.kernels import RBF, Matern52
 from covertreex.tree import CoverTree as CoreTree
+from covertreex.vecchia._files import Stored
 
 
 # Things that arguments are tried on.
@@ -134,16 +137,6 @@ def chosen(**options):
 
 RESIDUAL_POINTS = {**POINTS, **OTHER_WIDTH}
 QUERIES = {**POINTS, **OTHER_WIDTH, **OUTSIDE, "a string": ("abc", TypeError)}
-SETS = {
-    **without(ROWS, "a number", "three dimensions"),
-    "floats": ([[-1.0], [0.0]], TypeError),
-    "booleans": ([[False]], TypeError),
-    "one dimension": ([-1, 0], ValueError),
-    "three dimensions": ([[[-1]]], ValueError),
-    "its own": ([[-1], [1]], ValueError),
-    "below -1": ([[-1], [-2]], ValueError),
-    "beyond 64 bits": (np.array([[2**64 - 1]], np.uint64), ValueError),
-}
 NNARRAYS = {
     **ROWS,
     **ONE_ROW,
@@ -156,7 +149,7 @@ NNARRAYS = {
 }
 
 # By function and argument: the wrong values, and the call.
-TABLE = {
+TABLE = vif_messages.TABLE | {
     "cover_tree(points)": ({**POINTS, **NONE, **NO_ROWS}, cover_tree),
     "cover_tree(kernel)": (KERNEL, lambda v: cover_tree(X, kernel=v)),
     "cover_tree(v_matrix)": ({**ROWS, **ONE_ROW, **OTHER_WIDTH}, lambda v: given(v_matrix=v)),
@@ -669,17 +662,19 @@ def test_errors_name_the_argument_if_more_is_installed(rows):
 
 def test_calls_that_failed_changed_nothing():
     for where in TABLE:
-        if re.match(r"(CoverTree|ResidualTree|VectorIndex|VectorStore)\.", where):
+        if re.match(r"(CoverTree|ResidualTree|VectorIndex|VectorStore|VIF|Stored)\.", where):
             test_errors_name_the_argument(where)
     assert (len(tree()), len(residual()), len(brute_force()), len(store())) == (60, 60, 60, 5)
     assert np.array_equal(tree().knn(1)[:, 0], np.arange(60))
     assert isinstance(residual().kernel, Matern52)
     assert np.array_equal(brute_force().knn(1, queries=X)[0][:, 0], np.arange(60))
+    vif_messages.assert_unchanged()
 
 
 # Arguments that are true or false, for which anything goes.
 FLAGS = {
     "return_distances", "predecessor_mode", "exclude_self", "count_only", "mmap", "verify", "rerank", "read_only",
+    "eval_gradient", "return_var", "return_cov", "latent",
 }  # fmt: skip
 # Ids, and filters made of them. Other tests are for these.
 OF_IDS = {"id", "ids", "filter", "one"}
@@ -713,7 +708,7 @@ def public():
     }
     classes = [
         CoverTree, ResidualTree, covertreex.ResidualCoverTree, MappedTree, vecchia.ConditioningSets, RBF, BruteForce,
-        KDTree, LSH, HNSW, indexes.VectorIndex, VectorStore, telemetry.Log, telemetry.Record,
+        KDTree, LSH, HNSW, indexes.VectorIndex, VectorStore, telemetry.Log, telemetry.Record, vecchia.VIF, Stored,
     ]  # fmt: skip
     for kind in classes:
         has_own = "__init__" in vars(kind) and kind.__name__ not in ("VectorIndex", "Record", "ConditioningSets")

@@ -105,7 +105,9 @@ def test_a_closed_model(tmp_path):
         pass
     for use in (
         lambda: model.log_likelihood(Y), lambda: model.predict(NEW, Y), lambda: model.save(tmp_path / "model.ct"),
-        lambda: pickle.dumps(model), lambda: model.with_parameters(noise=0.2), model.factor,
+        lambda: pickle.dumps(model), lambda: model.with_parameters(noise=0.2), model.factor, model.refit, model.sample,
+        lambda: model.solve(Y), lambda: model.trend(Y, COORDS), lambda: model.sample(y=Y[:, 0], coords=NEW),
+        lambda: model.predict(NEW, Y, return_cov=True), lambda: model.v_matrix, lambda: model.log_determinant,
     ):  # fmt: skip
         with pytest.raises(ValueError, match=r"^model: is closed"):
             use()

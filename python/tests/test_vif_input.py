@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from vif_models import COORDS, NOISE, N, Y, make, with_nan
 
 from covertreex.kernels import Matern32
@@ -154,3 +155,82 @@ def test_an_error_names_the_row_of_the_caller_and_not_its_rank(options):
 def test_other_parameters_name_coordinates_as_the_caller_does():
     with pytest.raises(ValueError, match=r"^coords\[0, 0\]: .* is beyond 2\^500"):
         make(Matern32(0.3)).with_parameters(kernel=Matern32(1e-160))
+
+
+def test_sparse_matrices_are_refused():
+    sparse, model = csr_matrix(COORDS), make(Matern32(0.3))
+    for name, call in {
+        "coords": lambda: make(Matern32(0.3), coords=sparse),
+        "noise": lambda: make(Matern32(0.3), sparse),
+        "inducing_points": lambda: make(Matern32(0.3), n_inducing=None, inducing_points=sparse),
+        "ordering": lambda: make(Matern32(0.3), ordering=sparse),
+        "neighbors": lambda: make(Matern32(0.3), neighbors=sparse),
+        "y": lambda: model.solve(sparse),
+        "design": lambda: model.trend(Y, sparse),
+        "new": lambda: model.predict(sparse, Y),
+    }.items():
+        with pytest.raises(TypeError, match=rf"^{name}: expected .*, got an object of type csr_matrix"):
+            call()
+
+
+def test_data_frames_are_arrays():
+    pandas = pytest.importorskip("pandas")
+    coords, y, noise = pandas.DataFrame(COORDS, columns=["a", "b"]), pandas.DataFrame(Y), pandas.Series(NOISE)
+    model, known = make(Matern32(0.3), noise, coords=coords), make(Matern32(0.3), NOISE)
+    np.testing.assert_array_equal(
+        model.log_likelihood(y, trend=coords > 0.5), known.log_likelihood(Y, trend=COORDS > 0.5)
+    )
+    np.testing.assert_array_equal(model.predict(coords[:4], y[0]), known.predict(COORDS[:4], Y[:, 0]))
+    with pytest.raises(TypeError, match=r"^coords: expected real numbers, got dtype object"):
+        make(Matern32(0.3), coords=coords.assign(c="x"))
+    with pytest.raises(TypeError, match=r"^y: expected real numbers, got dtype object"):
+        model.solve(y[0].astype(object))
+
+
+def test_columns_of_a_trend_are_named_as_such():
+    model = make(Matern32(0.3))
+    for columns, message in {
+        "none": (np.empty((N, 0)), "expected 1 to 65536 columns, got 0"),
+        "many": (np.ones((N, 2**16 + 1)), "expected 1 to 65536 columns, got 65537"),
+        "twice": (COORDS[:, [1, 1]], "expected linearly independent columns"),
+        "huge": (COORDS * 1e200, r"expected numbers whose squares are finite, got up to .*e\+199"),
+    }.values():
+        with pytest.raises(ValueError, match=f"^trend: {message}"):
+            model.log_likelihood(Y, trend=columns)
+        with pytest.raises(ValueError, match=f"^design: {message}"):
+            model.trend(Y, columns)
+
+
+class Broken(Exception):
+    pass
+
+
+def test_a_model_survives_a_kernel_that_raises():
+    failing = []
+
+    def kernel(a, b):
+        if failing:
+            raise Broken
+        return Matern32(0.3)(a, b)
+
+    def gradient(a, b):
+        return kernel(a, b)[None]
+
+    model, other = make(kernel, kernel_gradient=gradient), make(kernel, kernel_gradient=gradient)
+    new = COORDS[:9] + 0.01
+    calls = {
+        "gradient": lambda one, n: one.log_likelihood(Y, eval_gradient=True, n_threads=n)[1],
+        "mean": lambda one, n: one.predict(new, Y, n_threads=n),
+        "covariance": lambda one, n: one.predict(new, Y, return_cov=True, n_threads=n)[1],
+        "sample": lambda one, n: one.sample(2, y=Y[:, 0], coords=new, seed=1, n_threads=n),
+        "parameters": lambda one, n: one.with_parameters(noise=0.2, n_threads=n).log_likelihood(Y),
+        "refit": lambda one, n: one.refit(noise=0.2, n_threads=n).log_likelihood(Y),
+    }
+    for n_threads in (1, 2):
+        failing.append(True)
+        for call in calls.values():
+            with pytest.raises(Broken):
+                call(model, n_threads)
+        failing.clear()
+        for name, call in calls.items():
+            np.testing.assert_array_equal(call(model, n_threads), call(other, 1), err_msg=name)

@@ -130,3 +130,15 @@ OBJECT = {"a number": (3, TypeError), "an array": (X, TypeError), "an object": (
 
 def without(kind, *names):
     return {name: one for name, one in kind.items() if name not in names}
+
+
+SETS = {
+    **without(ROWS, "a number", "three dimensions"),
+    "floats": ([[-1.0], [0.0]], TypeError),
+    "booleans": ([[False]], TypeError),
+    "one dimension": ([-1, 0], ValueError),
+    "three dimensions": ([[[-1]]], ValueError),
+    "its own": ([[-1], [1]], ValueError),
+    "below -1": ([[-1], [-2]], ValueError),
+    "beyond 64 bits": (np.array([[2**64 - 1]], np.uint64), ValueError),
+}

@@ -94,7 +94,7 @@ class ResidualProcess(Tree):
                     "n_inducing: cannot be combined with an array of inducing_points, which has its own length"
                 )
             given = np.ascontiguousarray(_arrays.points(points, "inducing_points", dtype=FLOAT64))
-            if len(given) and given.shape[1] != dim:
+            if given.shape[1] != dim:
                 raise ValueError(f"inducing_points: expected {dim} columns, got {given.shape[1]}")
             return given
         if count is None:

@@ -17,6 +17,9 @@ from ._padding import checked_sets
 #: Derivatives of a kernel by its parameters: of two arrays of points, (p, n1, n2).
 KernelGradient = Callable[[NDArray[np.float64], NDArray[np.float64]], ArrayLike]
 
+#: The library's own limit.
+LARGEST_JITTER = 0.01
+
 
 class Response(NamedTuple):
     """Responses as columns."""
@@ -38,12 +41,18 @@ def checked(y: ArrayLike, n: int) -> Response:
         raise ValueError(f"y: expected shape ({n},) or ({n}, r), got {got}")
     if len(array) != n:
         raise ValueError(f"y: expected {n} numbers, one for each point, got {len(array)}")
-    bad = np.argwhere(~np.isfinite(array))
+    values = _float64(array)
+    bad = np.argwhere(~np.isfinite(values))
     if len(bad):
         place = ", ".join(map(str, bad[0]))
-        raise ValueError(f"y[{place}]: expected a finite number, got {array[tuple(bad[0])]}")
-    columns = np.ascontiguousarray(array.reshape(n, -1), np.float64)
-    return Response(columns, array.ndim == 1)
+        raise ValueError(f"y[{place}]: expected a finite number, got {values[tuple(bad[0])]}")
+    return Response(np.ascontiguousarray(values.reshape(n, -1)), array.ndim == 1)
+
+
+def _float64(array: NDArray[Any]) -> NDArray[np.float64]:
+    """Real numbers as float64; those of a wider type that do not fit become infinite."""
+    with np.errstate(over="ignore"):
+        return array.astype(np.float64, copy=False)
 
 
 def design(columns: ArrayLike, n: int, name: str) -> NDArray[np.float64]:
@@ -57,16 +66,22 @@ def design(columns: ArrayLike, n: int, name: str) -> NDArray[np.float64]:
 
 def precision(design: NDArray[np.float64], whitened: NDArray[np.float64], name: str) -> NDArray[np.float64]:
     """``design.T @ whitened``, of full rank."""
-    found: NDArray[np.float64] = design.T @ whitened
-    scales = np.sqrt(np.diag(found))
+    with np.errstate(over="ignore", invalid="ignore"):  # overflow is refused as such
+        found: NDArray[np.float64] = design.T @ whitened
+    if not np.isfinite(found).all():
+        raise ValueError(f"{name}: expected numbers whose squares are finite, got up to {np.abs(design).max():g}")
+    scales = np.sqrt(np.maximum(np.diag(found), 0))
     if not (scales > 0).all() or np.linalg.cond(found / np.outer(scales, scales)) > 1e13:
         raise ValueError(f"{name}: expected linearly independent columns, got others")
     return found
 
 
 def own(given: Any, name: str) -> Any:
-    """A copy of an array-like choice of the caller, who may write to it; names and None are as they are."""
-    return given if given is None or isinstance(given, str) else np.array(_arrays.array_of(given, name))
+    """A copy of an array-like choice of the caller, who may write to it; anything else as it is."""
+    if given is None or isinstance(given, str):
+        return given
+    array = _arrays.array_of(given, name)
+    return np.array(array) if array.ndim else given
 
 
 def callback(kernel: KernelLike, gradient: Any, point: NDArray[np.float64]) -> CallbackKernel | None:
@@ -85,7 +100,15 @@ def callback(kernel: KernelLike, gradient: Any, point: NDArray[np.float64]) -> C
     found = _arrays.array_of(gradient(point.copy(), point.copy()), "kernel_gradient")
     if found.ndim != 3 or not len(found):
         raise ValueError(f"kernel_gradient: expected shape (p, n1, n2), got {found.shape}")
+    _arrays.of_shape(found, "kernel_gradient", (len(found), 1, 1))
     return CallbackKernel(kernel, gradient, len(found))
+
+
+def together(kernel: KernelLike | None, gradient: Any) -> None:
+    """Raise for the derivatives of a kernel without the kernel."""
+    if kernel is None and gradient is not None:
+        _arguments.function(gradient, "kernel_gradient")
+        raise ValueError("kernel_gradient: expected together with kernel")
 
 
 def noise(given: ArrayLike, n: int) -> float | NDArray[np.float64]:
@@ -96,14 +119,30 @@ def noise(given: ArrayLike, n: int) -> float | NDArray[np.float64]:
         if not 0 <= value < np.inf:
             raise ValueError(f"noise: expected a finite number from 0 up, got {value}")
         return value
-    _arrays.check_real(array, given, "noise")
+    _arrays.check_real(array, given, "noise", "iuf")
     if array.shape != (n,):
         got = len(array) if array.ndim == 1 else f"shape {array.shape}"
         raise ValueError(f"noise: expected one number or {n}, one for each point, got {got}")
-    values = array.astype(np.float64)
+    values = np.array(_float64(array))
     for row in np.flatnonzero(~((values >= 0) & (values < np.inf)))[:1]:
-        raise ValueError(f"noise[{row}]: expected a finite number from 0 up, got {array[row]}")
+        raise ValueError(f"noise[{row}]: expected a finite number from 0 up, got {values[row]}")
     return values
+
+
+def jitter(given: float) -> float:
+    """A jitter, which the library checks only where it uses it."""
+    value = _arguments.number(given, "jitter")
+    if not 0 <= value <= LARGEST_JITTER:
+        raise ValueError(f"jitter: expected 0 to {LARGEST_JITTER}, got {value}")
+    return value
+
+
+def normals(generator: np.random.Generator, size: int, count: int) -> NDArray[np.float64]:
+    """Standard normal numbers for ``size`` draws, ``count`` for each."""
+    try:
+        return generator.standard_normal((size, count))
+    except (MemoryError, ValueError):  # NumPy raises ValueError where the size does not fit its numbers
+        raise MemoryError(f"size: expected draws that fit in memory, got {size} of {count} numbers") from None
 
 
 def sets(given: ArrayLike, n: int) -> NDArray[np.int64]:

@@ -114,7 +114,7 @@ class VIF(_files.Stored):
         self._choices = {name: _files.kept(one) for name, one in choices.items()}
         self._seed = _arrays.seed(chosen_seed(seed))
         jitter = active_config().residual.jitter if jitter is None else jitter
-        self._jitter = _arguments.number(jitter, "jitter")
+        self._jitter = _inputs.jitter(jitter)
         self._take_kernel(kernel, kernel_gradient)
         self.noise = _inputs.noise(noise, len(self._coords))
         if isinstance(neighbors, str):
@@ -178,14 +178,13 @@ class VIF(_files.Stored):
 
         O(n (k^3 + k^2 m + m^2)) for k neighbours and m inducing points.
         """
+        _inputs.together(kernel, kernel_gradient)
         other = VIF._blank()
         state = {name: value for name, value in self.__dict__.items() if name not in ("_handle", "_owner")}
         other.__dict__.update(state)
         if kernel is not None:
             other._take_kernel(kernel, kernel_gradient)
             other._search = self._search.with_kernel(other.kernel)
-        elif kernel_gradient is not None:
-            raise ValueError("kernel_gradient: expected together with kernel")
         other.noise = self.noise if noise is None else _inputs.noise(noise, len(self._coords))
         with _arguments.renamed(points="coords"):
             other._adopt(self._call(vif.with_parameters, other._process(), n_threads=n_threads))
@@ -201,6 +200,8 @@ class VIF(_files.Stored):
         progress: ProgressReport | None = None,
     ) -> VIF:
         """A model with other hyperparameters, whose order, sets and inducing points are chosen again as at first."""
+        self._open()
+        _inputs.together(kernel, kernel_gradient)
         if kernel is None:
             kernel, kernel_gradient = self.kernel, self.kernel_gradient
         arrays = {"ordering": "order", "neighbors": "neighbors", "inducing_points": "inducing_points"}
@@ -323,7 +324,8 @@ class VIF(_files.Stored):
     def _fit_trend(
         self, y: NDArray[np.float64], design: NDArray[np.float64], name: str, n_threads: int | None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        whitened = self._call(vif.solve, design, n_threads=n_threads)
+        with _arguments.renamed(y=name):
+            whitened = self._call(vif.solve, design, n_threads=n_threads)
         covariance = np.linalg.inv(_inputs.precision(design, whitened, name)).astype(np.float64, copy=False)
         return covariance @ (whitened.T @ y), covariance
 
@@ -362,7 +364,7 @@ class VIF(_files.Stored):
         if (y is None) != (coords is None):
             raise ValueError("coords: expected together with y, or neither of them")
         if y is None or coords is None:
-            return self._call(vif.draw, generator.standard_normal((size, m + n)), n_threads=n_threads)
+            return self._call(vif.draw, _inputs.normals(generator, size, m + n), n_threads=n_threads)
         response = _inputs.checked(y, n)
         if not response.is_one:
             raise ValueError(f"y: expected shape ({n},), got {response.columns.shape}")
@@ -371,7 +373,7 @@ class VIF(_files.Stored):
         given = points, sets, self._noise_of_new
         how: dict[str, Any] = {"n_threads": n_threads, "kernel": self._callback}
         mean, _ = self._call(vif.predict_jointly, response.columns, *given, covariance=False, **how)
-        normals = generator.standard_normal((size, m + len(points)))
+        normals = _inputs.normals(generator, size, m + len(points))
         deviations = self._call(vif.draw_new, *given, normals, **how)
         return np.add(mean[:, 0], deviations)
 
