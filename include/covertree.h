@@ -877,7 +877,8 @@ covertree_status covertree_residual_get_info(covertree_residual *residual,
  * before a point in its set the process itself.
  *
  * Points have an order; a rank is a place in it. All numbers are float64, and
- * results do not depend on the number of threads. */
+ * results do not depend on the number of threads. Responses are of a size up to
+ * 2^200. */
 typedef struct covertree_vif covertree_vif;
 
 /* The derivatives of a kernel of the caller by its parameters: an array of

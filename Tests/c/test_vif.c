@@ -166,6 +166,13 @@ static void test_refused(void) {
   EXPECT_ERROR(covertree_vif_build(F64(points, N, DIM, 0), order, offsets, neighbors, &options, &vif), COVERTREE_INVALID_ARGUMENT,
                "noise: expected a finite number from 0 up, at most 2^400, got -1");
   EXPECT(vif == NULL);
+  double large[N] = {0}, value;
+  numbers[DIM] = 1;
+  large[3] = 1e61;
+  EXPECT(covertree_vif_build(F64(points, N, DIM, 0), order, offsets, neighbors, &options, &vif) == COVERTREE_OK);
+  EXPECT_ERROR(covertree_vif_log_likelihood(vif, F64(large, N, 1, 0), NULL, &value, NULL), COVERTREE_INVALID_ARGUMENT,
+               "y[3, 0]: expected a finite number of a size up to 2^200, got 1e+61");
+  covertree_vif_free(vif);
 }
 
 /* A new point that equals a datum, before that datum in the set of another. */

@@ -234,3 +234,14 @@ def test_a_model_survives_a_kernel_that_raises():
         failing.clear()
         for name, call in calls.items():
             np.testing.assert_array_equal(call(model, n_threads), call(other, 1), err_msg=name)
+
+
+def test_responses_that_would_overflow():
+    model = make(Matern32(0.3))
+    for size in (1e61, -1e300):
+        y = np.ones(len(COORDS))
+        y[4] = size
+        for call in (model.log_likelihood, model.solve, lambda y: model.predict(COORDS[:2], y)):
+            with pytest.raises(ValueError, match=r"^y\[4\]: expected a finite number of a size up to 2\^200"):
+                call(y)
+    assert np.isfinite(model.log_likelihood(np.full(len(COORDS), 1e60), eval_gradient=True)[1]).all()

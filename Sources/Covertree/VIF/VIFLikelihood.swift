@@ -134,14 +134,18 @@ extension VIFSystem {
     return response
   }
 
+  /// Squares over the least variances must not overflow.
+  private static let largestResponse = 0x1p200
+
   func check(_ y: PointsView<Double>, context: CallContext) throws(CoverTreeError) {
     guard y.count == model.count else {
       throw CoverTreeError(.shape, "y: expected \(model.count) rows, one for each point, got \(y.count)")
     }
     for row in 0..<y.count {
-      for column in 0..<y.dim where !y.row(row)[column].isFinite {
+      for column in 0..<y.dim where !(y.row(row)[column].magnitude <= Self.largestResponse) {
         throw CoverTreeError(
-          .invalidArgument, "y[\(row), \(column)]: expected a finite number, got \(y.row(row)[column])")
+          .invalidArgument,
+          "y[\(row), \(column)]: expected a finite number of a size up to 2^200, got \(y.row(row)[column])")
       }
     }
   }

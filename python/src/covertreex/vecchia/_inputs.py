@@ -17,8 +17,9 @@ from ._padding import checked_sets
 #: Derivatives of a kernel by its parameters: of two arrays of points, (p, n1, n2).
 KernelGradient = Callable[[NDArray[np.float64], NDArray[np.float64]], ArrayLike]
 
-#: The library's own limit.
+#: The library's own limits.
 LARGEST_JITTER = 0.01
+LARGEST_RESPONSE = 2.0**200
 
 
 class Response(NamedTuple):
@@ -42,10 +43,11 @@ def checked(y: ArrayLike, n: int) -> Response:
     if len(array) != n:
         raise ValueError(f"y: expected {n} numbers, one for each point, got {len(array)}")
     values = _float64(array)
-    bad = np.argwhere(~np.isfinite(values))
+    bad = np.argwhere(~(np.abs(values) <= LARGEST_RESPONSE))
     if len(bad):
-        place = ", ".join(map(str, bad[0]))
-        raise ValueError(f"y[{place}]: expected a finite number, got {values[tuple(bad[0])]}")
+        place, value = ", ".join(map(str, bad[0])), values[tuple(bad[0])]
+        size = " of a size up to 2^200" if np.isfinite(value) else ""
+        raise ValueError(f"y[{place}]: expected a finite number{size}, got {value}")
     return Response(np.ascontiguousarray(values.reshape(n, -1)), array.ndim == 1)
 
 
