@@ -928,7 +928,9 @@ static inline void covertree_vif_options_init(covertree_vif_options *options) {
  * inducing points are not positive definite, ten times the jitter is tried, up
  * to 0.01. O(n (k^3 + k^2 m + m^2)) time for k neighbours and m inducing points.
  * 16 m + 24 k + 16 dim + 44 bytes a point, and 128 m^2 bytes during the call;
- * 4 k (k + 1) bytes a point more if these are at most 1 GiB. */
+ * 4 k (k + 1) bytes a point more if these are at most 1 GiB. Up to 1 GiB of
+ * models that were freed is kept for others of the same points, until all of
+ * them are freed. */
 covertree_status covertree_vif_build(const covertree_matrix *points,
                                      const int64_t *order,
                                      const int64_t *offsets,

@@ -25,10 +25,10 @@ public final class VIFFactor: @unchecked Sendable {
     let graph = model.graph
     weights = try Buffer(count: graph.members.count)
     variances = try Buffer(count: model.count)
-    innovations = try Buffer(count: model.count * model.rank)
+    innovations = try model.data.memory.buffer(count: model.count * model.rank)
     factorSize = VecchiaRow.factorSize(graph.largest)
     let isSmall = model.count * factorSize * MemoryLayout<Double>.stride <= Self.mostFactorBytes
-    factors = isSmall ? try Buffer(count: model.count * factorSize) : nil
+    factors = isSmall ? try model.data.memory.buffer(count: model.count * factorSize) : nil
     let scratch = PerThread<VecchiaRow>(count: context.threads)
     // Ranges of this size whatever the number of threads: a kernel of the caller may round differently in other blocks.
     try context.forEach((model.count + Self.range - 1) / Self.range, grain: 1) {

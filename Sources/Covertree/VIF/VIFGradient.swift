@@ -44,7 +44,7 @@ final class VIFGradient {
     (self.system, self.solution) = (system, solution)
     let model = system.model
     reverse = try Buffer(count: model.graph.members.count)
-    carried = try Buffer(count: model.count * model.rank)
+    carried = try model.data.memory.buffer(count: model.count * model.rank)
     rest = try system.rest(y, solution.beta)
     byKernel = try KernelGradient(model.covariance, capacity: max(width, model.inducing?.count ?? 0))
     try sweepRows(context)

@@ -82,7 +82,7 @@ public final class VIFModel: @unchecked Sendable {
       scaled, count: data.inducingCount, dim: data.dim, covariance: covariance, variance: variance,
       jitter: data.jitter, context: context)
     (inducing, rank) = (made, made.rank)
-    features = try Buffer(count: data.count * made.rank)
+    features = try data.memory.buffer(count: data.count * made.rank)
     let norms = try Buffer<Double>(count: data.count)
     try made.fill(
       coordinates.base, count: data.count, features: features.base, squaredNorms: norms.base, context: context)

@@ -19,6 +19,7 @@ final class VIFPoints: @unchecked Sendable {
   let inducing: Buffer<Double>
   /// Relative to the variance.
   let jitter: Double
+  let memory = RecycledMemory()
 
   /// Points in blocks that are near over the lengthscales.
   convenience init(_ inputs: VIFModel.Inputs, context: CallContext) throws(CoverTreeError) {
