@@ -1,13 +1,4 @@
-"""Estimators for scikit-learn over a cover tree: exact neighbours, quickly.
-
->>> import numpy as np
->>> from covertreex.sklearn import CoverTreeNeighbors
->>> model = CoverTreeNeighbors(n_neighbors=1).fit([[0.0], [1.0], [3.0]])
->>> model.kneighbors([[2.2]])
-(array([[0.8]]), array([[2]]))
-
-Needs scikit-learn 1.6 or later: ``pip install 'covertreex[sklearn]'``.
-"""
+"""Estimators over a cover tree: nearest neighbours, a graph of them, a classifier and a regressor."""
 
 from __future__ import annotations
 
@@ -37,10 +28,8 @@ except ImportError as error:
         "covertreex.sklearn needs scikit-learn 1.6 or later: pip install 'covertreex[sklearn]'"
     ) from error
 
-from . import _arguments, _arrays, _engines
-from .tree import CoverTree
-
-__all__ = ["CoverTreeClassifier", "CoverTreeNeighbors", "CoverTreeRegressor", "CoverTreeTransformer"]
+from .. import _arguments, _arrays, _engines
+from ..tree import CoverTree
 
 Weights = Union[str, Callable[[NDArray[Any]], NDArray[Any]], None]
 
