@@ -252,7 +252,7 @@ class CoverTreeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Co
         del self.radius
         self.mode = mode
 
-    def fit(self, X: ArrayLike, y: Any = None) -> CoverTreeTransformer:  # noqa: D102
+    def fit(self, X: ArrayLike, y: Any = None) -> CoverTreeTransformer:
         super().fit(X)
         self._n_features_out = self.n_samples_fit_
         return self

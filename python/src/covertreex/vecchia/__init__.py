@@ -1,4 +1,4 @@
-"""Vecchia approximations of Gaussian processes: conditioning sets, and the model that is made of them.
+"""Vecchia approximations of Gaussian processes: conditioning sets, the model that is made of them, and its fit.
 
 >>> import numpy as np
 >>> from covertreex import vecchia
@@ -13,20 +13,29 @@
 True
 """
 
+from ._fit import fit
+from ._fit_result import Fit, FitStep, FitWarning
 from ._interchange import from_csr, from_linv, from_neighbor_info, from_nnarray, to_linv, to_neighbor_info, to_nnarray
 from ._model import VIF
+from ._scores import Scores, scores
 from ._sets import ORDERINGS, ConditioningSets, neighbors, ordering
 
 __all__ = [
     "ORDERINGS",
     "VIF",
     "ConditioningSets",
+    "Fit",
+    "FitStep",
+    "FitWarning",
+    "Scores",
+    "fit",
     "from_csr",
     "from_linv",
     "from_neighbor_info",
     "from_nnarray",
     "neighbors",
     "ordering",
+    "scores",
     "to_linv",
     "to_neighbor_info",
     "to_nnarray",

@@ -1,0 +1,264 @@
+"""The course of a fit: a warm-up on a sample, and stages of L-BFGS-B with refits between them.
+
+Inducing points and conditioning sets depend on the hyperparameters. They are chosen again after iterations 1, 2, 4, 8
+and so on with all data, and when the optimiser has converged. Between these refits they stay, so that the objective is
+smooth in each line search. A refit moves the likelihood of a large data set by tens of nats in either direction. So the
+fit ends if a stage between two refits no longer changes the hyperparameters, or gains less than refits move the
+likelihood. The result is the model with the largest likelihood.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._capi import CoverTreeError
+from ._fit_result import Fit, FitStep
+from ._hyperparameters import Curvature, Floats, Hyperparameters
+from ._likelihood import Data, Evaluation, Objective, Sets, is_of_hyperparameters
+from ._model import VIF
+
+# A warm-up goes most of the way on a sample of this size, where an evaluation takes a fraction of the time. It is worth
+# its time if there are a few times more data.
+_WARM_UP_POINTS, _WARM_UP_DATA = 2000, 5000
+# Iterations of a warm-up between two refits.
+_WARM_UP_ITERATIONS = (30, 60)
+# Corrections that L-BFGS-B keeps: twice its default, as they take no time compared with an evaluation.
+_CORRECTIONS = 20
+# An iteration that gains less than this share of what the refit moved is the last of its stage.
+_SHARE_OF_JUMP = 0.02
+# Nats per observation that a refit is taken to move before one has been made.
+_FIRST_JUMP = 5e-3
+# Hyperparameters have not changed if no logarithm did by more than this.
+_LEAST_CHANGE = 1e-4
+# Logarithms of further starting values are normal around those of the data, with this standard deviation.
+_SPREAD_OF_STARTS = 1.0
+# Bounds that a warning names.
+_NAMED = 4
+
+
+class Plan(NamedTuple):
+    """What a fit may do, as in :func:`covertreex.vecchia.fit`."""
+
+    refit: bool
+    restarts: int
+    max_iterations: int
+    tolerance: float
+    seed: int
+
+
+class _Ended(NamedTuple):
+    """Where a stage ended."""
+
+    theta: Floats
+    gain: float  #: of the log likelihood, in this stage
+    log_likelihood: float
+    has_converged: bool
+
+
+class _Best(NamedTuple):
+    """The largest likelihood of all data so far."""
+
+    found: Evaluation
+    model: VIF
+    sets_theta: Floats
+
+
+class Run:
+    """A fit: what it may do, what it has found, and what it has done."""
+
+    def __init__(
+        self,
+        data: Data,
+        space: Hyperparameters,
+        plan: Plan,
+        options: Mapping[str, Any],
+        reports: Sequence[Callable[[FitStep], object]],
+    ) -> None:
+        self._data, self._space, self._plan = data, space, plan
+        self._options, self._reports = options, list(reports)
+        self._curvature = Curvature(int(space.free.sum()))
+        self._history: list[FitStep] = []
+        self._best: _Best | None = None
+        self._sample_best: Evaluation | None = None
+        self._n_iterations = self._n_evaluations = self._n_refits = 0
+        self._began = time.perf_counter()
+
+    # The course of a fit
+
+    def result(self) -> Fit:
+        """Fit, and return the best model."""
+        stopped = "converged"
+        try:
+            if not self._climb(self._warm_up()):
+                stopped = "max_iterations"
+        except KeyboardInterrupt:
+            stopped = "interrupted"
+        except (ValueError, CoverTreeError) as error:
+            if self._best is None or not is_of_hyperparameters(error):
+                raise
+            stopped = f"failed: {error}"
+        if self._best is None:  # interrupted before there was a model of all data
+            self._reports.clear()
+            theta = self._space.start if self._sample_best is None else self._sample_best.theta
+            self._stage(self._build(self._data, theta), self._data, theta, 0)
+        return self._described(stopped)
+
+    def _warm_up(self) -> Floats:
+        """Hyperparameters to start from with all data: the best of a sample, and of several starting values."""
+        n, starts = len(self._data.y), self._starts()
+        has_arrays = any(not isinstance(self._options.get(name, ""), str) for name in ("ordering", "neighbors"))
+        is_large = n > _WARM_UP_DATA and not has_arrays and self._plan.refit and self._plan.max_iterations > 0
+        if not is_large and len(starts) == 1:
+            return starts[0]
+        data = self._data
+        if is_large:
+            data = data.some(np.sort(np.random.default_rng(self._plan.seed).permutation(n)[:_WARM_UP_POINTS]))
+        ends: list[_Ended] = []
+        for start in starts:
+            try:
+                ended = _Ended(start, 0.0, -np.inf, has_converged=False)
+                for length in _WARM_UP_ITERATIONS:
+                    sets = self._build(data, ended.theta)
+                    ended = self._stage(sets, data, ended.theta, length, _FIRST_JUMP * len(data.y))
+            except (ValueError, CoverTreeError) as error:
+                if not ends or not is_of_hyperparameters(error):
+                    raise
+                continue  # a random start may be beyond what float64 can do
+            ends.append(ended)
+        return max(ends, key=lambda one: one.log_likelihood).theta
+
+    def _starts(self) -> list[Floats]:
+        """Starting values."""
+        first, free, generator = self._space.start, self._space.free, np.random.default_rng(self._plan.seed)
+        starts = [first]
+        for _ in range(self._plan.restarts):
+            other = first.copy()
+            other[free] += _SPREAD_OF_STARTS * generator.standard_normal(int(free.sum()))
+            starts.append(self._space.clipped(other))
+        return starts
+
+    def _climb(self, theta: Floats) -> bool:
+        """Stages with all data, with refits between them; whether they have converged."""
+        first, length, free = self._n_iterations, 1, self._space.free
+        jumps = [_FIRST_JUMP * len(self._data.y) if self._plan.refit else 0.0]
+        before: _Ended | None = None
+        while True:
+            done = self._n_iterations - first
+            length = min(length if self._plan.refit else self._plan.max_iterations, self._plan.max_iterations - done)
+            ended = self._stage(self._build(self._data, theta), self._data, theta, length, max(jumps))
+            if before is not None:
+                # Some refits move little by luck.
+                jumps = [*jumps[-1:], abs(ended.log_likelihood - ended.gain - before.log_likelihood)]
+            is_same = bool((np.abs(ended.theta[free] - theta[free]) <= _LEAST_CHANGE).all())
+            if ended.has_converged and (
+                not self._plan.refit or is_same or (before is not None and ended.gain < max(jumps))
+            ):
+                return True
+            done = self._n_iterations - first
+            if done >= self._plan.max_iterations:
+                return False
+            length = length if ended.has_converged else max(done, 1)
+            theta, before = ended.theta, ended
+
+    def _build(self, data: Data, theta: Floats) -> Sets:
+        """Choose order, sets and inducing points."""
+        options = dict(self._options)
+        if options.get("n_inducing") is not None and len(data.y) < len(self._data.y):
+            options["n_inducing"] = min(options["n_inducing"], len(data.y))
+        kernel, noise = self._space.parts(theta)
+        model = VIF(
+            data.coords,
+            kernel=kernel,
+            noise=data.noise(noise),
+            seed=self._plan.seed,
+            n_threads=data.n_threads,
+            **options,
+        )
+        self._n_refits += 1
+        return Sets(model, theta)
+
+    def _stage(self, sets: Sets, data: Data, start: Floats, n_iterations: int, jump: float = 0.0) -> _Ended:
+        """L-BFGS-B over a model whose sets stay."""
+        from scipy.optimize import minimize  # noqa: PLC0415 - slow to import
+
+        n, free = len(data.y), self._space.free
+        objective = Objective(
+            sets, data, self._space, start, lambda found, model: self._notice(found, model, sets.theta)
+        )
+        begin = objective.iterate.log_likelihood
+        self._report(objective.iterate, n)
+        if not n_iterations or not free.any():
+            return _Ended(start, 0.0, begin, has_converged=not free.any())
+
+        def accept(_: Floats) -> None:
+            before, after = objective.iterate, objective.accept()
+            self._n_iterations += 1
+            self._curvature.update(after.theta[free] - before.theta[free], (before.gradient - after.gradient)[free] / n)
+            self._report(after, n)
+
+        units = 1 / np.sqrt(n * self._curvature.diagonal)
+        gain = max(self._plan.tolerance * n, _SHARE_OF_JUMP * jump)
+        found = minimize(
+            objective, objective.in_units(units), jac=True, method="L-BFGS-B", callback=accept,
+            bounds=np.stack([self._space.lower[free], self._space.upper[free]], axis=1) / units[:, None],
+            options={
+                "maxiter": n_iterations, "ftol": gain / max(abs(begin), 1.0), "gtol": 1e-6, "maxcor": _CORRECTIONS
+            },
+        )  # fmt: skip
+        end = objective.iterate
+        # A line search that finds nothing better ends a stage, too: rounding limits it.
+        return _Ended(end.theta, end.log_likelihood - begin, end.log_likelihood, has_converged=found.status != 1)
+
+    # Records
+
+    @property
+    def _seconds(self) -> float:
+        return time.perf_counter() - self._began
+
+    def _notice(self, found: Evaluation, model: VIF, sets_theta: Floats) -> None:
+        """Count an evaluation, and keep the best ones."""
+        self._n_evaluations += 1
+        if len(model.order) < len(self._data.y):
+            if self._sample_best is None or found.log_likelihood > self._sample_best.log_likelihood:
+                self._sample_best = found
+        elif self._best is None or found.log_likelihood > self._best.found.log_likelihood:
+            self._best = _Best(found, model, sets_theta)
+
+    def _report(self, found: Evaluation, n: int) -> None:
+        best = -np.inf if self._best is None else self._best.found.log_likelihood
+        step = FitStep(
+            self._n_iterations, self._n_refits, n, found.log_likelihood, best, found.theta, self._n_evaluations,
+            self._seconds,
+        )  # fmt: skip
+        self._history.append(step)
+        for report in self._reports:
+            report(step)
+
+    def _described(self, stopped: str) -> Fit:
+        assert self._best is not None
+        (found, model, sets_theta), space, most = self._best, self._space, self._plan.max_iterations
+        messages = []
+        if stopped == "max_iterations" and most:
+            messages.append(f"fit: has not converged after {most} iterations; raise their limit to go on")
+        elif stopped == "interrupted":
+            messages.append("fit: was interrupted; the model is the best so far")
+        elif stopped.startswith("failed"):
+            messages.append(f"fit: {stopped}; the model is the best so far")
+        at_bounds = space.at_bounds(found.theta)
+        if at_bounds and most:
+            named = ", ".join(at_bounds[:_NAMED])
+            rest = f" and {len(at_bounds) - _NAMED} more" if len(at_bounds) > _NAMED else ""
+            messages.append(
+                f"fit: ended at bounds of {named}{rest}; a column with a large lengthscale has no effect, and other "
+                "hyperparameters need wider bounds, or the data do not determine them"
+            )
+        return Fit(
+            model=model, log_likelihood=found.log_likelihood, theta=found.theta, noise=float(np.exp(found.theta[0])),
+            bounds=np.stack([space.lower, space.upper], axis=1), sets_theta=sets_theta, history=self._history,
+            n_iterations=self._n_iterations, n_evaluations=self._n_evaluations, n_refits=self._n_refits,
+            seconds=self._seconds, stopped=stopped.partition(":")[0], messages=tuple(messages),
+        )  # fmt: skip
