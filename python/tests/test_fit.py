@@ -421,7 +421,7 @@ def test_a_bar_is_written_to_the_standard_error(capsys):
         ({"kernel": "matern"}, ValueError, r"^kernel: expected one of .* got 'matern'"),
         ({"kernel": Matern32}, TypeError, r"^kernel: expected .* got the class Matern32"),
         ({"kernel": Matern32((1, 2, 3))}, ValueError, r"^lengthscale: expected one number or 2, .* got 3"),
-        ({"noise": -1.0}, ValueError, r"^noise: expected a finite number from 0 up, got -1"),
+        ({"noise": -1.0}, ValueError, r"^noise: expected a number from 0 up, got -1"),
         ({"weights": np.ones(3)}, ValueError, r"^weights: expected shape \(60,\), got \(3,\)"),
         ({"weights": np.where(np.arange(N) == 4, 0, 1)}, ValueError, r"^weights\[4\]: expected .* above 0, got 0"),
         ({"bounds": {"nugget": (1, 2)}}, ValueError, r"^bounds: expected one of noise, .* got 'nugget'"),

@@ -135,6 +135,16 @@ def chosen(**options):
     return vecchia.neighbors(X, **{"kernel": RBF(), "m": 3, **options})
 
 
+def fit(**options):
+    return vecchia.fit(X, X[:, 0], **{"n_neighbors": 3, "n_inducing": 5, "max_iterations": 0, **options})
+
+
+VECTOR = {
+    **without(ROWS, "rows of different lengths", "three dimensions", "masked"),
+    "two dimensions": (np.zeros((60, 2)), ValueError),
+    "too few": (np.zeros(3), ValueError),
+    "NaN": (np.full(60, np.nan), ValueError),
+}
 RESIDUAL_POINTS = {**POINTS, **OTHER_WIDTH}
 QUERIES = {**POINTS, **OTHER_WIDTH, **OUTSIDE, "a string": ("abc", TypeError)}
 NNARRAYS = {
@@ -383,6 +393,34 @@ TABLE = vif_messages.TABLE | {
     "vecchia.neighbors(dtype)": ({**ELEMENTS, **NONE}, lambda v: chosen(dtype=v)),
     "vecchia.neighbors(n_threads)": (THREADS, lambda v: chosen(n_threads=v)),
     "vecchia.neighbors(progress)": (FUNCTION, lambda v: chosen(progress=v)),
+    "vecchia.fit(coords)": ({**POINTS, **NONE, **NO_ROWS}, lambda v: vecchia.fit(v, [1.0])),
+    "vecchia.fit(y)": ({**VECTOR, **NONE}, lambda v: vecchia.fit(X, v)),
+    "vecchia.fit(kernel)": ({**without(KERNEL, "a name"), **NAME, **NONE}, lambda v: fit(kernel=v)),
+    "vecchia.fit(noise)": (NUMBER, lambda v: fit(noise=v)),
+    "vecchia.fit(weights)": ({**VECTOR, "one below 0": (-np.ones(60), ValueError)}, lambda v: fit(weights=v)),
+    "vecchia.fit(bounds)": (
+        {**without(CHOICE, "another name", "nothing"), "another name": ({"foo": (1, 2)}, ValueError)},
+        lambda v: fit(bounds=v),
+    ),
+    "vecchia.fit(restarts)": ({**INTEGER, **NONE}, lambda v: fit(restarts=v)),
+    "vecchia.fit(max_iterations)": ({**INTEGER, **NONE}, lambda v: fit(max_iterations=v)),
+    "vecchia.fit(tolerance)": ({**NUMBER, **NONE}, lambda v: fit(tolerance=v)),
+    "vecchia.fit(seed)": (SEED, lambda v: fit(seed=v)),
+    "vecchia.fit(n_threads)": (THREADS, lambda v: fit(n_threads=v)),
+    "vecchia.fit(callback)": (FUNCTION, lambda v: fit(callback=v)),
+    "vecchia.scores(y)": (
+        {**without(VECTOR, "too few"), **NONE},
+        lambda v: vecchia.scores(v, np.zeros(60), np.ones(60)),
+    ),
+    "vecchia.scores(mean)": ({**VECTOR, **NONE}, lambda v: vecchia.scores(np.zeros(60), v, np.ones(60))),
+    "vecchia.scores(variance)": (
+        {**VECTOR, **NONE, "one below 0": (-np.ones(60), ValueError)},
+        lambda v: vecchia.scores(np.zeros(60), np.zeros(60), v),
+    ),
+    "vecchia.scores(levels)": (
+        {**without(VECTOR, "too few"), **NONE, "one above 1": ([0.5, 2], ValueError)},
+        lambda v: vecchia.scores([0.0], [0.0], [1.0], levels=v),
+    ),
     "vecchia.to_nnarray(neighbors)": ({**SETS, **NONE}, vecchia.to_nnarray),
     "vecchia.from_nnarray(nnarray)": ({**NNARRAYS, **NONE}, vecchia.from_nnarray),
     "vecchia.to_linv(model)": ({**OBJECT, **NONE}, vecchia.to_linv),
@@ -675,6 +713,7 @@ def test_calls_that_failed_changed_nothing():
 FLAGS = {
     "return_distances", "predecessor_mode", "exclude_self", "count_only", "mmap", "verify", "rerank", "read_only",
     "eval_gradient", "return_var", "return_cov", "latent",
+    "ard", "refit", "verbose",
 }  # fmt: skip
 # Ids, and filters made of them. Other tests are for these.
 OF_IDS = {"id", "ids", "filter", "one"}

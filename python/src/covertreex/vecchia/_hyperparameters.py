@@ -89,11 +89,11 @@ class Hyperparameters:
                 raise ValueError(
                     f"lengthscale: expected one number or {dim}, one for each dimension, got {len(lengthscales)}"
                 )
-        level = _START_OF_NOISE * measures.response if noise is None else _inputs.noise(noise, 0)
+        level = _START_OF_NOISE * measures.response if noise is None else _checked_noise(noise)
         with np.errstate(divide="ignore"):  # no noise at all, which only fixed noise can be
             start = np.log(np.concatenate([[level, variance], lengthscales]))
         scales = np.concatenate([[measures.response] * 2, _columns(measures, is_one)])
-        lower, upper = _limits(bounds or {}, start, scales)
+        lower, upper = _limits({} if bounds is None else bounds, start, scales)
         return cls(kind, is_one, np.clip(start, lower, upper), lower, upper)
 
     @property
@@ -128,13 +128,20 @@ class Hyperparameters:
         return found
 
 
+def _checked_noise(noise: Any) -> float:
+    level = _arguments.number(noise, "noise", minimum=0)
+    if level == np.inf:
+        raise ValueError(f"noise: expected a finite number, got {level}")
+    return level
+
+
 def _columns(measures: Measures, is_one: bool) -> Floats:
     return np.exp(np.log(measures.columns).mean(keepdims=True)) if is_one else measures.columns
 
 
 def _limits(bounds: Mapping[str, Bounds], start: Floats, scales: Floats) -> tuple[Floats, Floats]:
     """Lower and upper logarithms, for each number of the vector."""
-    for name in bounds:
+    for name in _arguments.instance(bounds, "bounds", (Mapping,)):
         _arguments.choice(name, "bounds", NAMES)
     lower, upper = start.copy(), start.copy()
     rests = (slice(0, 1), slice(1, 2), slice(2, None))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _arguments, _arrays
+from .. import _arrays
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def scores(y: ArrayLike, mean: ArrayLike, variance: ArrayLike, *, levels: Sequen
     means, variances = _vector(mean, "mean", len(observed)), _vector(variance, "variance", len(observed))
     for row in np.flatnonzero(variances <= 0)[:1]:
         raise ValueError(f"variance[{row}]: expected a number above 0, got {variances[row]}")
-    probabilities = [_probability(level, index) for index, level in enumerate(levels)]
+    probabilities = _probabilities(levels)
     errors, spreads = observed - means, np.sqrt(variances)
     z = errors / spreads
     density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
@@ -81,8 +81,10 @@ def _vector(values: ArrayLike, name: str, n: int | None = None) -> NDArray[np.fl
     return array
 
 
-def _probability(level: float, index: int) -> float:
-    value = _arguments.number(level, f"levels[{index}]")
-    if not 0 < value < 1:
-        raise ValueError(f"levels[{index}]: expected above 0 and below 1, got {value}")
-    return value
+def _probabilities(levels: Sequence[float]) -> list[float]:
+    array = _arrays.real(levels, "levels")
+    if array.ndim != 1:
+        raise ValueError(f"levels: expected one dimension, got shape {array.shape}")
+    for index in np.flatnonzero(~((array > 0) & (array < 1)))[:1]:
+        raise ValueError(f"levels[{index}]: expected above 0 and below 1, got {array[index]}")
+    return [float(level) for level in array]
