@@ -67,7 +67,7 @@ class Objective:
         self._model, self._data, self._space, self._notice = sets.model, data, space, notice
         self._free, self._units = space.free, np.ones(int(space.free.sum()))
         self._start = start
-        self._last = self.iterate = self._evaluate(start)
+        self._last = self.iterate = self._evaluate(start, sets.model)  # which was made of these
 
     def in_units(self, units: Floats) -> Floats:
         """Set the units, and return the starting point in them."""
@@ -86,7 +86,7 @@ class Objective:
         # L-BFGS-B begins where the stage does.
         if not np.allclose(theta, self._last.theta, rtol=0, atol=1e-14):
             try:
-                self._last = self._evaluate(theta)
+                self._last = self._evaluate(theta, self._with(theta))
             except (ValueError, CoverTreeError) as error:
                 if not is_of_hyperparameters(error):
                     raise
@@ -98,11 +98,12 @@ class Objective:
         self.iterate = self._last
         return self.iterate
 
-    def _evaluate(self, theta: Floats) -> Evaluation:
-        data, threads = self._data, self._data.n_threads
+    def _with(self, theta: Floats) -> VIF:
         kernel, noise = self._space.parts(theta)
-        model = self._model.with_parameters(kernel=kernel, noise=data.noise(noise), n_threads=threads)
-        value, gradient = model.log_likelihood(data.y, eval_gradient=True, n_threads=threads)
+        return self._model.with_parameters(kernel=kernel, noise=self._data.noise(noise), n_threads=self._data.n_threads)
+
+    def _evaluate(self, theta: Floats, model: VIF) -> Evaluation:
+        value, gradient = model.log_likelihood(self._data.y, eval_gradient=True, n_threads=self._data.n_threads)
         if not (np.isfinite(value) and np.isfinite(gradient).all()):
             raise ValueError(f"kernel: expected a finite likelihood and gradient, got {value} and {gradient}")
         found = Evaluation(theta, value, gradient)
