@@ -100,7 +100,7 @@ def fit(
     >>> found = vecchia.fit(coords, y, kernel="matern52", n_neighbors=10, n_inducing=20)
     >>> found.stopped
     'converged'
-    >>> bool(0.008 < found.noise < 0.012)
+    >>> bool(0.006 < found.noise < 0.012)
     True
     >>> mean = found.model.predict([[0.5]], y)
     """

@@ -47,7 +47,7 @@ def scores(y: ArrayLike, mean: ArrayLike, variance: ArrayLike, *, levels: Sequen
     >>> from covertreex.vecchia import scores
     >>> found = scores([0.1, 1.2, 1.9], mean=[0.0, 1.0, 2.0], variance=[0.04, 0.04, 0.04])
     >>> f"{found.rmse:.3f} {found.mae:.3f} {found.crps:.3f} {found.log_score:.3f} {found.coverage[0.5]:.2f}"
-    '0.141 0.133 0.081 -0.440 0.67'
+    '0.141 0.133 0.084 -0.440 0.67'
     """
     from scipy.special import ndtr, ndtri  # noqa: PLC0415 - slow to import
 
