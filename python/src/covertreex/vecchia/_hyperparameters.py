@@ -22,7 +22,7 @@ NAMES = ("noise", "variance", "lengthscale")
 _START_OF_NOISE, _START_OF_VARIANCE, _START_OF_LENGTHSCALE = 0.2, 1.0, 1.0
 # Bounds, by the same measures. A fit without noise needs some, so that covariances stay positive definite in float64;
 # beyond a thousand spreads a column has no effect. If data are nearly linear, variance and lengthscales grow together:
-# on Elevators without a bound to a variance of 1e6, by which CRPS rises from 0.193 to 0.270, as some intervals are huge.
+# on Elevators without a bound to a variance of 1e6. Some intervals are then huge, and CRPS rises from 0.193 to 0.270.
 _RANGE_OF_NOISE, _RANGE_OF_VARIANCE, _RANGE_OF_LENGTHSCALE = (1e-6, 1e1), (1e-4, 1e3), (1e-3, 1e3)
 # Curvatures per observation: before anything is known, and the least as a share of the largest.
 _FIRST_CURVATURE, _LEAST_CURVATURE = 0.3, 1e-3
