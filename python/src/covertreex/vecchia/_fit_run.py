@@ -22,8 +22,8 @@ from ._likelihood import Data, Evaluation, Objective, Sets, is_of_hyperparameter
 from ._model import VIF
 
 # A warm-up goes most of the way on a sample of this size, where an evaluation takes a fraction of the time. It is worth
-# its time if there are a few times more data. On Elevators (13 279 x 17) 19 evaluations with all data follow. Without it,
-# and without an estimate of curvatures, 124 of them lead to scores that are no better.
+# its time if there are a few times more data. On Elevators (13 279 x 17) 19 evaluations with all data follow. Without
+# it, and without an estimate of curvatures, 124 of them lead to scores that are no better.
 _WARM_UP_POINTS, _WARM_UP_DATA = 2000, 5000
 # Iterations of a warm-up between two refits.
 _WARM_UP_ITERATIONS = (30, 60)
