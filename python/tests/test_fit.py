@@ -16,6 +16,8 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from covertreex import vecchia
 from covertreex.kernels import Matern32, Matern52
 from covertreex.vecchia import VIF, FitWarning, _fit_run
+from covertreex.vecchia._hyperparameters import Hyperparameters, Measures
+from covertreex.vecchia._likelihood import Data, Objective, Sets
 
 N = 60
 COORDS = np.random.default_rng(0).random((N, 2))
@@ -223,6 +225,19 @@ def test_a_bound_that_is_hit_is_named(bounds, named):
     assert (found.bounds[:, 0] <= found.theta).all() and (found.theta <= found.bounds[:, 1]).all()
 
 
+def test_units_do_not_round_beyond_bounds():
+    space = Hyperparameters.of(
+        Matern32((2.0, 5.0)), 0.1, Measures.of(COORDS, Y), bounds={"lengthscale": (2.0, 5.0), "noise": (0.1, 0.1)}
+    )
+    data = Data(COORDS, Y, None, None)
+    kernel, noise = space.parts(space.start)
+    sets = Sets(VIF(COORDS, kernel=kernel, noise=noise, n_neighbors=5, n_inducing=7), space.start)
+    objective = Objective(sets, data, space, space.start, lambda found, model: None)
+    for units in np.random.default_rng(0).uniform(0.01, 10, (100, 3)):
+        theta = objective.theta(objective.in_units(units))
+        assert (space.lower <= theta).all() and (theta <= space.upper).all()
+
+
 def test_many_bounds_make_a_short_message():
     coords = np.random.default_rng(3).random((40, 12))
     with pytest.warns(FitWarning, match=r"lengthscale\[2\] .* and \d+ more"):
@@ -286,6 +301,19 @@ def test_restarts_leave_a_bad_optimum():
         found = fitted(coords, y, restarts=8, **start)
     assert found.log_likelihood > stuck.log_likelihood + 100
     assert found.noise < 0.03
+
+
+@pytest.mark.usefixtures("small_warm_up")
+def test_restarts_are_compared_on_the_sample():
+    generator = np.random.default_rng(5)
+    coords = generator.random((300, 1))
+    y = np.sin(40 * coords[:, 0]) + 0.1 * generator.standard_normal(300)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        found = fitted(coords, y, restarts=8, kernel=Matern52(2.0), noise=0.5)
+    assert {step.n_points for step in found.history} == {100, 300}
+    first = next(step for step in found.history if step.n_points == 300)
+    assert np.exp(first.theta[0]) < 0.03 and found.noise < 0.03
 
 
 @pytest.mark.usefixtures("small_warm_up")
