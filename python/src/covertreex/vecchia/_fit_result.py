@@ -51,4 +51,6 @@ class Fit:
     @property
     def kernel(self) -> Stationary:
         """The kernel of the model."""
-        return self.model.kernel
+        kernel = self.model.kernel
+        assert isinstance(kernel, Stationary)
+        return kernel

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _arguments, _arrays
-from ..kernels import BY_NAME, Stationary
-from . import _inputs
+from ..kernels import BY_NAME, Kernel, Stationary
 
 Floats = NDArray[np.float64]
 #: From and to; "fixed" keeps the starting value.
@@ -83,7 +82,7 @@ class Hyperparameters:
             lengthscales = _START_OF_LENGTHSCALE * (mean if is_one else measures.columns)
             variance = _START_OF_VARIANCE * measures.response
         else:
-            kernel = _inputs.known(kernel)
+            kernel = _known(kernel)
             kind, is_one = type(kernel), np.ndim(kernel.lengthscale) == 0
             lengthscales, variance = np.atleast_1d(np.asarray(kernel.lengthscale, np.float64)), kernel.variance
             if not is_one and len(lengthscales) != dim:
@@ -127,6 +126,14 @@ class Hyperparameters:
             elif theta[index] >= upper - near:
                 found.append(f"{name} (upper, {np.exp(upper):.3g})")
         return found
+
+
+def _known(kernel: Any) -> Stationary:
+    """A kernel of this package: a fit needs to know its parameters."""
+    if not isinstance(kernel, Stationary):
+        what = "an instance" if isinstance(kernel, type) and issubclass(kernel, Kernel) else "one"
+        raise TypeError(f"kernel: expected {what} of covertreex.kernels, got {_arguments.described(kernel)}")
+    return kernel
 
 
 def _checked_noise(noise: Any) -> float:
