@@ -1,4 +1,4 @@
-"""What a fit reports and returns."""
+"""The steps and the result of a fit."""
 
 from __future__ import annotations
 

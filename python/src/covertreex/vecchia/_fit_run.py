@@ -29,9 +29,9 @@ _WARM_UP_POINTS, _WARM_UP_DATA = 2000, 5000
 _WARM_UP_ITERATIONS = (30, 60)
 # Corrections that L-BFGS-B keeps: twice its default, as they take no time compared with an evaluation.
 _CORRECTIONS = 20
-# An iteration that gains less than this share of what the refit moved is the last of its stage.
+# An iteration is the last of its stage if it gains less than this share of the changes by refits.
 _SHARE_OF_JUMP = 0.02
-# Nats per observation that a refit is taken to move before one has been made.
+# Nats per observation: the assumed change by a refit, before one has been measured.
 _FIRST_JUMP = 5e-3
 # Hyperparameters have not changed if no logarithm did by more than this.
 _LEAST_CHANGE = 1e-4
@@ -42,7 +42,7 @@ _NAMED = 4
 
 
 class Plan(NamedTuple):
-    """What a fit may do, as in :func:`covertreex.vecchia.fit`."""
+    """Options of a fit, as in :func:`covertreex.vecchia.fit`."""
 
     refit: bool
     restarts: int
@@ -69,7 +69,7 @@ class _Best(NamedTuple):
 
 
 class Run:
-    """A fit: what it may do, what it has found, and what it has done."""
+    """The course of a fit, and its state: the best model, the history, and counts."""
 
     def __init__(
         self,

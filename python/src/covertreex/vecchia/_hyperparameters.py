@@ -33,7 +33,7 @@ _NEAR = 1e-3
 
 @dataclass(frozen=True)
 class Measures:
-    """What starting values and default bounds are relative to."""
+    """The measures of data to which starting values and default bounds are relative."""
 
     response: float  #: the variance of the responses
     columns: Floats  #: (dim,) a typical distance along each column, so that all columns together make correlations
@@ -74,7 +74,7 @@ class Hyperparameters:
         ard: bool = True,
         bounds: Mapping[str, Bounds] | None = None,
     ) -> Hyperparameters:
-        """Starting values, those of the data for what is not given, and bounds."""
+        """Starting values, from the data where the caller gives none, and bounds."""
         dim = len(measures.columns)
         if isinstance(kernel, str):
             kind, is_one = BY_NAME[_arguments.choice(kernel, "kernel", tuple(BY_NAME))], not ard or dim == 1
@@ -116,7 +116,7 @@ class Hyperparameters:
         return np.clip(theta, self.lower, self.upper)
 
     def at_bounds(self, theta: Floats) -> list[str]:
-        """Names of what ended at a bound, each with the side and the bound."""
+        """Names of hyperparameters at a bound, each with the side and the bound."""
         found = []
         for index in np.flatnonzero(self.free):
             lower, upper, name = self.lower[index], self.upper[index], self.names[index]

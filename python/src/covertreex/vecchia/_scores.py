@@ -28,7 +28,7 @@ def scores(y: ArrayLike, mean: ArrayLike, variance: ArrayLike, *, levels: Sequen
     Parameters
     ----------
     y : array_like, shape (q,)
-        What was observed.
+        Observations.
     mean, variance : array_like, shape (q,)
         Of the predictive distributions, with the noise of the observations; variances above 0.
     levels : sequence of float
