@@ -362,8 +362,8 @@ class VecchiaRegressor(RegressorMixin, BaseEstimator):
 class VIFRegressor(VecchiaRegressor):
     """A Gaussian process by the Vecchia-inducing-points full-scale approximation, for many points and features.
 
-    As :class:`VecchiaRegressor`, with inducing points for the smooth component of the process. Vecchia's approximation is
-    that of the residual process.
+    As :class:`VecchiaRegressor`, with inducing points for the smooth component of the process. The residual process has
+    Vecchia's approximation.
 
     Parameters
     ----------
