@@ -193,12 +193,13 @@ def test_columns_of_a_trend_are_named_as_such():
         "none": (np.empty((N, 0)), "expected 1 to 65536 columns, got 0"),
         "many": (np.ones((N, 2**16 + 1)), "expected 1 to 65536 columns, got 65537"),
         "twice": (COORDS[:, [1, 1]], "expected linearly independent columns"),
-        "huge": (COORDS * 1e200, r"expected numbers whose squares are finite, got up to .*e\+199"),
     }.values():
         with pytest.raises(ValueError, match=f"^trend: {message}"):
             model.log_likelihood(Y, trend=columns)
         with pytest.raises(ValueError, match=f"^design: {message}"):
             model.trend(Y, columns)
+    with pytest.raises(ValueError, match=r"^design\[0, 0\]: expected a finite number of a size up to 2\^200"):
+        model.trend(Y, COORDS * 1e200)
 
 
 class Broken(Exception):
