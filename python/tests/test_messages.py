@@ -627,6 +627,59 @@ def plots():
             {**axes, "none": ([], ValueError)},
             lambda v: plot.scaling([dict.fromkeys(ROW, 1)], axes=v),
         ),
+        **plots_of_processes(plot, axes),
+    }
+
+
+def plots_of_processes(plot, axes):
+    response = {**without(VECTOR, "too few"), "too few": (X[:3, 0], ValueError)}
+    models = {**OBJECT, **NONE, "a class": (vecchia.VIF, TypeError)}
+    two = functools.partial(plot.field, vif_messages.model(), n_grid=3)
+    field = functools.partial(two, X[:, 0])
+    return {
+        "plot.calibration(y)": (
+            {**without(VECTOR, "too few"), **NONE},
+            lambda v: plot.calibration(v, np.zeros(60), np.ones(60)),
+        ),
+        "plot.calibration(mean)": ({**VECTOR, **NONE}, lambda v: plot.calibration(np.zeros(60), v, np.ones(60))),
+        "plot.calibration(variance)": (
+            {**VECTOR, **NONE, "one below 0": (-np.ones(60), ValueError)},
+            lambda v: plot.calibration(np.zeros(60), np.zeros(60), v),
+        ),
+        "plot.calibration(confidence)": (
+            {**NUMBER, **NONE, "0": (0, ValueError), "1": (1, ValueError)},
+            lambda v: plot.calibration([0.0], [0.0], [1.0], confidence=v),
+        ),
+        "plot.calibration(ax)": (axes, lambda v: plot.calibration([0.0], [0.0], [1.0], ax=v)),
+        "plot.history(fit)": (
+            {**models, "a string": ("abc", TypeError), "numbers": ([1], TypeError), "nothing": ([], ValueError)},
+            plot.history,
+        ),
+        "plot.history(ax)": (axes, lambda v: plot.history(fit(), ax=v)),
+        "plot.relevance(model)": (models, plot.relevance),
+        "plot.relevance(names)": (
+            {**OBJECT, "a string": ("ab", TypeError), "one": (["a"], ValueError)},
+            lambda v: plot.relevance(vif_messages.model(), names=v),
+        ),
+        "plot.relevance(n_shown)": ({**COUNT, **NONE}, lambda v: plot.relevance(vif_messages.model(), n_shown=v)),
+        "plot.relevance(ax)": (axes, lambda v: plot.relevance(vif_messages.model(), ax=v)),
+        "plot.field(model)": (models, plot.field),
+        "plot.field(y)": ({**response, "None": (None, ValueError)}, two),
+        "plot.field(columns)": (
+            {
+                **INDICES,
+                **NONE,
+                "one": ([0], ValueError),
+                "one twice": ([1, 1], ValueError),
+                "below 0": ([0, -1], ValueError),
+                "too large": ([0, 2], ValueError),
+            },
+            lambda v: field(columns=v),
+        ),
+        "plot.field(at)": ({**VECTOR}, lambda v: field(at=v)),
+        "plot.field(n_grid)": ({**COUNT, **NONE, "1": (1, ValueError)}, lambda v: field(n_grid=v)),
+        "plot.field(n_points)": ({**INTEGER, **NONE}, lambda v: field(n_points=v)),
+        "plot.field(axes)": ({**axes, "nothing": ([], ValueError)}, lambda v: field(axes=v)),
     }
 
 
