@@ -70,7 +70,11 @@ class Stored(_calls.Closeable):
         anew after loading; responses are not in it. :func:`covertreex.load` opens it; a kernel that is not of
         :mod:`covertreex.kernels` must be given again there. Models can also be pickled, with such a kernel.
         """
-        self._call(vif.save, _arguments.path(path), self._settings(), progress=progress)
+        self._save(path, {}, progress)
+
+    def _save(self, path: _files.PathLike, sections: _files.Arrays, progress: ProgressReport | None) -> None:
+        """Write the model with further sections."""
+        self._call(vif.save, _arguments.path(path), {**self._settings(), **sections}, progress=progress)
 
     def _settings(self) -> dict[str, NDArray[Any]]:
         settings = {
