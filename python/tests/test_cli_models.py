@@ -546,5 +546,6 @@ def test_a_file_is_replaced_in_one_step(folder, monkeypatch):
 def test_commands_in_the_help():
     done = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"})
     names = [command.name or command.callback.__name__ for command in app.registered_commands]
-    assert names == ["build", "query", "neighbors", "validate", "info", "likelihood", "predict", "bench", "doctor"]
+    files = ["build", "query", "neighbors", "validate", "info"]
+    assert names == [*files, "fit", "likelihood", "predict", "bench", "doctor"]
     assert all(name in done.stdout for name in names)

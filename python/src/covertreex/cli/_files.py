@@ -33,6 +33,7 @@ from ._options import (
     runtime_of,
 )
 from ._output import report, say, tell, waiting
+from ._regression import Model
 from ._tables import READ, check_output, read_points, write_arrays
 
 _POINTS = typer.Argument(..., help=f"Points: {READ}.", exists=True, dir_okay=False)
@@ -190,6 +191,9 @@ def info(file: Path = _TREE, as_json: bool = JSON) -> None:
         noise = "one for each point" if isinstance(opened.noise, np.ndarray) else opened.noise
         facts.update(n_neighbors=opened.n_neighbors, n_inducing=len(opened.inducing_points), noise=noise)
         facts.update(log_determinant=opened.log_determinant)
+        model = Model.of(opened, file)
+        if model is not None:
+            facts.update(columns=model.data.columns, response=model.response, trend=model.trend)
     else:
         stats = opened.stats()
         numbers = [field.name for field in dataclasses.fields(stats) if not field.name.startswith("_")]

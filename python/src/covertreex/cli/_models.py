@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, List, Optional, TypeVar
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from .. import _arguments, _arrays
 from .._calls import ProgressReport
@@ -21,14 +20,19 @@ from ..vecchia._model import METRICS
 from ._options import (
     ARRAY,
     COLUMNS,
+    DATA,
     HEADER,
     INDUCING,
     JSON,
     KERNEL,
     LENGTHSCALE,
+    NEIGHBORS,
     ORDERING,
     PROFILE,
+    RESPONSE,
+    RESPONSE_HELP,
     SET,
+    SETS,
     THREADS,
     VARIANCE,
     kernel_of,
@@ -36,19 +40,20 @@ from ._options import (
     runtime_of,
 )
 from ._output import report, tell, waiting
-from ._tables import READ, check_output, is_text, read_new, read_points, write_arrays, write_columns
+from ._regression import TRENDS, Model, is_of_library
+from ._tables import READ, check_output, is_readable, is_text, read_new, read_points, write_arrays, write_columns
 
-_TRENDS = ("none", "constant", "linear")
+Value = TypeVar("Value")
+
 _SPREADS = ("sd", "variance")
 _WRITTEN = (".parquet", ".csv", ".npz")
+# Options of predict that describe a process and its data, which a model has.
+_OF_DATA = (
+    "response", "kernel", "lengthscale", "variance", "noise", "trend", "neighbors", "inducing", "ordering", "sets",
+    "columns",
+)  # fmt: skip
 
-_DATA = typer.Argument(..., help=f"Points and their response: {READ}.", exists=True, dir_okay=False)
-_RESPONSE = typer.Option(
-    ..., "--response", help="The column of the response: a name, or a number from 0; or an array of an .npz."
-)
-_NOISE = typer.Option(..., "--noise", help="The variance of the noise of the response; 0 means no noise.")
-_NEIGHBORS = typer.Option(30, "--neighbors", min=0, help="Points that each one is conditioned on.")
-_SETS = typer.Option("residual", "--sets", help="Nearest by residual correlation, or euclidean: over the lengthscales.")
+_NOISE_HELP = "The variance of the noise of the response; 0 means no noise."
 _TREND = typer.Option("none", "--trend", help="The mean: none, constant, or linear in the coordinates.")
 
 
@@ -74,7 +79,7 @@ class Process:
         _inputs.noise(self.noise, 0)
         _arguments.choice(self.ordering, "ordering", ORDERINGS)
         _arguments.choice(self.sets, "neighbors", METRICS)
-        _arguments.choice(self.trend, "trend", _TRENDS)
+        _arguments.choice(self.trend, "trend", TRENDS)
 
     def model(self, data: Table, progress: ProgressReport) -> Model:
         """The process at points that have a response."""
@@ -84,84 +89,22 @@ class Process:
             data.points, kernel=self.kernel, noise=self.noise, n_neighbors=self.n_neighbors,
             n_inducing=self.n_inducing, ordering=self.ordering, neighbors=self.sets, progress=progress,
         )  # fmt: skip
-        assert data.response is not None
-        trend = None if self.trend == "none" else Trend.of(data.points, is_linear=self.trend == "linear")
-        return Model(vif, data, data.response.values, trend)
-
-
-@dataclass(frozen=True)
-class Trend:
-    """The columns of a linear mean: 1, and the coordinates, in units in which those of the data are alike."""
-
-    centre: NDArray[np.float64]
-    scale: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, points: NDArray[Any], *, is_linear: bool) -> Trend:
-        """The trend at data."""
-        used = np.asarray(points if is_linear else points[:, :0], np.float64)
-        return cls(used.mean(axis=0), np.array([column.std() or 1.0 for column in used.T]))
-
-    def __call__(self, points: NDArray[Any]) -> NDArray[np.float64]:
-        columns = (np.asarray(points[:, : len(self.scale)], np.float64) - self.centre) / self.scale
-        return np.column_stack([np.ones(len(points)), columns])
-
-
-@dataclass(frozen=True)
-class Model:
-    """A process at points, and their response."""
-
-    vif: VIF
-    data: Table
-    response: NDArray[Any]
-    trend: Optional[Trend]
-
-    def facts(self) -> dict[str, Any]:
-        """Names and values for reports."""
-        vif = self.vif
-        return {
-            "points": len(self.data.points), "dim": self.data.points.shape[1], "kernel": repr(vif.kernel),
-            "noise": vif.noise, "neighbors": vif.n_neighbors, "inducing": len(vif.inducing_points),
-        }  # fmt: skip
-
-    def log_likelihood(self, *, gradient: bool, progress: ProgressReport) -> tuple[float, NDArray[np.float64] | None]:
-        """The log likelihood, and its gradient if it is wanted."""
-        trend = None if self.trend is None else self.trend(self.data.points)
-        found = self.vif.log_likelihood(self.response, eval_gradient=gradient, trend=trend, progress=progress)
-        return found if gradient else (found, None)
-
-    def predict(
-        self, new: NDArray[Any], *, latent: bool, progress: ProgressReport
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Means and variances at new points. Variances include those of the coefficients of a trend."""
-        if self.trend is None:
-            found: tuple[NDArray[np.float64], NDArray[np.float64]] = self.vif.predict(
-                new, self.response, return_var=True, latent=latent, progress=progress
-            )
-            return found
-        design, columns = self.trend(self.data.points), np.asarray(self.response, np.float64)
-        coefficients, covariance = self.vif.trend(columns, design)
-        means, variances = self.vif.predict(
-            new, np.column_stack([columns, design]), return_var=True, latent=latent, progress=progress
-        )
-        # The part of the trend that the data around a point do not predict.
-        rest = self.trend(new) - means[:, 1:]
-        return means[:, 0] + rest @ coefficients, variances + ((rest @ covariance) * rest).sum(axis=1)
+        return Model(vif, data, self.trend)
 
 
 def likelihood(
-    data: Path = _DATA,
-    response: str = _RESPONSE,
+    data: Path = DATA,
+    response: str = RESPONSE,
     kernel: str = KERNEL,
     lengthscale: str = LENGTHSCALE,
     variance: float = VARIANCE,
-    noise: float = _NOISE,
+    noise: float = typer.Option(..., "--noise", help=_NOISE_HELP),
     trend: str = _TREND,
     gradient: bool = typer.Option(False, "--gradient", help="Also by log noise, log variance, log lengthscales."),
-    neighbors: int = _NEIGHBORS,
+    neighbors: int = NEIGHBORS,
     inducing: Optional[int] = INDUCING,
     ordering: str = ORDERING,
-    sets: str = _SETS,
+    sets: str = SETS,
     array: Optional[str] = ARRAY,
     columns: Optional[str] = COLUMNS,
     header: Optional[bool] = HEADER,
@@ -193,21 +136,28 @@ def likelihood(
 
 
 def predict(
-    data: Path = _DATA,
+    context: typer.Context,
+    data: Path = typer.Argument(
+        ...,
+        metavar="MODEL_OR_DATA",
+        help=f"A model that fit wrote; or points and their response: {READ}.",
+        exists=True,
+        dir_okay=False,
+    ),
     new: Path = typer.Argument(..., help=f"New points: {READ}.", exists=True, dir_okay=False),
     out: Path = typer.Option(..., "--out", "-o", help="The .parquet, .csv or .npz to write."),
-    response: str = _RESPONSE,
+    response: Optional[str] = typer.Option(None, "--response", help=f"{RESPONSE_HELP} Needed with data."),
     kernel: str = KERNEL,
     lengthscale: str = LENGTHSCALE,
     variance: float = VARIANCE,
-    noise: float = _NOISE,
+    noise: Optional[float] = typer.Option(None, "--noise", help=f"{_NOISE_HELP} Needed with data."),
     trend: str = _TREND,
     spread: str = typer.Option("sd", "--spread", help="Of the response: sd (standard deviation) or variance."),
     latent: bool = typer.Option(False, "--latent", help="Of the process, without the noise."),
-    neighbors: int = _NEIGHBORS,
+    neighbors: int = NEIGHBORS,
     inducing: Optional[int] = INDUCING,
     ordering: str = ORDERING,
-    sets: str = _SETS,
+    sets: str = SETS,
     array: Optional[str] = ARRAY,
     columns: Optional[str] = COLUMNS,
     header: Optional[bool] = HEADER,
@@ -216,21 +166,28 @@ def predict(
     threads: Optional[int] = THREADS,
     as_json: bool = JSON,
 ) -> None:
-    """Predict a response at new points: the mean and its spread, by the VIF approximation."""
+    """Predict a response at new points: the mean and its spread, by a model in a file or by one of the options."""
     check_output(out, "--out", _WRITTEN)
     _arguments.choice(spread, "--spread", _SPREADS)
     with named(coords=data, points=data, new=new), runtime_of(profile, overrides, threads):
-        chosen = kernel_of(kernel, lengthscale, variance)
-        process = Process(chosen, noise, neighbors, inducing, ordering, sets, trend)
-        # --header is for each of the two files that is text.
-        given = None if is_text(new) and not is_text(data) else header
-        read = _read(data, response, array=array, columns=columns, header=given, as_json=as_json)
+        model = _model_in(data, new, context, header)
+        if model is None:
+            needed = _given(response, "--response", context), _given(noise, "--noise", context)
+            chosen = kernel_of(kernel, lengthscale, variance)
+            process = Process(chosen, needed[1], neighbors, inducing, ordering, sets, trend)
+            # --header is for each of the two files that is text.
+            given = None if is_text(new) and not is_text(data) else header
+            read = _read(data, needed[0], array=array, columns=columns, header=given, as_json=as_json)
+        else:
+            read = model.data
+            tell(f"{data}: {read}", as_json=as_json)
         points = read_new(new, read, array=array, header=header)
         tell(f"{new}: {points}", as_json=as_json)
         names = _names_of_results(out, points if points.source.names else read, spread)
         start = time.perf_counter()
-        with waiting("building") as progress:
-            model = process.model(read, progress)
+        if model is None:
+            with waiting("building") as progress:
+                model = process.model(read, progress)
         with waiting("predicting") as progress:
             mean, variances = model.predict(points.points, latent=latent, progress=progress)
         seconds = time.perf_counter() - start
@@ -242,6 +199,27 @@ def predict(
             write_columns(out, {**dict(zip(names, coordinates.T)), **results})
     facts = {"file": str(out), "predictions": len(mean), **model.facts(), "seconds": seconds}
     report(facts, as_json=as_json, read=read, new=points)
+
+
+def _model_in(path: Path, new: Path, context: typer.Context, header: bool | None) -> Model | None:
+    """The model in a file; None for a file of data."""
+    if not is_of_library(path):
+        if not is_readable(path):
+            raise ValueError(f"{path}: expected a model that covertreex fit wrote, or a file that ends in {READ}")
+        return None
+    given = [name for name in _OF_DATA if getattr(context.get_parameter_source(name), "name", "DEFAULT") != "DEFAULT"]
+    for name in given[:1]:
+        raise ValueError(f"--{name}: expected only with data; {path} is a model, which has its own")
+    if header is not None and not is_text(new):
+        raise ValueError(f"{new}: --header and --no-header are for text")
+    return Model.load(path)
+
+
+def _given(value: Value | None, option: str, context: typer.Context) -> Value:
+    """The value of an option that data need."""
+    if value is None:
+        raise typer.BadParameter("expected with data, got none", ctx=context, param_hint=option)
+    return value
 
 
 def _read(

@@ -10,6 +10,7 @@ import typer
 from .. import _arguments
 from .._settings import Activation, Runtime
 from ..kernels import BY_NAME, Stationary
+from ._tables import READ
 
 PROFILE = typer.Option(None, "--profile", help="Settings to begin with; see covertreex profile.")
 SET = typer.Option(None, "--set", help="A setting, as in residual.n_inducing=256.")
@@ -24,6 +25,12 @@ HEADER = typer.Option(
     None, "--header/--no-header", help="Whether the first line of text has names; by default the text decides."
 )
 
+# Of a response
+
+RESPONSE_HELP = "The column of the response: a name, or a number from 0; or an array of an .npz."
+DATA = typer.Argument(..., help=f"Points and their response: {READ}.", exists=True, dir_okay=False)
+RESPONSE = typer.Option(..., "--response", help=RESPONSE_HELP)
+
 # Of Gaussian processes
 
 KERNEL = typer.Option("matern52", "--kernel", help=f"{', '.join(BY_NAME)}.")
@@ -31,6 +38,8 @@ LENGTHSCALE = typer.Option("1", "--lengthscale", help="One, or one for each colu
 VARIANCE = typer.Option(1.0, "--variance", help="Of the kernel.")
 INDUCING = typer.Option(None, "--inducing", help="Inducing points; by default 512.")
 ORDERING = typer.Option("maxmin", "--ordering", help="maxmin, random or natural.")
+NEIGHBORS = typer.Option(30, "--neighbors", min=0, help="Points that each one is conditioned on.")
+SETS = typer.Option("residual", "--sets", help="Nearest by residual correlation, or euclidean: over the lengthscales.")
 
 
 def kernel_of(name: str, lengthscale: str, variance: float) -> Stationary:
@@ -56,7 +65,7 @@ def runtime_of(profile: str | None, overrides: list[str] | None, threads: int | 
 
 def named(**files: Path | None) -> AbstractContextManager[None]:
     """Have errors name options as they are written on the command line, and for ``files`` the file of an argument."""
-    same = ("kernel", "lengthscale", "variance", "noise", "ordering", "trend", "m", "k")
+    same = ("kernel", "lengthscale", "variance", "noise", "ordering", "trend", "seed", "m", "k")
     options = {name: f"--{name}" for name in same}
     inner = {
         "n_inducing": "--inducing", "r": "--radius", "n_neighbors": "--neighbors", "neighbors": "--sets",

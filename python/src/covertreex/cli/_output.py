@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -30,6 +31,11 @@ def fail(error: BaseException) -> NoReturn:
     sys.exit(1)
 
 
+def warn(message: str) -> None:
+    """Print a warning, apart from the results."""
+    print(f"covertreex: warning: {' '.join(message.split())}", file=sys.stderr)
+
+
 @contextlib.contextmanager
 def waiting(what: str) -> Iterator[ProgressReport]:
     """Show a bar on the terminal, which is updated by the share that is done."""
@@ -47,7 +53,7 @@ def say(facts: Mapping[str, Any], *, as_json: bool, title: str | None = None) ->
         return
     table = Table(show_header=False, box=None, title=title, title_justify="left")
     for name, value in facts.items():
-        table.add_row(name.replace("_", " "), shown(value))
+        table.add_row(name.replace("_", " "), escape(shown(value)))  # names of columns have brackets, too
     console.print(table)
 
 

@@ -72,6 +72,11 @@ def read_new(path: Path, known: Table, *, array: str | None = None, header: bool
     return read
 
 
+def is_readable(path: Path) -> bool:
+    """Whether a file is one of points, by its name."""
+    return _kind(path)[0] in {*_DELIMITERS, ".parquet", ".npy", ".npz"}
+
+
 def is_text(path: Path) -> bool:
     """Whether a file is delimited text, by its name."""
     return _kind(path)[0] in _DELIMITERS
@@ -94,7 +99,7 @@ def _read(path: Path, choose: Choice, array: str | None, header: bool | None, *,
         return Text(path, _DELIMITERS[kind], compression).read(choose, header)
     if kind == ".parquet":
         return tables.ParquetFile(path, choose, "choose with --columns").table()
-    if kind not in (".npy", ".npz"):
+    if not is_readable(path):
         raise ValueError(f"{path}: expected a file that ends in {READ}")
     with tables.naming(path):
         points, name = _loaded(path, array, apart)
@@ -167,10 +172,13 @@ def _check_real(source: object, values: NDArray[Any]) -> None:
 # Writing
 
 
-def check_output(path: Path, name: str = "out", kinds: Sequence[str] = (".npz",)) -> None:
-    """Raise where writing would, before anything is computed for it; ``name`` is how the caller gave the path."""
+def check_output(path: Path, name: str = "out", kinds: Sequence[str] | None = (".npz",)) -> None:
+    """Raise where writing would, before anything is computed for it.
+
+    ``name`` is how the caller gave the path, and ``kinds`` is None if it may end in anything.
+    """
     kind = path.suffix.lower()
-    if kind not in kinds:
+    if kinds is not None and kind not in kinds:
         *others, last = kinds
         endings = f"{', '.join(others)} or {last}" if others else last
         raise ValueError(f"{name}: expected a name that ends in {endings}, got {path}")
@@ -179,7 +187,7 @@ def check_output(path: Path, name: str = "out", kinds: Sequence[str] = (".npz",)
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-    if kind in _MODULES:
+    if kinds is not None and kind in _MODULES:
         with tables.naming(path):
             tables.arrow(_MODULES[kind])
 

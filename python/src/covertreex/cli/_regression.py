@@ -1,0 +1,213 @@
+"""Gaussian processes of a response: with their trend, and in files that predictions need alone.
+
+A model is in a file of a Gaussian process, which :func:`covertreex.load` opens, with two more sections: the response,
+and from which columns of the data the coordinates and the response were read.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _arguments, factory
+from .._calls import ProgressReport
+from .._capi import CoverTreeError
+from .._tables.tables import Chosen, Columns, Response, Table
+from ..vecchia import VIF, _inputs
+
+TRENDS = ("none", "constant", "linear")
+
+_RESPONSE, _REGRESSION = "covertreex.response", "covertreex.regression"
+# How a file of the library begins (docs/file-format.md).
+_MAGIC = b"\x89CVT\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Trend:
+    """The columns of a linear mean: 1, and the coordinates, in units in which those of the data are alike."""
+
+    centre: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, points: NDArray[Any], kind: str) -> Optional[Trend]:
+        """The trend at data: one of TRENDS."""
+        if kind == "none":
+            return None
+        used = np.asarray(points if kind == "linear" else points[:, :0], np.float64)
+        return cls(used.mean(axis=0), np.array([column.std() or 1.0 for column in used.T]))
+
+    def __call__(self, points: NDArray[Any]) -> NDArray[np.float64]:
+        columns = (np.asarray(points[:, : len(self.scale)], np.float64) - self.centre) / self.scale
+        return np.column_stack([np.ones(len(points)), columns])
+
+    def removed(self, points: NDArray[Any], response: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The response at data less its trend by ordinary least squares."""
+        design = self(points)
+        _inputs.precision(design, design, "trend")
+        coefficients, *_ = np.linalg.lstsq(design, response, rcond=None)
+        rest: NDArray[np.float64] = response - design @ coefficients
+        return rest
+
+
+@dataclass(frozen=True)
+class Model:
+    """A process at points, their response, and the kind of its trend."""
+
+    vif: VIF
+    data: Table
+    trend: str
+
+    @property
+    def response(self) -> str:
+        """The name of the response."""
+        assert self.data.response is not None
+        return self.data.response.name
+
+    @property
+    def _response(self) -> NDArray[np.float64]:
+        assert self.data.response is not None
+        return np.asarray(self.data.response.values, np.float64)
+
+    @property
+    def _trend(self) -> Optional[Trend]:
+        return Trend.of(self.data.points, self.trend)
+
+    def facts(self) -> dict[str, Any]:
+        """Names and values for reports."""
+        vif = self.vif
+        return {
+            "points": len(self.data.points), "dim": self.data.points.shape[1], "kernel": repr(vif.kernel),
+            "noise": vif.noise, "neighbors": vif.n_neighbors, "inducing": len(vif.inducing_points),
+        }  # fmt: skip
+
+    def by_coordinate(self, numbers: NDArray[np.float64]) -> dict[str, float]:
+        """A number for each coordinate by its name, or by its position if names are not unique."""
+        names = self.data.coordinates
+        keys = names if len(set(names)) == len(names) else list(map(str, range(len(names))))
+        return dict(zip(keys, numbers.tolist()))
+
+    def trend_facts(self) -> dict[str, Any]:
+        """The coefficients of the trend, in the units of the data."""
+        trend = self._trend
+        if trend is None:
+            return {}
+        coefficients, _ = self.vif.trend(self._response, trend(self.data.points))
+        slopes = coefficients[1:] / trend.scale
+        found = {"constant": float(coefficients[0] - slopes @ trend.centre)}
+        return {**found, "slopes": self.by_coordinate(slopes)} if len(slopes) else found
+
+    def log_likelihood(
+        self, *, gradient: bool = False, progress: Optional[ProgressReport] = None
+    ) -> tuple[float, NDArray[np.float64] | None]:
+        """The log likelihood, and its gradient if it is wanted."""
+        trend = self._trend
+        design = None if trend is None else trend(self.data.points)
+        found = self.vif.log_likelihood(self._response, eval_gradient=gradient, trend=design, progress=progress)
+        return found if gradient else (found, None)
+
+    def predict(
+        self, new: NDArray[Any], *, latent: bool, progress: ProgressReport
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Means and variances at new points. Variances include those of the coefficients of a trend."""
+        trend = self._trend
+        if trend is None:
+            found: tuple[NDArray[np.float64], NDArray[np.float64]] = self.vif.predict(
+                new, self._response, return_var=True, latent=latent, progress=progress
+            )
+            return found
+        design = trend(self.data.points)
+        coefficients, covariance = self.vif.trend(self._response, design)
+        means, variances = self.vif.predict(
+            new, np.column_stack([self._response, design]), return_var=True, latent=latent, progress=progress
+        )
+        # The part of the trend that the data around a point do not predict.
+        rest = trend(new) - means[:, 1:]
+        return means[:, 0] + rest @ coefficients, variances + ((rest @ covariance) * rest).sum(axis=1)
+
+    # Files
+
+    def save(self, path: Path, progress: ProgressReport) -> None:
+        """Write the model to a file, in one step."""
+        data = self.data
+        described = {
+            "trend": self.trend, "response": self.response, "array": data.array, "names": list(data.source.names),
+            "width": data.source.width, "numbers": list(data.chosen.numbers), "widths": list(data.widths),
+        }  # fmt: skip
+        text = np.frombuffer(json.dumps(described).encode(), np.uint8)
+        self.vif._save(path, {_RESPONSE: self._response, _REGRESSION: text}, progress)
+
+    @classmethod
+    def load(cls, path: Path) -> Model:
+        """Open a file that :meth:`save` wrote."""
+        opened = factory.load(path)
+        found = cls.of(opened, path) if isinstance(opened, VIF) else None
+        if found is None:
+            got = f"a {type(opened).__name__}" + " without a response" * isinstance(opened, VIF)
+            raise ValueError(f"{path}: expected a model that covertreex fit wrote, got {got}")
+        return found
+
+    @classmethod
+    def of(cls, vif: VIF, path: Path) -> Optional[Model]:
+        """The model that a process was loaded from; None if the file has no response."""
+        found = vif._file.sections(_RESPONSE, _REGRESSION)
+        if not found:
+            return None
+        try:
+            described = _Described(**json.loads(found[_REGRESSION].tobytes()))
+            return cls(vif, described.table(path, vif._coords, found[_RESPONSE]), described.trend)
+        except (ValueError, TypeError, KeyError) as error:
+            raise CoverTreeError(f"{path}: section {_REGRESSION!r} or {_RESPONSE!r} is damaged: {error}") from error
+
+
+@dataclass(frozen=True)
+class _Described:
+    """The trend of a model and the columns of its data, out of a file, which may have anything."""
+
+    trend: str
+    response: str  #: its name
+    array: Optional[str]
+    names: list[str]  #: of all columns; empty if they have none
+    width: int  #: how many columns there are
+    numbers: list[int]  #: of the columns that are coordinates
+    widths: list[int]  #: coordinates in each of them; empty if it is one in each
+
+    def __post_init__(self) -> None:
+        _arguments.choice(self.trend, "trend", TRENDS)
+        _arguments.instance(self.response, "response", (str,))
+        if self.array is not None:
+            _arguments.instance(self.array, "array", (str,))
+        for values, name, kind in [
+            (self.names, "names", str), (self.numbers, "numbers", int), (self.widths, "widths", int)
+        ]:  # fmt: skip
+            for value in _arguments.instance(values, name, (list,)):
+                _arguments.instance(value, name, (kind,))
+        if len(self.names) not in {0, _arguments.instance(self.width, "width", (int,))}:
+            raise ValueError(f"names: expected {self.width}, got {len(self.names)}")
+        if not all(0 <= number < self.width for number in self.numbers):
+            raise ValueError(f"numbers: expected numbers below {self.width}, got others")
+
+    def table(self, path: Path, points: NDArray[Any], response: NDArray[Any]) -> Table:
+        """The data as they were read, but for columns that a model does not use."""
+        n, dim = points.shape
+        widths = self.widths or [1] * len(self.numbers)
+        if len(widths) != len(self.numbers) or min(widths) < 1 or sum(widths) != dim:
+            raise ValueError(f"widths: expected {dim} coordinates in {len(self.numbers)} columns, got {sum(widths)}")
+        if response.dtype != np.float64 or response.shape != (n,) or not np.isfinite(response).all():
+            raise ValueError(f"response: expected {n} finite numbers, got others")
+        source = Columns(path, self.names, self.width)
+        named = Response(self.response, response)
+        return Table(points, source, Chosen(self.numbers), array=self.array, widths=self.widths, response=named)
+
+
+def is_of_library(path: Path) -> bool:
+    """Whether a file begins as those that the library writes."""
+    if not path.is_file():  # a pipe is read only once
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_MAGIC)) == _MAGIC
