@@ -27,7 +27,8 @@ public final class VIFFactor: @unchecked Sendable {
     variances = try Buffer(count: model.count)
     innovations = try model.data.memory.buffer(count: model.count * model.rank)
     factorSize = VecchiaRow.factorSize(graph.largest)
-    let isSmall = model.count * factorSize * MemoryLayout<Double>.stride <= Self.mostFactorBytes
+    // The division cannot overflow: a set may have as many members as there are points.
+    let isSmall = factorSize <= Self.mostFactorBytes / MemoryLayout<Double>.stride / model.count
     factors = isSmall ? try model.data.memory.buffer(count: model.count * factorSize) : nil
     let scratch = PerThread<VecchiaRow>(count: context.threads)
     // Ranges of this size whatever the number of threads: a kernel of the caller may round differently in other blocks.
