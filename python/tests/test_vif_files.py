@@ -102,7 +102,8 @@ def test_points_of_a_file(tmp_path):
 
 def test_a_closed_model(tmp_path):
     with make(OURS) as model:
-        pass
+        model.predict(NEW, Y)
+    assert "_search" not in vars(model)  # which has the features once more
     for use in (
         lambda: model.log_likelihood(Y), lambda: model.predict(NEW, Y), lambda: model.save(tmp_path / "model.ct"),
         lambda: pickle.dumps(model), lambda: model.with_parameters(noise=0.2), model.factor, model.refit, model.sample,

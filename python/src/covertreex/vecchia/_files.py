@@ -63,6 +63,11 @@ class Stored(_calls.Closeable):
         self._info()  # the library checks the order first
         return Search(self._coords[self.order], self.kernel, self._metric, self.inducing_points, self._jitter)
 
+    def close(self) -> None:
+        """Free the memory."""
+        super().close()
+        self.__dict__.pop("_search", None)  # which has features of its own
+
     def save(self, path: _files.PathLike, *, progress: ProgressReport | None = None) -> None:
         """Write the model to a file, in one step, as :meth:`covertreex.CoverTree.save` does.
 
