@@ -19,6 +19,20 @@ extension CallbackKernel {
   }
 }
 
+extension Kernel {
+  /// The kernel of the library that options name.
+  init(
+    _ number: Int32, variance: Double, _ lengthscale: In<Double>, _ n_lengthscales: Int64
+  ) throws(CoverTreeError) {
+    let shape: Kernel.Shape = try Arguments.known(number, "kernel", "covertree_kernel_shape")
+    guard n_lengthscales >= (lengthscale == nil ? 0 : 1), n_lengthscales <= 65536 else {
+      throw CoverTreeError(.shape, "n_lengthscales: expected 1, or one for each dimension, got \(n_lengthscales)")
+    }
+    let lengthscales = lengthscale.map { Array(UnsafeBufferPointer(start: $0, count: Int(n_lengthscales))) }
+    try self.init(shape: shape, variance: variance == 0 ? 1 : variance, lengthscale: lengthscales ?? [1])
+  }
+}
+
 /// Checks numbers that a function of the caller has written.
 func checkFinite(
   _ numbers: UnsafePointer<Double>, _ count: Int, _ expected: @autoclosure () -> String
@@ -34,15 +48,7 @@ extension covertree_residual_options: CallOptions {
 
   func covariance(dim: Int) throws(CoverTreeError) -> Covariance {
     if let callback = callbackKernel(dim: dim) { return .callback(callback) }
-    let shape: Kernel.Shape = try Arguments.known(kernel, "kernel", "covertree_kernel_shape")
-    guard n_lengthscales >= 0, n_lengthscales <= 65536 else {
-      throw CoverTreeError(.shape, "n_lengthscales: expected 1, or one for each dimension, got \(n_lengthscales)")
-    }
-    var lengthscales = [1.0]
-    if let lengthscale {
-      lengthscales = Array(UnsafeBufferPointer(start: lengthscale, count: Int(n_lengthscales)))
-    }
-    return .kernel(try Kernel(shape: shape, variance: variance == 0 ? 1 : variance, lengthscale: lengthscales))
+    return .kernel(try Kernel(kernel, variance: variance, lengthscale, n_lengthscales))
   }
 
   /// The source of V and p of `count` points.

@@ -11,15 +11,7 @@ extension covertree_vif_options: CallOptions {
       throw CoverTreeError(.unsupported, "reserved: expected 0, got \(reserved)")
     }
     if let callback = try callbackKernel(dim: dim) { return .callback(callback) }
-    let shape: Kernel.Shape = try Arguments.known(kernel, "kernel", "covertree_kernel_shape")
-    var lengthscales = [1.0]
-    if let lengthscale {
-      guard n_lengthscales >= 1, n_lengthscales <= 65536 else {
-        throw CoverTreeError(.shape, "n_lengthscales: expected 1, or one for each dimension, got \(n_lengthscales)")
-      }
-      lengthscales = Array(UnsafeBufferPointer(start: lengthscale, count: Int(n_lengthscales)))
-    }
-    return .kernel(try Kernel(shape: shape, variance: variance == 0 ? 1 : variance, lengthscale: lengthscales))
+    return .kernel(try Kernel(kernel, variance: variance, lengthscale, n_lengthscales))
   }
 
   /// The caller's kernel, or nil.

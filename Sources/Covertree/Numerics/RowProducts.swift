@@ -39,7 +39,7 @@ func multiplyRows(
 
 private typealias RowTile = InlineArray<4, UnsafePointer<SIMD8<Double>>>
 
-/// The products of `side` rows from one of a tile on with as many of another tile. `zeros` has one vector for each product.
+/// The products of `side` rows of one tile with as many of another. `zeros` has one vector for each product.
 @inline(__always)
 private func multiply<let products: Int>(
   _ zeros: InlineArray<products, SIMD8<Double>>, side: Int, _ a: RowTile, _ firstOfA: Int, _ b: RowTile,

@@ -20,7 +20,6 @@ final class BlockCovariances {
   private let values: GrowableBuffer<Double>
   /// Of the pairs, for derivatives; nil if these are not wanted.
   private let weights: GrowableBuffer<Double>?
-  private let derivatives: GrowableBuffer<Double>?
 
   private var count: Int { members.count }
 
@@ -31,7 +30,6 @@ final class BlockCovariances {
     coordinates = try GrowableBuffer()
     values = try GrowableBuffer()
     weights = withWeights ? try GrowableBuffer() : nil
-    derivatives = withWeights ? try GrowableBuffer() : nil
   }
 
   /// Computes the covariances of some points and their sets, as many as one call should serve.

@@ -110,7 +110,7 @@ final class VecchiaRow {
     count = set.count
     let (points, count) = (points, count)
     multiplyRows(count + 1, columns: model.rank, into: products.base, stride: stride) {
-      points.features($0 < count ? Int(set[$0]) : own)
+      points.features(member($0, own, set))
     }
     loadCoordinates(own, set)
     fillCovariances(own, set)
@@ -125,10 +125,16 @@ final class VecchiaRow {
     return conditionalVariance > 0 && conditionalVariance.isFinite ? nil : count
   }
 
+  /// The members of a set, then the point itself.
+  @inline(__always)
+  private func member(_ slot: Int, _ own: Int, _ set: UnsafeBufferPointer<Int32>) -> Int {
+    slot < set.count ? Int(set[slot]) : own
+  }
+
   private func loadCoordinates(_ own: Int, _ set: UnsafeBufferPointer<Int32>) {
     guard block == nil else { return }
-    let (points, count, dim) = (points, count, model.dim)
-    let source = { (slot: Int) in points.coordinates(slot < count ? Int(set[slot]) : own) }
+    let (points, dim) = (points, model.dim)
+    let source = { [self] (slot: Int) in points.coordinates(member(slot, own, set)) }
     panels.view.pack(count + 1, source)
     for slot in 0...count { (rows.base + slot * dim).update(from: source(slot), count: dim) }
   }
@@ -141,9 +147,9 @@ final class VecchiaRow {
         kernel.fill(rows.base + slot * model.dim, panels.view, count: slot + 1, into: covariances.base + slot * stride)
       }
     case .callback:
-      let member = { [count] (slot: Int) in slot < count ? Int(set[slot]) : own }
       for slot in 0...count {
-        for other in 0...slot { covariances[slot * stride + other] = block!.value(member(slot), member(other)) }
+        let first = member(slot, own, set)
+        for other in 0...slot { covariances[slot * stride + other] = block!.value(first, member(other, own, set)) }
       }
     }
   }
@@ -163,9 +169,9 @@ final class VecchiaRow {
         gradient.add(kernel, rows.base + slot * model.dim, panels.view, count: slot, weights: pairs.base)
       }
     case .callback:
-      let member = { [count] (slot: Int) in slot < count ? Int(set[slot]) : own }
       for slot in 0...count {
-        for other in 0...slot { block!.add(weight(slot, other), member(slot), member(other)) }
+        let first = member(slot, own, set)
+        for other in 0...slot { block!.add(weight(slot, other), first, member(other, own, set)) }
       }
     }
   }

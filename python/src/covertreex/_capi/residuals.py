@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from . import files
 from .callbacks import CallbackKernel
-from .calls import BRIEF, How, Nearest, Unpack, Wanted, Way, call, made, nearest
+from .calls import BRIEF, How, Nearest, Unpack, Wanted, call, made, nearest
 from .library import check, lib, read
 from .memory import Float64s, Handle, Int64s, Owner, Rows, address, matrix, view
 from .running import ProgressReport
@@ -26,6 +26,16 @@ class LibraryKernel(NamedTuple):
 
 
 AnyKernel = Union[LibraryKernel, CallbackKernel]
+
+
+def give(kernel: AnyKernel, options: Any, how: How) -> None:
+    """Make a kernel that of the options of a call, and of the call itself if it is a callback."""
+    if isinstance(kernel, CallbackKernel):
+        how["kernel"] = kernel
+        kernel.give(options)
+    else:
+        options.kernel, options.variance = kernel.shape, kernel.variance
+        options.lengthscale, options.n_lengthscales = address(kernel.lengthscale), len(kernel.lengthscale)
 
 
 class GivenFeatures(NamedTuple):
@@ -55,13 +65,8 @@ def build(
 ) -> Owner:
     """Build a model of inducing points, or of features. 0 means a default."""
     options = ResidualOptions(n_threads=n_threads, jitter=jitter, block_size=block_size, tau=tau)
-    way: Way = {"progress": progress}
-    if isinstance(kernel, CallbackKernel):
-        way["kernel"] = kernel
-        kernel.give(options)
-    else:
-        options.kernel, options.variance = kernel.shape, kernel.variance
-        options.lengthscale, options.n_lengthscales = address(kernel.lengthscale), len(kernel.lengthscale)
+    way: How = {"progress": progress}
+    give(kernel, options, way)
     if inducing is not None and len(inducing):
         options.inducing_points, options.n_inducing = address(inducing), len(inducing)
     if features is not None:

@@ -11,7 +11,7 @@ from .callbacks import CallbackKernel
 from .calls import BRIEF, How, Unpack, call, made
 from .library import check, lib, read
 from .memory import Float64s, Handle, Int64s, Owner, address, matrix
-from .residuals import AnyKernel
+from .residuals import AnyKernel, give
 from .structs import VifInfo, VifOptions, VifPoints
 
 
@@ -34,12 +34,7 @@ class Process(NamedTuple):
 def _options(process: Process, how: How) -> VifOptions:
     kernel, noise, inducing, jitter = process
     options = VifOptions(n_threads=how.get("n_threads", 0), jitter=jitter)
-    if isinstance(kernel, CallbackKernel):
-        how["kernel"] = kernel
-        kernel.give(options)
-    else:
-        options.kernel, options.variance = kernel.shape, kernel.variance
-        options.lengthscale, options.n_lengthscales = address(kernel.lengthscale), len(kernel.lengthscale)
+    give(kernel, options, how)
     options.noise, options.n_noise = address(noise), len(noise)
     if len(inducing):
         options.inducing_points, options.n_inducing = address(inducing), len(inducing)

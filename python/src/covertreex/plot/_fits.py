@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 from .. import _arguments, _arrays
 from ..kernels import Stationary
 from ..vecchia import Fit, FitStep
+from ..vecchia._hyperparameters import NEAR_BOUND
 from ._models import Fitted, Floats, is_regressor
 from ._panels import NEAR, QUIET, SELF, panel
-
-# Logarithms this near to a bound are at it, as a share of the interval. A fit warns of the same ones.
-_AT_BOUND = 1e-3
 
 
 def history(fit: Any, *, ax: Axes | None = None) -> Axes:
@@ -149,5 +147,5 @@ def _at_upper_bound(kernel: Stationary, bounds: Floats | None, dim: int) -> NDAr
         return np.zeros(dim, np.bool_)
     lower, upper = bounds[2:].T
     logarithms = np.log(np.atleast_1d(kernel.lengthscale))
-    is_at = (lower < upper) & (logarithms >= upper - _AT_BOUND * (upper - lower))
+    is_at = (lower < upper) & (logarithms >= upper - NEAR_BOUND * (upper - lower))
     return np.array(np.broadcast_to(is_at, dim))

@@ -27,8 +27,8 @@ _RANGE_OF_NOISE, _RANGE_OF_VARIANCE, _RANGE_OF_LENGTHSCALE = (1e-6, 1e1), (1e-4,
 _FIRST_CURVATURE, _LEAST_CURVATURE = 0.3, 1e-3
 # Steps with less curvature than this, as a cosine, change nothing.
 _LEAST_COSINE = 1e-6
-# Within this share of its width an interval's end is hit.
-_NEAR = 1e-3
+#: Within this share of its width an interval's end is hit.
+NEAR_BOUND = 1e-3
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Hyperparameters:
         found = []
         for index in np.flatnonzero(self.free):
             lower, upper, name = self.lower[index], self.upper[index], self.names[index]
-            near = _NEAR * (upper - lower)
+            near = NEAR_BOUND * (upper - lower)
             if theta[index] <= lower + near:
                 found.append(f"{name} (lower, {np.exp(lower):.3g})")
             elif theta[index] >= upper - near:
