@@ -1,6 +1,5 @@
 """The command fit, and predict by the models that it writes: the numbers of `vecchia.fit` and `VIF`."""
 
-import contextlib
 import importlib.util
 import json
 import os
@@ -307,29 +306,6 @@ def test_an_interrupt_writes_the_best_so_far(folder):
     assert covertreex.load("model.ct").noise == said["noise"]
     np.save("new.npy", coords[:5])
     assert predict("model.ct", "new.npy")[0]["predictions"] == 5
-
-
-@pytest.mark.usefixtures("folder")
-def test_an_interrupt_that_a_finaliser_loses(monkeypatch):
-    real = _fit.fitted
-
-    def fitted(*data, callback, **options):
-        def lose(step):
-            if step.iteration == 1:
-                with contextlib.suppress(KeyboardInterrupt):
-                    signal.raise_signal(signal.SIGINT)
-            callback(step)
-
-        return real(*data, callback=lose, **options)
-
-    monkeypatch.setattr(_fit, "fitted", fitted)
-    before = signal.getsignal(signal.SIGINT)
-    done = people("fit", *FIT, "--json")
-    assert done.exit_code == 130
-    said = json.loads(done.stdout)
-    assert (said["stopped"], said["iterations"]) == ("interrupted", 1)
-    assert said["warnings"][0] == "fit: was interrupted; the model is the best so far"
-    assert signal.getsignal(signal.SIGINT) is before
 
 
 # Errors

@@ -14,6 +14,7 @@ from sklearn.gaussian_process.kernels import RBF as SklearnRBF
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from covertreex import vecchia
+from covertreex._capi import vif
 from covertreex.kernels import Matern32, Matern52
 from covertreex.vecchia import VIF, FitWarning, _fit_run
 from covertreex.vecchia._hyperparameters import Hyperparameters, Measures
@@ -343,6 +344,24 @@ def test_an_interrupt_returns_the_best_so_far(end):
     assert found.stopped == "interrupted" and found.n_iterations == 3
     assert found.history == steps and len(steps) >= 4
     assert found.log_likelihood == max(step.log_likelihood for step in steps)
+    np.testing.assert_allclose(found.model.log_likelihood(Y), found.log_likelihood)
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_while_a_model_is_freed(monkeypatch):
+    """Python ignores it in a finaliser."""
+    free, freed = vif.lib.covertree_vif_free, []
+
+    def free_and_interrupt(handle):
+        free(handle)
+        freed.append(handle)
+        if len(freed) == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(vif.lib, "covertree_vif_free", free_and_interrupt)
+    with pytest.warns(FitWarning, match=r"^fit: was interrupted"):
+        found = fitted()
+    assert len(freed) < 10
     np.testing.assert_allclose(found.model.log_likelihood(Y), found.log_likelihood)
 
 

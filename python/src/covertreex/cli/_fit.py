@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
 import re
-import signal
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, List, Optional
 
@@ -89,13 +86,12 @@ def fit(
             raise ValueError(f"{data}: expected at least 1 row, got 0")
         if inducing is not None:
             _arrays.integer(inducing, "n_inducing", minimum=0, maximum=len(read.points))
-        with _interrupts() as check:
-            found = fitted(
-                read.points, _without_trend(read, trend), kernel=kernel, noise=None, weights=None, ard=True,
-                bounds=None, refit=True, restarts=restarts, max_iterations=max_iterations, tolerance=1e-11, seed=seed,
-                n_threads=None, callback=check, verbose=sys.stderr.isatty(), n_neighbors=neighbors,
-                n_inducing=inducing, ordering=ordering, neighbors=sets,
-            )  # fmt: skip
+        found = fitted(
+            read.points, _without_trend(read, trend), kernel=kernel, noise=None, weights=None, ard=True, bounds=None,
+            refit=True, restarts=restarts, max_iterations=max_iterations, tolerance=1e-11, seed=seed, n_threads=None,
+            callback=None, verbose=sys.stderr.isatty(), n_neighbors=neighbors, n_inducing=inducing, ordering=ordering,
+            neighbors=sets,
+        )  # fmt: skip
         model = Model(found.model, read, trend)
         with waiting("saving") as progress:
             model.save(out, progress)
@@ -106,35 +102,6 @@ def fit(
         warn(message)
     if found.stopped == "interrupted":
         raise typer.Exit(_INTERRUPTED)
-
-
-@contextlib.contextmanager
-def _interrupts() -> Iterator[Callable[[object], None]]:
-    """Have Ctrl-C end a fit that calls the yielded function after each iteration.
-
-    Python loses the exception of a signal's handler that runs in a finaliser, and a fit frees models by finalisers. The
-    next call then raises it.
-    """
-    seen = False
-
-    def handle(*_: object) -> None:
-        nonlocal seen
-        seen = True
-        raise KeyboardInterrupt
-
-    def check(_: object) -> None:
-        if seen:
-            raise KeyboardInterrupt
-
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler:  # it is ignored, as in a job in the background
-        yield check
-        return
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield check
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _without_trend(read: Table, kind: str) -> Any:

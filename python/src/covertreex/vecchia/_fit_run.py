@@ -84,6 +84,7 @@ class Run:
         self._curvature = Curvature(int(space.free.sum()))
         self._history: list[FitStep] = []
         self._best: _Best | None = None
+        self._base: VIF | None = None
         self._sample_best: Evaluation | None = None
         self._n_iterations = self._n_evaluations = self._n_refits = 0
         self._began = time.perf_counter()
@@ -180,6 +181,8 @@ class Run:
             **options,
         )
         self._n_refits += 1
+        before, self._base = self._base, model
+        self._close_unused(before)
         return Sets(model, theta)
 
     def _stage(self, sets: Sets, data: Data, start: Floats, n_iterations: int, jump: float = 0.0) -> _Ended:
@@ -227,7 +230,19 @@ class Run:
             if self._sample_best is None or found.log_likelihood > self._sample_best.log_likelihood:
                 self._sample_best = found
         elif self._best is None or found.log_likelihood > self._best.found.log_likelihood:
-            self._best = _Best(found, model, sets_theta)
+            before, self._best = self._best, _Best(found, model, sets_theta)
+            self._close_unused(None if before is None else before.model)
+        self._close_unused(model)
+
+    def _close_unused(self, model: VIF | None) -> None:
+        """Free a model that is neither the best nor the one whose sets are in use.
+
+        Freeing is most of what a fit does between calls of the library. In a finaliser it would lose Ctrl-C: Python
+        ignores exceptions there.
+        """
+        best = None if self._best is None else self._best.model
+        if model is not None and model is not best and model is not self._base:
+            model.close()
 
     def _report(self, found: Evaluation, n: int) -> None:
         best = -np.inf if self._best is None else self._best.found.log_likelihood
