@@ -969,6 +969,16 @@ covertree_status covertree_vif_solve(covertree_vif *vif,
                                      const covertree_call_options *options,
                                      double *solution);
 
+/* Gives the diagonal of the inverse of Sigma. The leave-one-out prediction of
+ * response i has the variance 1 / diagonal[i], and the mean y[i] - x[i] /
+ * diagonal[i] for the solution x of Sigma x = y.
+ *   diagonal [out] n
+ * INVALID_ARGUMENT if it is not above 0 in float64, for want of noise.
+ * O(n (k m + m^2)). */
+covertree_status covertree_vif_precision(covertree_vif *vif,
+                                         const covertree_call_options *options,
+                                         double *diagonal);
+
 /* New points, and their conditioning sets as in covertree_vif_build: ranks, and
  * in joint predictions also n plus the number of an earlier new point. */
 typedef struct covertree_vif_points {

@@ -137,6 +137,16 @@ public func covertree_vif_solve(
   }
 }
 
+@_cdecl("covertree_vif_precision") @implementation
+public func covertree_vif_precision(
+  _ vif: Handle, _ options: In<covertree_call_options>, _ diagonal: Out<Double>
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let (system, context) = try vifs.opened(vif, options)
+    try system.copyPrecisions(into: required(diagonal, "diagonal"), context: context)
+  }
+}
+
 extension covertree_vif_points {
   fileprivate func newPoints(_ copies: Copies) throws(CoverTreeError) -> VIFSystem.NewPoints {
     guard noise >= 0, noise.isFinite else {

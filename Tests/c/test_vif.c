@@ -66,7 +66,7 @@ static covertree_vif_options options_of(const double *theta, double *numbers) {
 }
 
 static void test_exact_process(void) {
-  double numbers[DIM + 1], value, gradient[PARAMETERS], solution[N];
+  double numbers[DIM + 1], value, gradient[PARAMETERS], solution[N], diagonal[N];
   covertree_vif_options options = options_of(parameters, numbers);
   covertree_vif *vif = NULL, *other = NULL;
   covertree_vif_info info;
@@ -96,7 +96,17 @@ static void test_exact_process(void) {
     for (int j = 0; j < N; j++) sum += kernel(parameters, points[i], points[j]) * solution[j];
     EXPECT(fabs(sum - y[i]) < 1e-6);
   }
+  /* The columns of the inverse, whose diagonal it is. */
+  EXPECT(covertree_vif_precision(vif, NULL, diagonal) == COVERTREE_OK);
+  for (int i = 0; i < N; i++) {
+    double unit[N] = {0};
+    unit[i] = 1;
+    EXPECT(covertree_vif_solve(vif, F64(unit, N, 1, 0), NULL, solution) == COVERTREE_OK);
+    EXPECT(fabs(solution[i] / diagonal[i] - 1) < 1e-6);
+  }
+  EXPECT_ERROR(covertree_vif_precision(vif, NULL, NULL), COVERTREE_INVALID_ARGUMENT, "diagonal: ");
   covertree_vif_free(vif);
+  EXPECT_ERROR(covertree_vif_precision(vif, NULL, diagonal), COVERTREE_INVALID_ARGUMENT, "vif: ");
   EXPECT_ERROR(covertree_vif_get_info(vif, &info), COVERTREE_INVALID_ARGUMENT, "vif: ");
 }
 

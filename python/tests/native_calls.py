@@ -291,6 +291,7 @@ CALLS = {
     ),
     "VIF solve": (process, lambda t, y: t.solve(y), [Y], [spoiled(Y)]),
     "VIF trend": (process, lambda t, y, x: t.trend(y, x), [Y, rows()], [Y, with_nan()]),
+    "VIF leave_one_out": (process, lambda t, y, **o: t.leave_one_out(y, **o), [Y], [spoiled(Y)]),
     "VIF factor": (process, lambda t: (t.factor(), t.v_matrix, t.log_determinant), [], None),
     "VIF predict": (
         process, lambda t, y, x, **o: t.predict(x, y, return_var=True, **o), [Y, rows(count=9)],

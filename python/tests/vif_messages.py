@@ -91,7 +91,7 @@ def assert_unchanged():
 
 def results(one):
     value, gradient = one.log_likelihood(Y, eval_gradient=True, trend=X)
-    yield from (value, gradient, one.solve(Y), *one.trend(Y, X), one.sample(2, seed=1))
+    yield from (value, gradient, one.solve(Y), *one.trend(Y, X), one.sample(2, seed=1), *one.leave_one_out(Y))
     yield one.sample(2, y=Y[:, 0], coords=NEW, seed=1)
     yield from (*one.predict(NEW, Y, return_var=True, latent=True), *one.predict(NEW, Y, return_cov=True, latent=True))
 
@@ -112,6 +112,10 @@ def changed(array, value):
     array = np.array(array)
     array.flat[7] = value
     return array
+
+
+def width_of(columns):
+    return columns.shape[1] if isinstance(columns, np.ndarray) and columns.ndim == 2 else 2
 
 
 BEYOND = np.full((N, 1), np.longdouble("1e400"))
@@ -296,35 +300,47 @@ TABLE = {
     "VIF.refit(noise)": (NOISES, lambda v: model().refit(noise=v)),
     "VIF.refit(n_threads)": (THREADS, lambda v: model().refit(n_threads=v)),
     "VIF.refit(progress)": (FUNCTION, lambda v: model().refit(progress=v)),
-    "VIF.log_likelihood(y)": (RESPONSES, lambda v: model().log_likelihood(v)),
-    "VIF.log_likelihood(trend)": (COLUMNS, lambda v: model().log_likelihood(Y, trend=v)),
-    "VIF.log_likelihood(n_threads)": (THREADS, lambda v: model().log_likelihood(Y, n_threads=v)),
-    "VIF.log_likelihood(progress)": (FUNCTION, lambda v: model().log_likelihood(Y, progress=v)),
-    "VIF.solve(y)": (RESPONSES, lambda v: model().solve(v)),
-    "VIF.solve(n_threads)": (THREADS, lambda v: model().solve(Y, n_threads=v)),
-    "VIF.trend(y)": (RESPONSES, lambda v: model().trend(v, X)),
-    "VIF.trend(design)": ({**COLUMNS, **NONE}, lambda v: model().trend(Y, v)),
-    "VIF.trend(n_threads)": (THREADS, lambda v: model().trend(Y, X, n_threads=v)),
-    "VIF.sample(size)": ({**INTEGER, **NONE, **RESULTS}, lambda v: model().sample(v)),
-    "VIF.sample(size), at new points": (
+    "Inference.log_likelihood(y)": (RESPONSES, lambda v: model().log_likelihood(v)),
+    "Inference.log_likelihood(trend)": (COLUMNS, lambda v: model().log_likelihood(Y, trend=v)),
+    "Inference.log_likelihood(n_threads)": (THREADS, lambda v: model().log_likelihood(Y, n_threads=v)),
+    "Inference.log_likelihood(progress)": (FUNCTION, lambda v: model().log_likelihood(Y, progress=v)),
+    "Inference.solve(y)": (RESPONSES, lambda v: model().solve(v)),
+    "Inference.solve(n_threads)": (THREADS, lambda v: model().solve(Y, n_threads=v)),
+    "Inference.trend(y)": (RESPONSES, lambda v: model().trend(v, X)),
+    "Inference.trend(design)": ({**COLUMNS, **NONE}, lambda v: model().trend(Y, v)),
+    "Inference.trend(n_threads)": (THREADS, lambda v: model().trend(Y, X, n_threads=v)),
+    "Inference.sample(size)": ({**INTEGER, **NONE, **RESULTS}, lambda v: model().sample(v)),
+    "Inference.sample(size), at new points": (
         {**INTEGER, **NONE, **RESULTS},
         lambda v: model().sample(v, y=Y[:, 0], coords=NEW),
     ),
-    "VIF.sample(y)": (
+    "Inference.sample(y)": (
         {**without(RESPONSES, "None"), "two columns": (Y, ValueError), "one column": (Y[:, :1], ValueError)},
         lambda v: model().sample(y=v, coords=NEW),
     ),
-    "VIF.sample(coords), alone": ({"without y": (NEW, ValueError)}, lambda v: model().sample(coords=v)),
-    "VIF.sample(coords), missing": ({"None": (None, ValueError)}, lambda v: model().sample(y=Y[:, 0], coords=v)),
-    "VIF.sample(seed)": (SEED, lambda v: model().sample(seed=v)),
-    "VIF.sample(n_threads)": (THREADS, lambda v: model().sample(n_threads=v)),
-    "VIF.sample(n_threads), at new points": (
+    "Inference.sample(coords), alone": ({"without y": (NEW, ValueError)}, lambda v: model().sample(coords=v)),
+    "Inference.sample(coords), missing": ({"None": (None, ValueError)}, lambda v: model().sample(y=Y[:, 0], coords=v)),
+    "Inference.sample(seed)": (SEED, lambda v: model().sample(seed=v)),
+    "Inference.sample(n_threads)": (THREADS, lambda v: model().sample(n_threads=v)),
+    "Inference.sample(n_threads), at new points": (
         THREADS,
         lambda v: model().sample(y=Y[:, 0], coords=NEW, n_threads=v),
     ),
-    "VIF.predict(y)": (RESPONSES, lambda v: model().predict(NEW, v)),
-    "VIF.predict(n_threads)": (THREADS, lambda v: model().predict(NEW, Y, n_threads=v)),
-    "VIF.predict(progress)": (FUNCTION, lambda v: model().predict(NEW, Y, progress=v)),
+    "Inference.predict(y)": (RESPONSES, lambda v: model().predict(NEW, v)),
+    "Inference.predict(trend)": (
+        without(COLUMNS, "None"),
+        lambda v: model().predict(NEW, Y, trend=v, new_trend=np.ones((len(NEW), width_of(v)))),
+    ),
+    "Inference.predict(new_trend)": (
+        {**without(NEW_POINTS, "None"), "without trend": (NEW, ValueError)},
+        lambda v: model().predict(NEW, Y, trend=None if v is NEW else X, new_trend=v),
+    ),
+    "Inference.leave_one_out(y)": (RESPONSES, lambda v: model().leave_one_out(v)),
+    "Inference.leave_one_out(trend)": (COLUMNS, lambda v: model().leave_one_out(Y, trend=v)),
+    "Inference.leave_one_out(n_threads)": (THREADS, lambda v: model().leave_one_out(Y, n_threads=v)),
+    "Inference.leave_one_out(progress)": (FUNCTION, lambda v: model().leave_one_out(Y, progress=v)),
+    "Inference.predict(n_threads)": (THREADS, lambda v: model().predict(NEW, Y, n_threads=v)),
+    "Inference.predict(progress)": (FUNCTION, lambda v: model().predict(NEW, Y, progress=v)),
     "Stored.save(path)": ({**PATH, **NONE}, lambda v: model().save(v)),
     "Stored.save(progress)": (FUNCTION, lambda v: model().save(new(), progress=v)),
     "load(kernel), of a process": ({**KERNEL}, lambda v: covertreex.load(saved(called), kernel=v)),
@@ -336,9 +352,12 @@ TABLE = {
 }
 for of, made in {"": model, ", euclidean": euclidean, ", without sets": lone, ", of a callback": called}.items():
     TABLE |= {
-        f"VIF.predict(new){of}": (NEW_POINTS, lambda v, made=made: made().predict(v, Y, return_var=True)),
-        f"VIF.predict(new){of}, jointly": (NEW_POINTS, lambda v, made=made: made().predict(v, Y, return_cov=True)),
-        f"VIF.sample(coords){of}": (
+        f"Inference.predict(new){of}": (NEW_POINTS, lambda v, made=made: made().predict(v, Y, return_var=True)),
+        f"Inference.predict(new){of}, jointly": (
+            NEW_POINTS,
+            lambda v, made=made: made().predict(v, Y, return_cov=True),
+        ),
+        f"Inference.sample(coords){of}": (
             without(NEW_POINTS, "None"),
             lambda v, made=made: made().sample(y=Y[:, 0], coords=v),
         ),

@@ -63,6 +63,7 @@ vif_build: Matrix* array array array VifOptions* handle*
 vif_with_parameters: handle VifOptions* handle*
 vif_log_likelihood: handle Matrix* CallOptions* array array
 vif_solve: handle Matrix* CallOptions* array
+vif_precision: handle CallOptions* array
 vif_predict vif_predict_jointly: handle Matrix* VifPoints* CallOptions* array array
 vif_draw: handle VifPoints* array int64 CallOptions* array
 vif_factor: handle array array array

@@ -70,6 +70,13 @@ def solve(model: Handle, y: Float64s, **how: Unpack[How]) -> Float64s:
     return solution
 
 
+def precision(model: Handle, **how: Unpack[How]) -> Float64s:
+    """The diagonal of the inverse of the response's covariance."""
+    diagonal = np.empty(get_info(model).n_points)
+    call(lib.covertree_vif_precision, how, (model,), address(diagonal))
+    return diagonal
+
+
 def _new(points: Float64s, sets: Sets, noise: float = 0.0) -> VifPoints:
     return VifPoints(matrix(points), address(sets.offsets), address(sets.neighbors), noise)
 

@@ -116,19 +116,11 @@ class Model:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Means and variances at new points. Variances include those of the coefficients of a trend."""
         trend = self._trend
-        if trend is None:
-            found: tuple[NDArray[np.float64], NDArray[np.float64]] = self.vif.predict(
-                new, self._response, return_var=True, latent=latent, progress=progress
-            )
-            return found
-        design = trend(self.data.points)
-        coefficients, covariance = self.vif.trend(self._response, design)
-        means, variances = self.vif.predict(
-            new, np.column_stack([self._response, design]), return_var=True, latent=latent, progress=progress
+        design, new_design = (None, None) if trend is None else (trend(self.data.points), trend(new))
+        found: tuple[NDArray[np.float64], NDArray[np.float64]] = self.vif.predict(
+            new, self._response, return_var=True, latent=latent, trend=design, new_trend=new_design, progress=progress
         )
-        # The part of the trend that the data around a point do not predict.
-        rest = trend(new) - means[:, 1:]
-        return means[:, 0] + rest @ coefficients, variances + ((rest @ covariance) * rest).sum(axis=1)
+        return found
 
     # Files
 

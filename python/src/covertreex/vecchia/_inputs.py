@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _arguments, _arrays
+from .._capi import vif
 from .._capi.callbacks import CallbackKernel
 from ..kernels import Stationary
 from ..residual._inputs import KernelLike
-from ._padding import checked_sets
+from ._padding import checked_sets, csr
 
 #: Derivatives of a kernel by its parameters: of two arrays of points, (p, n1, n2).
 KernelGradient = Callable[[NDArray[np.float64], NDArray[np.float64]], ArrayLike]
@@ -64,6 +65,20 @@ def design(columns: ArrayLike, n: int, name: str) -> NDArray[np.float64]:
         raise ValueError(f"{name}: expected {n} rows, one for each point, got {len(array)}")
     _arrays.check_finite(array, name)
     return np.ascontiguousarray(array)
+
+
+def designs(
+    trend: ArrayLike | None, new_trend: ArrayLike | None, n: int, q: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """The columns of a linear mean at data and at new points; None without a trend."""
+    if trend is None and new_trend is None:
+        return None
+    if trend is None or new_trend is None:
+        raise ValueError("new_trend: expected together with trend, or neither of them")
+    old, new = design(trend, n, "trend"), design(new_trend, q, "new_trend")
+    if new.shape[1] != old.shape[1]:
+        raise ValueError(f"new_trend: expected {old.shape[1]} columns, got {new.shape[1]}")
+    return old, new
 
 
 def precision(design: NDArray[np.float64], whitened: NDArray[np.float64], name: str) -> NDArray[np.float64]:
@@ -150,3 +165,8 @@ def sets(given: ArrayLike, n: int) -> NDArray[np.int64]:
     if len(ranks) != n:
         raise ValueError(f"neighbors: expected shape ({n}, k), got {ranks.shape}")
     return ranks
+
+
+def in_rows(sets: NDArray[np.int64]) -> vif.Sets:
+    """Sets that are filled up with -1, one after the other."""
+    return vif.Sets(*csr(sets))

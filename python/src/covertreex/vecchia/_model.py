@@ -1,4 +1,4 @@
-"""The VIF model: factor, likelihood, gradient and prediction."""
+"""The VIF model: its order, sets, inducing points and factor."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .. import _arguments, _arrays, _calls
 from .._calls import ProgressReport
 from .._capi import vif
 from .._settings import active_config
-from ..kernels import Stationary, checked, scaled
+from ..kernels import Stationary, checked
 from ..residual import ResidualTree
 from ..residual._inputs import KernelLike, chosen_seed, library_kernel
 from . import _files, _inputs, _sets
+from ._inference import Inference
 from ._inputs import KernelGradient
-from ._padding import csr
 from ._search import Search
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 METRICS = ("residual", "euclidean")
 
 
-class VIF(_files.Stored):
+class VIF(Inference):
     """A Gaussian process by the Vecchia-inducing-points full-scale approximation.
 
     The covariance of the response is ``V @ V.T + inv(B.T @ inv(D) @ B)``: ``V`` has the features of inducing points,
@@ -135,7 +135,7 @@ class VIF(_files.Stored):
             for array in (self.order, self.neighbors, self.inducing_points):
                 array.flags.writeable = False
             owner = vif.build(
-                self._coords, self.order, _csr(self.neighbors), self._process(),
+                self._coords, self.order, _inputs.in_rows(self.neighbors), self._process(),
                 n_threads=_calls.threads(n_threads), progress=_calls.part(progress, 0.5, 1),
             )  # fmt: skip
             self._adopt(owner)
@@ -229,7 +229,7 @@ class VIF(_files.Stored):
         """``B``, a sparse unit lower triangular matrix, and ``D``, shape (n,), both by rank."""
         from scipy.sparse import csr_matrix  # noqa: PLC0415 - slow to import
 
-        n, sets = len(self._coords), _csr(self.neighbors)
+        n, sets = len(self._coords), _inputs.in_rows(self.neighbors)
         weights, variances = vif.factor(self._open())
         ends, ranks = sets.offsets[1:], np.arange(n)
         indptr = sets.offsets + np.arange(n + 1)
@@ -244,213 +244,3 @@ class VIF(_files.Stored):
             f"VIF(n={n}, dim={dim}, kernel={self.kernel}, n_neighbors={self.n_neighbors}, "
             f"n_inducing={len(self.inducing_points)})"
         )
-
-    # Likelihood
-
-    def log_likelihood(
-        self,
-        y: ArrayLike,
-        *,
-        eval_gradient: bool = False,
-        trend: ArrayLike | None = None,
-        n_threads: int | None = None,
-        progress: ProgressReport | None = None,
-    ) -> Any:
-        """The log likelihood of responses.
-
-        Parameters
-        ----------
-        y : array_like, shape (n,) or (n, r)
-            In the order of ``coords``; columns are responses of their own.
-        eval_gradient : bool
-            Whether to return the gradient by the logarithms of the noise, of the variance and of the lengthscales, in
-            this order; order, sets and inducing points are held fixed. All noise variances change by one factor. With
-            ``kernel_gradient`` it is by the logarithm of the noise and by the parameters of that function.
-        trend : array_like, shape (n, c), optional
-            A linear mean, see :meth:`trend`: its coefficients are those of the largest likelihood.
-        n_threads, progress
-            As in :func:`covertreex.cover_tree`.
-
-        Returns
-        -------
-        value : float, or numpy.ndarray of shape (r,)
-        gradient : numpy.ndarray, shape (p,) or (r, p)
-            If it is wanted. It costs as much as two or three likelihoods, whatever p is.
-        """
-        response = _inputs.checked(y, len(self._coords))
-        if trend is not None:
-            design = _inputs.design(trend, len(self._coords), "trend")
-            coefficients, _ = self._fit_trend(response.columns, design, "trend", n_threads)
-            response = response._replace(columns=response.columns - design @ coefficients)
-        if eval_gradient and not isinstance(self.kernel, Stationary) and self.kernel_gradient is None:
-            raise ValueError("kernel_gradient: expected a function for a gradient by your own kernel, got None")
-        values, gradients = self._call(
-            vif.log_likelihood, response.columns, gradient=eval_gradient, n_threads=n_threads, progress=progress,
-            kernel=self._callback,
-        )  # fmt: skip
-        value = float(values[0]) if response.is_one else values
-        if not eval_gradient:
-            return value
-        return value, gradients[0] if response.is_one else gradients
-
-    def solve(self, y: ArrayLike, *, n_threads: int | None = None) -> NDArray[np.float64]:
-        """Solve for the covariance of the response: ``inv(Sigma) @ y``, with the shape of ``y``."""
-        response = _inputs.checked(y, len(self._coords))
-        return response.shaped(self._call(vif.solve, response.columns, n_threads=n_threads))
-
-    def trend(
-        self, y: ArrayLike, design: ArrayLike, *, n_threads: int | None = None
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Fit a linear mean of the response by generalised least squares.
-
-        Parameters
-        ----------
-        y : array_like, shape (n,) or (n, r)
-        design : array_like, shape (n, c)
-            Linearly independent columns, in the order of ``coords``.
-        n_threads : int, optional
-
-        Returns
-        -------
-        coefficients : numpy.ndarray, shape (c,) or (c, r)
-        covariance : numpy.ndarray, shape (c, c)
-            Of the coefficients of one response.
-        """
-        response = _inputs.checked(y, len(self._coords))
-        columns = _inputs.design(design, len(self._coords), "design")
-        coefficients, covariance = self._fit_trend(response.columns, columns, "design", n_threads)
-        return response.shaped(coefficients), covariance
-
-    def _fit_trend(
-        self, y: NDArray[np.float64], design: NDArray[np.float64], name: str, n_threads: int | None
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        with _arguments.renamed(y=name):
-            whitened = self._call(vif.solve, design, n_threads=n_threads)
-        covariance = np.linalg.inv(_inputs.precision(design, whitened, name)).astype(np.float64, copy=False)
-        return covariance @ (whitened.T @ y), covariance
-
-    # Simulation
-
-    def sample(
-        self,
-        size: int = 1,
-        *,
-        y: ArrayLike | None = None,
-        coords: ArrayLike | None = None,
-        seed: int | None = None,
-        n_threads: int | None = None,
-    ) -> NDArray[np.float64]:
-        """Draw responses, noise included: at the data from the prior, or at new points given the data.
-
-        Parameters
-        ----------
-        size : int
-        y : array_like, shape (n,), optional
-            The response at the data.
-        coords : array_like, shape (q, dim), optional
-            The new points; with ``y``. Each is conditioned on its nearest data and new points before it. If the noise
-            varies, draws at new points are without noise.
-        seed : int, optional
-            By default another one each time.
-        n_threads : int, optional
-
-        Returns
-        -------
-        numpy.ndarray, shape (size, n) or (size, q)
-        """
-        size = _arrays.integer(size, "size", minimum=0)
-        generator = np.random.default_rng(None if seed is None else _arrays.seed(seed))
-        n, m = len(self._coords), len(self.inducing_points)
-        if (y is None) != (coords is None):
-            raise ValueError("coords: expected together with y, or neither of them")
-        if y is None or coords is None:
-            return self._call(vif.draw, _inputs.normals(generator, size, m + n), n_threads=n_threads)
-        response = _inputs.checked(y, n)
-        if not response.is_one:
-            raise ValueError(f"y: expected shape ({n},), got {response.columns.shape}")
-        points = self._new_points(coords, "coords")
-        sets = _csr(self._search.nearest_of_all(points, self.n_neighbors, n_threads, None))
-        given = points, sets, self._noise_of_new
-        how: dict[str, Any] = {"n_threads": n_threads, "kernel": self._callback}
-        mean, _ = self._call(vif.predict_jointly, response.columns, *given, covariance=False, **how)
-        normals = _inputs.normals(generator, size, m + len(points))
-        deviations = self._call(vif.draw_new, *given, normals, **how)
-        return np.add(mean[:, 0], deviations)
-
-    # Prediction
-
-    def predict(
-        self,
-        new: ArrayLike,
-        y: ArrayLike,
-        *,
-        return_var: bool = False,
-        return_cov: bool = False,
-        latent: bool = False,
-        n_threads: int | None = None,
-        progress: ProgressReport | None = None,
-    ) -> Any:
-        """Predict the response at new points.
-
-        Parameters
-        ----------
-        new : array_like, shape (q, dim)
-            Each is conditioned on its ``n_neighbors`` nearest data; with ``return_cov`` on the nearest of the data and
-            the new points before it.
-        y : array_like, shape (n,) or (n, r)
-            The responses at the data.
-        return_var : bool
-            Whether to return variances.
-        return_cov : bool
-            Whether to return the joint covariance instead.
-        latent : bool
-            Of the process, without the noise. If the noise varies, nothing else can be predicted.
-        n_threads, progress
-            As in :func:`covertreex.cover_tree`.
-
-        Returns
-        -------
-        mean : numpy.ndarray, shape (q,) or (q, r)
-        variance or covariance : numpy.ndarray, shape (q,) or (q, q)
-            If it is wanted; it is the same for all responses.
-        """
-        response = _inputs.checked(y, len(self._coords))
-        points = self._new_points(new, "new")
-        if (return_var or return_cov) and not latent and isinstance(self.noise, np.ndarray):
-            raise ValueError("latent: expected True, as the noise of new points is not known, got False")
-        search = _calls.part(progress, 0, 0.5)
-        how: dict[str, Any] = {
-            "n_threads": n_threads, "progress": _calls.part(progress, 0.5, 1), "kernel": self._callback
-        }  # fmt: skip
-        if return_cov:
-            sets = _csr(self._search.nearest_of_all(points, self.n_neighbors, n_threads, search))
-            noise = self._noise_of_new
-            mean, covariance = self._call(
-                vif.predict_jointly, response.columns, points, sets, noise, covariance=True, **how
-            )
-            if latent:
-                diagonal = np.diag_indices(len(points))
-                covariance[diagonal] = np.maximum(covariance[diagonal] - noise, 0)
-            return response.shaped(mean), covariance
-        sets = _csr(self._search.nearest(points, self.n_neighbors, n_threads, search))
-        mean, variance = self._call(vif.predict, response.columns, points, sets, variance=return_var, **how)
-        if variance is None:
-            return response.shaped(mean)
-        return response.shaped(mean), variance if latent else variance + self.noise
-
-    def _new_points(self, new: ArrayLike, name: str) -> NDArray[np.float64]:
-        points = _arrays.points(new, name, dtype=np.dtype(np.float64))
-        if points.shape[1] != self._coords.shape[1]:
-            raise ValueError(f"{name}: expected {self._coords.shape[1]} columns, got {points.shape[1]}")
-        _arrays.check_finite(points, name)
-        scaled(points, self.kernel, name)  # by the name and the rows of the caller, which a search does not know
-        return points
-
-    @property
-    def _noise_of_new(self) -> float:
-        """The noise variance of new points; without one of all points they have none."""
-        return 0.0 if isinstance(self.noise, np.ndarray) else self.noise
-
-
-def _csr(sets: NDArray[np.int64]) -> vif.Sets:
-    return vif.Sets(*csr(sets))
