@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from covertreex import cover_tree
 from covertreex.kernels import Matern32
-from covertreex.vecchia import VIF
+from covertreex.vecchia import VIF, calibrate
 from scipy.optimize import minimize
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "argo2016.npy"
@@ -92,17 +92,26 @@ class Predictor:
         self.model = VIF(
             points, n_neighbors=N_NEIGHBORS, n_inducing=N_INDUCING, **given
         )
-        self.coefficients, _ = self.model.trend(y, design(latitude))
-        self.rest = y - design(latitude) @ self.coefficients
+        self.y, self.trend = y, design(latitude)
 
     def __call__(
         self, points: np.ndarray, latitude: np.ndarray, latent: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation at new points: of measurements, or of the field without noise."""
         mean, variance = self.model.predict(
-            points, self.rest, return_var=True, latent=latent
+            points,
+            self.y,
+            return_var=True,
+            latent=latent,
+            trend=self.trend,
+            new_trend=design(latitude),
         )
-        return mean + design(latitude) @ self.coefficients, np.sqrt(variance)
+        return mean, np.sqrt(variance)
+
+    def factors(self, points: np.ndarray) -> np.ndarray:
+        """By what to multiply standard deviations, from the errors of measurements nearby."""
+        found = calibrate(self.model, self.y, trend=self.trend)
+        return np.sqrt(found.factors(points))
 
 
 def calibration(
@@ -195,15 +204,19 @@ def main(source: Path, picture: Path) -> None:
     }
     for name, test in held_out.items():
         predict = Predictor(points[~test], latitude[~test], y[~test], **fitted)
-        predicted = predict(points[test], latitude[test])
-        print(calibration(name, y[test], *predicted))
+        mean, deviation = predict(points[test], latitude[test])
+        calibrated = deviation * predict.factors(points[test])
+        print(calibration(name, y[test], mean, deviation))
+        print(calibration("the same, calibrated", y[test], mean, calibrated))
         if test is at_random:
-            ratios = (y[test] - predicted[0]) / predicted[1]
+            ratios = [(y[test] - mean) / one for one in (deviation, calibrated)]
     print("root mean square of errors over their predicted standard deviations:")
     for south in range(-70, 70, 20):
         band = (latitude[at_random] >= south) & (latitude[at_random] < south + 20)
-        spread = np.sqrt(np.mean(ratios[band] ** 2))
-        print(f"  latitudes {south:3} to {south + 20:3} degrees: {spread:.2f}")
+        spread, after = (np.sqrt(np.mean(one[band] ** 2)) for one in ratios)
+        print(
+            f"  latitudes {south:3} to {south + 20:3} degrees: {spread:.2f}, calibrated {after:.2f}"
+        )
     draw(picture, data, Predictor(points, latitude, y, **fitted))
     print(f"picture: {picture}")
 

@@ -153,6 +153,9 @@ def test_a_trend(folder, trend):
     np.testing.assert_allclose(written["variance"], wanted, rtol=1e-6)
     _, latent = predict("model.ct", "new.csv", "--spread", "variance", "--latent")
     np.testing.assert_allclose(written["variance"] - latent["variance"], opened.noise, rtol=1e-9)
+    _, calibrated = predict("model.ct", "new.csv", "--spread", "variance", "--calibrated")
+    factors = vecchia.calibrate(opened, y, trend=design).factors(NEW + shift)
+    np.testing.assert_allclose(calibrated["variance"], written["variance"] * factors, rtol=1e-6)
 
 
 def test_one_column_and_many_threads(folder):

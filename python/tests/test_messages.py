@@ -55,6 +55,7 @@ from covertreex.indexes import HNSW, LSH, BruteForce, KDTree
 from covertreex.kernels import RBF, Matern52
 from covertreex.tree import CoverTree as CoreTree
 from covertreex.vecchia._files import Stored
+from covertreex.vecchia._inference import Inference
 
 
 # Things that arguments are tried on.
@@ -787,6 +788,10 @@ SHARED = {
 }  # fmt: skip
 
 
+# Classes that callers do not make.
+_OF_RESULTS = ("VectorIndex", "Record", "ConditioningSets", "Calibration")
+
+
 def public():
     """Functions, classes and their methods, with their arguments."""
     modules = {"": covertreex, "vecchia.": vecchia, "indexes.": indexes, "telemetry.": telemetry}
@@ -800,10 +805,11 @@ def public():
     }
     classes = [
         CoverTree, ResidualTree, covertreex.ResidualCoverTree, MappedTree, vecchia.ConditioningSets, RBF, BruteForce,
-        KDTree, LSH, HNSW, indexes.VectorIndex, VectorStore, telemetry.Log, telemetry.Record, vecchia.VIF, Stored,
+        KDTree, LSH, HNSW, indexes.VectorIndex, VectorStore, telemetry.Log, telemetry.Record, vecchia.VIF,
+        Inference, Stored, vecchia.Calibration,
     ]  # fmt: skip
     for kind in classes:
-        has_own = "__init__" in vars(kind) and kind.__name__ not in ("VectorIndex", "Record", "ConditioningSets")
+        has_own = "__init__" in vars(kind) and kind.__name__ not in _OF_RESULTS
         if has_own:
             functions[kind.__name__] = kind.__init__
         for name, one in vars(kind).items():

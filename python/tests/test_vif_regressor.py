@@ -153,6 +153,24 @@ def test_samples_of_weight_zero_are_left_out(regressor):
 
 @every_regressor
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weights"])
+def test_calibrated_variances(regressor, weights):
+    model = clone(regressor).fit(X, Y, sample_weight=weights)
+    factors = vecchia.calibrate(model.model_, Y - model.intercept_).factors(NEW)
+    mean, std = model.predict(NEW, return_std=True)
+    calibrated = model.predict(NEW, return_std=True, calibrated=True)
+    np.testing.assert_array_equal(calibrated[0], mean)
+    np.testing.assert_allclose(calibrated[1], std * np.sqrt(factors))
+    _, covariance = model.predict(NEW, return_cov=True)
+    found = model.predict(NEW, return_cov=True, calibrated=True)[1]
+    np.testing.assert_allclose(found, covariance * np.sqrt(np.outer(factors, factors)))
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict(NEW, return_std=True, calibrated=True), calibrated)
+    model.update(NEW, np.full(9, 100.0))
+    assert model.calibration_.overall > 10 * factors.mean()
+
+
+@every_regressor
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weights"])
 def test_travel(regressor, weights):
     model = clone(regressor).fit(X, Y, sample_weight=weights)
     wanted = model.predict(NEW, return_std=True)

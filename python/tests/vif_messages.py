@@ -29,7 +29,7 @@ from wrong_values import (
 
 import covertreex
 from covertreex.kernels import RBF, Matern32
-from covertreex.vecchia import VIF
+from covertreex.vecchia import VIF, calibrate
 
 N = len(X)
 Y = np.sin(6 * X)
@@ -341,6 +341,21 @@ TABLE = {
     "Inference.leave_one_out(progress)": (FUNCTION, lambda v: model().leave_one_out(Y, progress=v)),
     "Inference.predict(n_threads)": (THREADS, lambda v: model().predict(NEW, Y, n_threads=v)),
     "Inference.predict(progress)": (FUNCTION, lambda v: model().predict(NEW, Y, progress=v)),
+    "vecchia.calibrate(model)": ({**KERNEL, **NONE, "a class": (VIF, TypeError)}, lambda v: calibrate(v, Y[:, 0])),
+    "vecchia.calibrate(y)": (
+        {**RESPONSES, "two columns": (Y, ValueError), "one column": (Y[:, :1], ValueError)},
+        lambda v: calibrate(model(), v),
+    ),
+    "vecchia.calibrate(trend)": (COLUMNS, lambda v: calibrate(model(), Y[:, 0], trend=v)),
+    "vecchia.calibrate(n_threads)": (THREADS, lambda v: calibrate(model(), Y[:, 0], n_threads=v)),
+    "Calibration.factors(coords)": (
+        {**NEW_POINTS, "one row too many, and a column": (np.zeros((N + 1, 1)), ValueError)},
+        lambda v: calibrate(model(), Y[:, 0]).factors(v),
+    ),
+    "Calibration.factors(n_threads)": (
+        THREADS,
+        lambda v: calibrate(model(), Y[:, 0]).factors(NEW, n_threads=v),
+    ),
     "Stored.save(path)": ({**PATH, **NONE}, lambda v: model().save(v)),
     "Stored.save(progress)": (FUNCTION, lambda v: model().save(new(), progress=v)),
     "load(kernel), of a process": ({**KERNEL}, lambda v: covertreex.load(saved(called), kernel=v)),

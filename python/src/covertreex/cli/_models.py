@@ -154,6 +154,9 @@ def predict(
     trend: str = _TREND,
     spread: str = typer.Option("sd", "--spread", help="Of the response: sd (standard deviation) or variance."),
     latent: bool = typer.Option(False, "--latent", help="Of the process, without the noise."),
+    calibrated: bool = typer.Option(
+        False, "--calibrated", help="Correct the spread by the leave-one-out errors of the data nearby."
+    ),
     neighbors: int = NEIGHBORS,
     inducing: Optional[int] = INDUCING,
     ordering: str = ORDERING,
@@ -189,7 +192,7 @@ def predict(
             with waiting("building") as progress:
                 model = process.model(read, progress)
         with waiting("predicting") as progress:
-            mean, variances = model.predict(points.points, latent=latent, progress=progress)
+            mean, variances = model.predict(points.points, latent=latent, calibrated=calibrated, progress=progress)
         seconds = time.perf_counter() - start
         results = {"mean": mean, spread: variances if spread == "variance" else np.sqrt(variances)}
         if names is None:

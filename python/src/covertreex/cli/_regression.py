@@ -18,7 +18,7 @@ from .. import _arguments, factory
 from .._calls import ProgressReport
 from .._capi import CoverTreeError
 from .._tables.tables import Chosen, Columns, Response, Table
-from ..vecchia import VIF, _inputs
+from ..vecchia import VIF, _inputs, calibrate
 
 TRENDS = ("none", "constant", "linear")
 
@@ -112,15 +112,20 @@ class Model:
         return found if gradient else (found, None)
 
     def predict(
-        self, new: NDArray[Any], *, latent: bool, progress: ProgressReport
+        self, new: NDArray[Any], *, latent: bool, calibrated: bool = False, progress: ProgressReport
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Means and variances at new points. Variances include those of the coefficients of a trend."""
+        """Means and variances at new points. Variances include those of the coefficients of a trend.
+
+        They are ``calibrated`` by the errors nearby if that is wanted.
+        """
         trend = self._trend
         design, new_design = (None, None) if trend is None else (trend(self.data.points), trend(new))
-        found: tuple[NDArray[np.float64], NDArray[np.float64]] = self.vif.predict(
+        mean, variance = self.vif.predict(
             new, self._response, return_var=True, latent=latent, trend=design, new_trend=new_design, progress=progress
         )
-        return found
+        if calibrated:
+            variance *= calibrate(self.vif, self._response, trend=design).factors(new)
+        return mean, variance
 
     # Files
 

@@ -16,7 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from .. import _arrays
 from ..kernels import BY_NAME, Stationary
-from ..vecchia import ORDERINGS, VIF
+from ..vecchia import ORDERINGS, VIF, Calibration, calibrate
 from ..vecchia._fit import fitted
 from ..vecchia._hyperparameters import kernel_and_noise
 from ._neighbors import _Neighbors
@@ -195,6 +195,7 @@ class VecchiaRegressor(RegressorMixin, BaseEstimator):
         self.log_marginal_likelihood_value_ = found.log_likelihood
         self.n_iter_, self.history_ = found.n_iterations, found.history
         self._choices, self._sets_theta, self._model = options, found.sets_theta, found.model
+        self._calibration: Calibration | None = None
         return self
 
     def _options(self, n: int) -> dict[str, Any]:
@@ -248,6 +249,7 @@ class VecchiaRegressor(RegressorMixin, BaseEstimator):
         }
         self._sets_theta = self.theta_
         del self._model
+        self._calibration = None
         self.log_marginal_likelihood_value_ = self.log_marginal_likelihood()
         return self
 
@@ -272,6 +274,7 @@ class VecchiaRegressor(RegressorMixin, BaseEstimator):
     def __getstate__(self) -> Any:
         state = dict(super().__getstate__())
         state.pop("_model", None)
+        state["_calibration"] = None
         return state
 
     def log_marginal_likelihood(self, theta: ArrayLike | None = None, eval_gradient: bool = False) -> Any:
@@ -297,7 +300,23 @@ class VecchiaRegressor(RegressorMixin, BaseEstimator):
 
     # Prediction
 
-    def predict(self, X: ArrayLike, return_std: bool = False, return_cov: bool = False, *, latent: bool = False) -> Any:
+    @property
+    def calibration_(self) -> Calibration:
+        """Factors of predicted variances by leave-one-out errors; the first use finds them."""
+        model = self.model_
+        if self._calibration is None:
+            self._calibration = calibrate(model, self._data.y, n_threads=self._threads())
+        return self._calibration
+
+    def predict(
+        self,
+        X: ArrayLike,
+        return_std: bool = False,
+        return_cov: bool = False,
+        *,
+        latent: bool = False,
+        calibrated: bool = False,
+    ) -> Any:
         """Predict targets.
 
         Parameters
@@ -309,6 +328,9 @@ class VecchiaRegressor(RegressorMixin, BaseEstimator):
             Whether to return the joint covariance instead.
         latent : bool
             Whether these are without the noise; otherwise they have that of a sample with a weight of 1.
+        calibrated : bool
+            Whether variances are multiplied by the factors of ``calibration_``, which correct them where errors are
+            larger or smaller than elsewhere. See :func:`covertreex.vecchia.calibrate`.
 
         Returns
         -------
@@ -331,7 +353,10 @@ class VecchiaRegressor(RegressorMixin, BaseEstimator):
             return found + self.intercept_
         mean, spread = found[0] + self.intercept_, found[1]
         noise = 0.0 if latent else self.noise_
-        return (mean, np.sqrt(spread + noise)) if return_std else (mean, spread + noise * np.eye(len(new)))
+        factors = self.calibration_.factors(new, n_threads=self._threads()) if calibrated else np.ones(len(new))
+        if return_std:
+            return mean, np.sqrt((spread + noise) * factors)
+        return mean, (spread + noise * np.eye(len(new))) * np.sqrt(np.outer(factors, factors))
 
     def sample_y(self, X: ArrayLike, n_samples: int = 1, random_state: Any = 0) -> Floats:
         """Draw targets, noise included, from their joint distribution given the samples of the fit.

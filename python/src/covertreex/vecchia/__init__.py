@@ -13,6 +13,7 @@
 True
 """
 
+from ._calibration import Calibration, calibrate
 from ._fit import fit
 from ._fit_result import Fit, FitStep, FitWarning
 from ._interchange import from_csr, from_linv, from_neighbor_info, from_nnarray, to_linv, to_neighbor_info, to_nnarray
@@ -23,11 +24,13 @@ from ._sets import ORDERINGS, ConditioningSets, neighbors, ordering
 __all__ = [
     "ORDERINGS",
     "VIF",
+    "Calibration",
     "ConditioningSets",
     "Fit",
     "FitStep",
     "FitWarning",
     "Scores",
+    "calibrate",
     "fit",
     "from_csr",
     "from_linv",
