@@ -1,239 +1,317 @@
-"""Regression on real data: fits of a Gaussian process with inducing points and neighbours, and the scores of its predictions.
+"""Regression on real data: fits of a Gaussian process, and the scores of its predictions, by covertree and its peers.
 
-    regression.py                 all data sets by covertree; writes regression.json and regression.md
-    regression.py --gpboost       with GPBoost, which gets 20 minutes for each fit
-    regression.py --quick         the first data set once, writes nothing
+    regression.py                               ours on all data sets: five minutes
+    regression.py --peers all                   with GPBoost, scikit-learn and GPyTorch: hours
+    regression.py --data argo --peers vif,svgp  some of them
+    regression.py --folds 5                     five folds instead of one
+    regression.py --quick                       1 000 points of the first data set; writes nothing
 
-The protocol is that of the VIF paper's authors: Matern 3/2 with a lengthscale for each column, 200 inducing points by k-means++, 30
-neighbours, a random order; 80 % of the points, in a random order, are for the fit. Columns whose standard deviation is below 0.01 after
-they are scaled to a range of 1 are dropped; columns and responses are standardised by the points of the fit. Scores are in these units.
-Fits and predictions run in processes of their own, one after the other. Data that are not here are left out.
+A run replaces its own rows in regression.json and keeps the others; regression.md is written from the whole file. Data that are not here
+are left out. `--gpytorch` names a Python with GPyTorch, if this one has none.
+
+The protocol follows the VIF paper's authors (`regression_data.py`): Matern 3/2 with a lengthscale for each column, 200 inducing points
+by k-means++, 30 neighbours, a random order; 80 % of the points are for the fit. Fits run in processes of their own, one after the other,
+and have 20 minutes. A GPBoost fit that is cut off then has the likelihood and the hyperparameters that it printed last.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Callable
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-from covertreex._bench.clocks import timed
+import regression_gpboost
 from processes import Figures, once, options
-from tables import cell, machine, spaced, table, write
+from regression_data import CASES, DATA, N_FOLDS, N_INDUCING, K, Problem, problem
+from regression_peers import N_EXACT, OURS, SVGP_BATCH, SVGP_EPOCHS, SVGP_INDUCING
+from tables import machine, spaced, table, write
 
 HERE = Path(__file__).parent
-DATA = HERE.parent.parent / "shared" / "data"
-N_INDUCING, K = 200, 30
-SHARE = 0.8
 PATIENCE = 1200  # seconds
-LEAST_SPREAD = 0.01
-GPBOOST = {
-    "GPBoost, vif_correlation": "vif_correlation",
-    "GPBoost, vif": "vif",
-    "GPBoost, vecchia": "vecchia",
+QUICK_POINTS, QUICK_PATIENCE = 1000, 60
+LEVELS = (0.5, 0.8, 0.95)
+TITLES = {
+    "vif": "**covertree, VIF**",
+    "vif-start": "**covertree, VIF, start of the others**",
+    "euclidean": "**covertree, VIF, Euclidean**",
+    "vecchia": "**covertree, Vecchia**",
+    "gpboost-vif_correlation": "GPBoost, vif_correlation",
+    "gpboost-vif": "GPBoost, vif",
+    "gpboost-vecchia": "GPBoost, vecchia",
+    "svgp": f"GPyTorch, SVGP, {SVGP_INDUCING} inducing points",
+    "exact": f"scikit-learn, exact, {spaced(N_EXACT)} points",
 }
-OURS = {
-    "covertree, VIF": "residual",
-    "covertree, VIF, Euclidean": "euclidean",
-    "covertree, Vecchia": "none",
+GPBOOST = "gpboost-"
+# Nats by which a likelihood may be below another that it has reached.
+TIE = 1.0
+# Ours with the same approximation.
+COUNTERPARTS = {
+    "gpboost-vif_correlation": "vif",
+    "gpboost-vif": "euclidean",
+    "gpboost-vecchia": "vecchia",
 }
+# Figures of the data sets, by peer and fold.
+Results = dict[str, dict[str, dict[str, Figures]]]
 
 
-class Problem(NamedTuple):
-    """Standardised data."""
-
-    x: np.ndarray
-    y: np.ndarray
-    new_x: np.ndarray
-    new_y: np.ndarray
-
-
-def uci(name: str) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
-    """A regression set of the UCI repository: rows of coordinates and a response."""
-
-    def read() -> tuple[np.ndarray, np.ndarray]:
-        rows = np.loadtxt(DATA / "uci" / f"{name}.data.csv.gz", delimiter=",")
-        return rows[:, :-1], rows[:, -1]
-
-    return read
-
-
-def argo() -> tuple[np.ndarray, np.ndarray]:
-    """Ocean floats: locations on the unit sphere and the day, and the temperature at 100 dbar."""
-    raw = np.load(DATA / "argo2016.npy").astype(np.float64)
-    longitude, latitude = np.radians(raw[:, 0]), np.radians(raw[:, 1])
-    sphere = (
-        np.cos(latitude) * np.cos(longitude),
-        np.cos(latitude) * np.sin(longitude),
-        np.sin(latitude),
-    )
-    return np.stack([*sphere, raw[:, 2]], axis=1), raw[:, 3]
-
-
-CASES: dict[str, tuple[str, Callable[[], tuple[np.ndarray, np.ndarray]]]] = {
-    "elevators": ("uci/elevators.data.csv.gz", uci("elevators")),
-    "kin40k": ("uci/kin40k.data.csv.gz", uci("kin40k")),
-    "argo": ("argo2016.npy", argo),
-}
-
-
-def problem(case: str) -> Problem:
-    """The data of a case, by the protocol."""
-    x, y = CASES[case][1]()
-    spreads, ranges = x.std(axis=0), np.ptp(x, axis=0)
-    x = x[:, (ranges > 0) & (spreads >= LEAST_SPREAD * ranges)]
-    order = np.random.default_rng(0).permutation(len(x))
-    used, rest = np.split(order, [int(SHARE * len(x))])
-    x = (x - x[used].mean(axis=0)) / x[used].std(axis=0)
-    y = (y - y[used].mean()) / y[used].std()
-    return Problem(x[used], y[used], x[rest], y[rest])
-
-
-def covertree(given: Problem, metric: str) -> Figures:
+def measure(asked: argparse.Namespace, case: str, peer: str, fold: int) -> Figures:
     """A fit, predictions, and their scores."""
-    from covertreex import vecchia
-
-    settings: dict[str, Any] = {"n_inducing": N_INDUCING, "neighbors": metric}
-    if metric == "none":
-        settings = {"n_inducing": 0, "neighbors": "euclidean"}
-    fit_s, found = timed(
-        lambda: vecchia.fit(
-            given.x,
-            given.y,
-            n_neighbors=K,
-            ordering="random",
-            inducing_points="kmeans++",
-            **settings,
-        )
-    )
-    predict_s, (mean, variance) = timed(
-        lambda: found.model.predict(given.new_x, given.y, return_var=True)
-    )
-    sampled = max(
-        (step.n_evaluations for step in found.history if step.n_points < len(given.y)),
-        default=0,
-    )
-    return {
-        "fit_s": fit_s,
-        "predict_s": predict_s,
-        "evaluations": found.n_evaluations - sampled,
-        "log_likelihood": found.log_likelihood,
-        **scored(given, mean, variance),
-    }
-
-
-def gpboost(given: Problem, approximation: str) -> Figures:
-    """The same by GPBoost, with its defaults but for the sizes."""
-    import gpboost as package
-
-    model = package.GPModel(
-        gp_coords=given.x,
-        cov_function="matern_ard",
-        cov_fct_shape=1.5,
-        gp_approx=approximation,
-        num_neighbors=K,
-        num_ind_points=N_INDUCING,
-        ind_points_selection="kmeans++",
-        vecchia_ordering="random",
-        likelihood="gaussian",
-        seed=1,
-    )
-    fit_s, _ = timed(lambda: model.fit(y=given.y))
-    predict_s, found = timed(
-        lambda: model.predict(gp_coords_pred=given.new_x, predict_var=True)
-    )
-    return {
-        "fit_s": fit_s,
-        "predict_s": predict_s,
-        "log_likelihood": -float(model.get_current_neg_log_likelihood()),
-        **scored(given, found["mu"], found["var"]),
-    }
+    most = QUICK_POINTS if asked.quick else None
+    patience = QUICK_PATIENCE if asked.quick else asked.patience
+    arguments = ["--case", case, "--fold", str(fold)]
+    arguments += ["--most", str(most)] if most else []
+    given = problem(case, fold, most)
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "predictions.npz"
+        if peer.startswith(GPBOOST):
+            arguments += ["--peer", peer.removeprefix(GPBOOST)]
+            figures = regression_gpboost.measured(arguments, out, patience)
+        else:
+            figures = once(
+                str(HERE / "regression_peers.py"),
+                [*arguments, "--peer", peer, "--out", str(out)],
+                python=asked.gpytorch if peer == "svgp" else sys.executable,
+                patience=patience,
+            )
+        figures |= {"n_points": len(given.y), "dim": given.x.shape[1]}
+        if "error" not in figures and out.exists():
+            with np.load(out) as found:
+                figures |= scored(given, found["mean"], found["variance"])
+    if "hyperparameters" in figures:
+        figures["our_log_likelihood"] = our_likelihood(given, figures["hyperparameters"])  # fmt: skip
+    return figures
 
 
 def scored(given: Problem, mean: np.ndarray, variance: np.ndarray) -> Figures:
+    """Scores of predictions."""
     from covertreex import vecchia
 
-    found = vecchia.scores(given.new_y, mean, variance)
+    try:
+        found = vecchia.scores(given.new_y, mean, variance, levels=LEVELS)
+    except ValueError as error:  # a variance that is not above 0
+        return {"unscored": str(error)}
     return {
         "rmse": found.rmse,
+        "mae": found.mae,
         "crps": found.crps,
         "log_score": found.log_score,
-        "covered": found.coverage[0.95],
+        "coverage": [found.coverage[level] for level in LEVELS],
     }
 
 
-def lines(case: str, rows: dict[str, Figures], given: Problem) -> list[list[str]]:
+def our_likelihood(given: Problem, hyperparameters: Sequence[float]) -> float | None:
+    """The log likelihood of our VIF model of all points at any peer's hyperparameters: one scale for all."""
+    from covertreex import CoverTreeError, vecchia
+    from covertreex.kernels import Matern32
+
+    noise, variance, *lengthscales = hyperparameters
+    try:
+        model = vecchia.VIF(
+            given.x,
+            kernel=Matern32(lengthscales, variance),
+            noise=noise,
+            n_neighbors=K,
+            n_inducing=min(N_INDUCING, len(given.y)),
+            inducing_points="kmeans++",
+            ordering="random",
+        )
+        return float(model.log_likelihood(given.y))
+    except (ValueError, CoverTreeError) as error:
+        print(f"our likelihood at {hyperparameters}: {error}")
+        return None
+
+
+# Comparison
+
+
+def first_at(row: Figures, level: float) -> float | None:
+    """The seconds after which a fit had a log likelihood, or a tie."""
+    course = [(one["seconds"], one["log_likelihood"]) for one in row["trace"]]
+    if "cut_off_s" not in row:
+        course.append((row["fit_s"], row["log_likelihood"]))
+    return next((seconds for seconds, value in course if value >= level - TIE), None)
+
+
+def compared(theirs: Figures, ours: Figures | None) -> Figures:
+    """Seconds to our log likelihood, and how many times more to one that both have reached."""
+    if ours is None or "log_likelihood" not in theirs or "log_likelihood" not in ours:
+        return {}
+    most = max(one["log_likelihood"] for one in [theirs, *theirs["trace"]])
+    common = min(most, ours["log_likelihood"])
+    late, early = first_at(theirs, common), first_at(ours, common)
+    result: Figures = {"to_ours_s": first_at(theirs, ours["log_likelihood"])}
+    if late is not None and early is not None:
+        result["times"] = late / early
+    return result
+
+
+# The table
+
+
+def spread(values: Iterable[float | None], form: str) -> str:
+    """The mean, and the standard deviation if there are several figures; nothing if there are none."""
+    numbers = [value for value in values if value is not None]
+    if not numbers:
+        return ""
+    mean = f"{statistics.fmean(numbers):{form}}"
+    return mean if len(numbers) == 1 else f"{mean} ± {statistics.stdev(numbers):{form}}"
+
+
+def cells(folds: Sequence[Figures]) -> list[str]:
+    """Figures of a peer; `folds` have those of its comparison, too."""
+    done = [fold for fold in folds if "error" not in fold]
+    if not done:
+        return [folds[0]["error"], *[""] * 9]
+
+    def of(key: str, form: str) -> str:
+        return spread((fold.get(key) for fold in done), form)
+
+    fit = of("fit_s", ",.1f")
+    for cut in [fold for fold in done if "cut_off_s" in fold][:1]:
+        fit = f"cut off at {spaced(cut['cut_off_s'])} ({cut['iteration']} iterations printed)"
+    reached = [fold["to_ours_s"] for fold in done if "to_ours_s" in fold]
+    to_ours = "not reached" if None in reached else spread(reached, ",.0f")
+    coverages = [fold["coverage"] for fold in done if "coverage" in fold]
+    means = [f"{100 * statistics.fmean(level):.1f}" for level in zip(*coverages)]
+    return [
+        fit,
+        to_ours,
+        of("times", ",.0f"),
+        of("predict_s", ",.1f") or done[0].get("unscored", ""),
+        of("log_likelihood", ",.0f"),
+        of("our_log_likelihood", ",.0f"),
+        of("rmse", ".4f"),
+        of("crps", ".4f"),
+        of("log_score", ".4f"),
+        ", ".join(means),
+    ]
+
+
+def rows_of(case: str, rows: dict[str, dict[str, Figures]]) -> Iterable[list[str]]:
+    """Rows of a data set: one a peer, of the folds that all peers have, and one of all its folds if it has more."""
+    common = set.intersection(*(set(folds) for folds in rows.values()))
+    size = ""
+    for peer in (peer for peer in TITLES if peer in rows):
+        ours = rows.get(COUNTERPARTS.get(peer, ""), {})
+        full = {
+            fold: {**row, **(compared(row, ours.get(fold)) if peer in COUNTERPARTS else {})}
+            for fold, row in rows[peer].items()
+        }  # fmt: skip
+        shared = [row for fold, row in full.items() if fold in common]
+        groups = [shared] if shared else []
+        if len(shared) < len(full):
+            groups.append([*full.values()])
+        for some in groups:
+            count = f" ({len(some)} folds)" if len(some) > 1 else ""
+            first = f"{case}, {spaced(some[0]['n_points'])} x {some[0]['dim']}"
+            yield ["" if size else first, TITLES[peer] + count, *cells(some)]
+            size = first
+
+
+def lines(results: Results) -> list[list[str]]:
     """Rows of the table."""
-    title = f"{case}, {spaced(len(given.y))} x {given.x.shape[1]}"
-    made = []
-    for peer, row in rows.items():
-        name = f"**{peer}**" if peer in OURS else peer
-        if "error" in row:
-            made.append([title, name, row["error"], *[""] * 7])
-        else:
-            made.append([
-                title,
-                name,
-                cell(row, "fit_s"),
-                cell(row, "evaluations", ".0f"),
-                cell(row, "predict_s"),
-                cell(row, "log_likelihood", ",.0f"),
-                cell(row, "rmse", ".4f"),
-                cell(row, "crps", ".4f"),
-                cell(row, "log_score", ".4f"),
-                cell(row, "covered", ".1f", 100),
-            ])  # fmt: skip
-        title = ""
-    return made
+    return [row for case in CASES if results.get(case) for row in rows_of(case, results[case])]  # fmt: skip
 
 
-def main() -> None:
-    """Measure, print, and write."""
-    parser = options(__doc__)
-    parser.add_argument("--gpboost", action="store_true", help="with GPBoost")
-    asked = parser.parse_args()
-    if asked.case:
-        given = problem(asked.case)
-        run = covertree if asked.peer in OURS else gpboost
-        print(json.dumps(run(given, {**OURS, **GPBOOST}[asked.peer])))
-        return
-    results: dict[str, dict[str, Figures]] = {}
-    rows = []
-    peers = [*OURS, *(GPBOOST if asked.gpboost else ())]
-    for case in list(CASES)[: 1 if asked.quick else None]:
-        if not (DATA / CASES[case][0]).exists():
-            print(f"{case}: left out, because {DATA / CASES[case][0]} is not here")
-            continue
-        results[case] = {}
-        for peer in peers[: 1 if asked.quick else None]:
-            arguments = ["--case", case, "--peer", peer]
-            row = once(__file__, arguments, patience=PATIENCE)
-            results[case][peer] = row
-            print(case, peer, row, flush=True)
-        rows += lines(case, results[case], problem(case))
+def text_of(results: Results) -> str:
+    """The table, and what it means."""
     head = [
         "data",
         "",
         "fit s",
-        "likelihoods",
+        "to our likelihood s",
+        "times ours",
         "predict s",
         "log likelihood",
+        "in our VIF",
         "RMSE",
         "CRPS",
         "log score",
-        "in 95 %",
+        "in 50, 80, 95 %",
     ]
-    text = "\n".join(table(head, rows))
-    if asked.quick or not rows:
-        print(text)
-        return
+    versions = sorted({
+        f"{TITLES[peer].partition(',')[0]} {row['version']}"
+        for rows in results.values()
+        for peer, folds in rows.items()
+        for row in folds.values()
+        if "version" in row
+    })  # fmt: skip
     foot = (
         f"Matern 3/2 with a lengthscale for each column, {N_INDUCING} inducing points, {K} neighbours; standardised data, 80 % of them for "
-        'the fit. "likelihoods" are evaluations with their gradient, with all data. Log likelihoods of different approximations are not '
-        f"comparable. On {machine()}; `benchmarks/regression.py` writes this table."
+        'the fit. Peers start from a noise of 0.1, a variance of 1 and lengthscales of 1, and so does our "start of the others"; our other '
+        'fits start from the data. "to our likelihood" is when GPBoost has printed a log likelihood at most 1 below that of our fit '
+        'with neighbours of the same kind. "times ours" is the ratio of its time and ours to the lower of both likelihoods. Log likelihoods '
+        'of different approximations are not comparable; "in our VIF" has those of our VIF model, with sets by residual correlation, at the '
+        "hyperparameters of each row. A fit that is cut off has its last printed likelihood, and the scores of a model with the last "
+        f"printed hyperparameters. GPyTorch has minibatches of {spaced(SVGP_BATCH)} and at most {SVGP_EPOCHS} epochs. The last column is "
+        "the share of test points in the central intervals. Means ± standard deviations where there are several folds. "
+        f"{', '.join(versions)}{'; on' if versions else 'On'} {machine()}; `benchmarks/regression.py` writes this "
+        "table."
     )
-    write(HERE / "regression", f"{text}\n\n{foot}", results)
+    return "\n".join(table(head, lines(results))) + f"\n\n{foot}"
+
+
+# The run
+
+
+def chosen(names: Iterable[str]) -> Callable[[str], list[str]]:
+    """A type of option: names with commas between them, or "all"."""
+    known = list(names)
+
+    def read(text: str) -> list[str]:
+        found = known if text == "all" else text.split(",")
+        for name in found:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"expected some of {', '.join(known)}, got {name}")  # fmt: skip
+        return found
+
+    return read
+
+
+def fold_count(text: str) -> int:
+    """A type of option."""
+    if not text.isdigit() or not 1 <= int(text) <= N_FOLDS:
+        raise argparse.ArgumentTypeError(f"expected 1 to {N_FOLDS}, got {text}")
+    return int(text)
+
+
+def arguments() -> argparse.Namespace:
+    """The options of this run."""
+    parser = options(__doc__)
+    parser.add_argument("--data", type=chosen(CASES), default=list(CASES), help=f"some of {','.join(CASES)}")  # fmt: skip
+    parser.add_argument("--peers", type=chosen(TITLES), default=list(OURS), help=f"all, or some of {','.join(TITLES)}")  # fmt: skip
+    parser.add_argument("--folds", type=fold_count, default=1, help=f"1 to {N_FOLDS}")
+    parser.add_argument("--patience", type=int, default=PATIENCE, help="seconds of a fit")  # fmt: skip
+    parser.add_argument("--gpytorch", default=sys.executable, help="a Python that has it")  # fmt: skip
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure, print, and write after each row."""
+    asked = arguments()
+    path = HERE / "regression"
+    stored = path.with_suffix(".json")
+    results: Results = {}
+    if stored.exists() and not asked.quick:
+        results = json.loads(stored.read_text(encoding="utf-8"))
+    for case in asked.data[: 1 if asked.quick else None]:
+        if not (DATA / CASES[case][0]).exists():
+            print(f"{case}: left out, because {DATA / CASES[case][0]} is not here")
+            continue
+        for fold in range(asked.folds):
+            for peer in asked.peers:
+                row = measure(asked, case, peer, fold)
+                results.setdefault(case, {}).setdefault(peer, {})[str(fold)] = row
+                few = {key: value for key, value in row.items() if key not in ("trace", "hyperparameters")}  # fmt: skip
+                print(case, peer, fold, few, flush=True)
+                if not asked.quick:
+                    write(path, text_of(results), results)
+    print(text_of(results))
 
 
 if __name__ == "__main__":
