@@ -38,8 +38,10 @@ LEVELS = (0.5, 0.8, 0.95)
 TITLES = {
     "vif": "**covertree, VIF**",
     "vif-start": "**covertree, VIF, start of the others**",
+    "vif-calibrated": "**covertree, VIF, calibrated**",
     "euclidean": "**covertree, VIF, Euclidean**",
     "vecchia": "**covertree, Vecchia**",
+    "vecchia-calibrated": "**covertree, Vecchia, calibrated**",
     "gpboost-vif_correlation": "GPBoost, vif_correlation",
     "gpboost-vif": "GPBoost, vif",
     "gpboost-vecchia": "GPBoost, vecchia",
