@@ -15,7 +15,8 @@ Needs scikit-learn 1.6 or later: ``pip install 'covertreex[sklearn]'``.
 """
 
 from ._neighbors import CoverTreeClassifier, CoverTreeNeighbors, CoverTreeRegressor, CoverTreeTransformer
-from ._vif import VecchiaRegressor, VIFRegressor
+from ._vecchia import VecchiaRegressor
+from ._vif import VIFRegressor
 
 __all__ = [
     "CoverTreeClassifier",
