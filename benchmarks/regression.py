@@ -11,7 +11,7 @@ are left out. `--gpytorch` names a Python with GPyTorch, if this one has none.
 
 The protocol follows the VIF paper's authors (`regression_data.py`): Matern 3/2 with a lengthscale for each column, 200 inducing points
 by k-means++, 30 neighbours, a random order; 80 % of the points are for the fit. Fits run in processes of their own, one after the other,
-and have 20 minutes. A GPBoost fit that is cut off then has the likelihood and the hyperparameters that it printed last.
+and have 20 minutes. Predictions have twice as many neighbours, as GPBoost's have. A GPBoost fit that is cut off then has the likelihood and the hyperparameters that it printed last.
 """
 
 from __future__ import annotations
@@ -244,7 +244,7 @@ def text_of(results: Results) -> str:
         if "version" in row
     })  # fmt: skip
     foot = (
-        f"Matern 3/2 with a lengthscale for each column, {N_INDUCING} inducing points, {K} neighbours; standardised data, 80 % of them for "
+        f"Matern 3/2 with a lengthscale for each column, {N_INDUCING} inducing points, {K} neighbours (predictions {2 * K}); standardised data, 80 % of them for "
         'the fit. Peers start from a noise of 0.1, a variance of 1 and lengthscales of 1, and so does our "start of the others"; our other '
         'fits start from the data. "to our likelihood" is when GPBoost has printed a log likelihood at most 1 below that of our fit '
         'with neighbours of the same kind. "times ours" is the ratio of its time and ours to the lower of both likelihoods. Log likelihoods '

@@ -79,7 +79,9 @@ def covertree(given: Problem, peer: str) -> Answer:
     )
 
     def predict() -> tuple[np.ndarray, np.ndarray]:
-        mean, variance = found.model.predict(given.new_x, given.y, return_var=True)
+        mean, variance = found.model.predict(
+            given.new_x, given.y, return_var=True, n_neighbors=2 * K
+        )
         if peer.endswith("-calibrated"):
             variance *= vecchia.calibrate(found.model, given.y).factors(given.new_x)
         return mean, variance

@@ -50,6 +50,24 @@ def test_prediction_without_neighbours_and_from_all(kernel, n_neighbors, sets):
     np.testing.assert_allclose(variance, spread, rtol=1e-8)
 
 
+@every_kernel
+def test_other_numbers_of_neighbours(kernel):
+    model, wide = make(kernel), make(kernel)
+    wide.n_neighbors = 12
+    for options in ({"return_var": True}, {"return_cov": True}):
+        found, wanted = model.predict(NEW, Y, n_neighbors=12, **options), wide.predict(NEW, Y, **options)
+        for one, other in zip(found, wanted):
+            np.testing.assert_array_equal(one, other)
+        assert (found[0] != model.predict(NEW, Y, **options)[0]).any()
+    draws = [one.sample(2, y=Y[:, 0], coords=NEW, n_neighbors=12, seed=1) for one in (model, wide)]
+    np.testing.assert_array_equal(*draws)
+    exact = dense(model, kernel)
+    wanted, spread = oracle.predict(exact, NEW, Y[:, 0], oracle.nearest_to(exact, NEW, 12))
+    mean, variance = model.predict(NEW, Y[:, 0], return_var=True, n_neighbors=12)
+    np.testing.assert_allclose(mean, wanted, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(variance, spread, rtol=1e-8)
+
+
 def test_noise_of_each_point_counts():
     kernel = Matern52((0.2, 0.5), 1.7)
     model = make(kernel, NOISE)

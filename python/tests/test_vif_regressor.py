@@ -81,7 +81,7 @@ def test_it_is_the_fit_of_the_centred_targets(regressor):
     assert model.log_marginal_likelihood_value_ == found.log_likelihood
     assert [step.log_likelihood for step in model.history_] == [step.log_likelihood for step in found.history]
     np.testing.assert_array_equal(model.bounds_, found.bounds)
-    mean, variance = found.model.predict(NEW, Y - Y.mean(), return_var=True)
+    mean, variance = found.model.predict(NEW, Y - Y.mean(), n_neighbors=16, return_var=True)
     ours, std = model.predict(NEW, return_std=True)
     np.testing.assert_allclose(ours, mean + Y.mean(), rtol=1e-12)
     np.testing.assert_allclose(std**2, variance, rtol=1e-12)
@@ -149,6 +149,18 @@ def test_samples_of_weight_zero_are_left_out(regressor):
     one = clone(regressor).fit(X, wild, sample_weight=weights)
     other = clone(regressor).fit(X[used], Y[used], sample_weight=weights[used])
     np.testing.assert_array_equal(one.predict(NEW), other.predict(NEW))
+
+
+@every_regressor
+def test_points_that_predictions_are_conditioned_on(regressor):
+    model = clone(regressor).fit(X, Y)
+    for count in (None, 8, 30):
+        wide = model.set_params(n_prediction_neighbors=count)
+        options = {"n_neighbors": 16 if count is None else count, "return_cov": True, "latent": True}
+        mean, covariance = model.model_.predict(NEW, Y - model.intercept_, **options)
+        found = wide.predict(NEW, return_cov=True, latent=True)
+        np.testing.assert_array_equal(found[0], mean + model.intercept_)
+        np.testing.assert_array_equal(found[1], covariance)
 
 
 @every_regressor

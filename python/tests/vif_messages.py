@@ -335,6 +335,14 @@ TABLE = {
         {**without(NEW_POINTS, "None"), "without trend": (NEW, ValueError)},
         lambda v: model().predict(NEW, Y, trend=None if v is NEW else X, new_trend=v),
     ),
+    "Inference.predict(n_neighbors)": (
+        without(INTEGER, "None"),
+        lambda v: model().predict(NEW, Y, n_neighbors=v),
+    ),
+    "Inference.sample(n_neighbors)": (
+        without(INTEGER, "None"),
+        lambda v: model().sample(y=Y[:, 0], coords=NEW, n_neighbors=v),
+    ),
     "Inference.leave_one_out(y)": (RESPONSES, lambda v: model().leave_one_out(v)),
     "Inference.leave_one_out(trend)": (COLUMNS, lambda v: model().leave_one_out(Y, trend=v)),
     "Inference.leave_one_out(n_threads)": (THREADS, lambda v: model().leave_one_out(Y, n_threads=v)),

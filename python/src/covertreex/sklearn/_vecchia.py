@@ -60,6 +60,8 @@ class VecchiaRegressor(RegressorMixin, BaseEstimator):
         The smallest and the largest value; "fixed" keeps the starting value. By default they are wide.
     n_neighbors : int
         Points that each one is conditioned on.
+    n_prediction_neighbors : int, optional
+        Points that each prediction is conditioned on; by default twice ``n_neighbors``.
     neighbors : {"euclidean", "residual"} or array_like of int, shape (n_samples, k)
         The nearest predecessors by distance over the lengthscales or by residual correlation, or the sets themselves.
         The two metrics are the same without inducing points.
@@ -108,6 +110,7 @@ class VecchiaRegressor(RegressorMixin, BaseEstimator):
         "variance_bounds": _BOUNDS,
         "lengthscale_bounds": _BOUNDS,
         "n_neighbors": [Interval(Integral, 0, None, closed="left")],
+        "n_prediction_neighbors": [Interval(Integral, 0, None, closed="left"), None],
         "neighbors": [StrOptions({"euclidean", "residual"}), *ARRAY],
         "ordering": [StrOptions(set(ORDERINGS)), *ARRAY],
         "fit_intercept": ["boolean"],
@@ -130,6 +133,7 @@ class VecchiaRegressor(RegressorMixin, BaseEstimator):
         variance_bounds: Bounds = None,
         lengthscale_bounds: Bounds = None,
         n_neighbors: int = 30,
+        n_prediction_neighbors: int | None = None,
         neighbors: str | ArrayLike = "euclidean",
         ordering: str | ArrayLike = "maxmin",
         fit_intercept: bool = True,
@@ -148,6 +152,7 @@ class VecchiaRegressor(RegressorMixin, BaseEstimator):
         self.variance_bounds = variance_bounds
         self.lengthscale_bounds = lengthscale_bounds
         self.n_neighbors = n_neighbors
+        self.n_prediction_neighbors = n_prediction_neighbors
         self.neighbors = neighbors
         self.ordering = ordering
         self.fit_intercept = fit_intercept
@@ -308,6 +313,12 @@ class VecchiaRegressor(RegressorMixin, BaseEstimator):
             self._calibration = calibrate(model, self._data.y, n_threads=self._threads())
         return self._calibration
 
+    @property
+    def _prediction_neighbors(self) -> int:
+        """Points that each prediction is conditioned on."""
+        given = self.n_prediction_neighbors
+        return 2 * self.model_.n_neighbors if given is None else int(given)
+
     def predict(
         self,
         X: ArrayLike,
@@ -346,6 +357,7 @@ class VecchiaRegressor(RegressorMixin, BaseEstimator):
             "return_var": return_std,
             "return_cov": return_cov,
             "latent": True,
+            "n_neighbors": self._prediction_neighbors,
             "n_threads": self._threads(),
         }
         found = self.model_.predict(new, self._data.y, **wanted)
@@ -378,7 +390,10 @@ class VecchiaRegressor(RegressorMixin, BaseEstimator):
             check_random_state(random_state),
         )
         seed = int(generator.randint(2**31 - 1))
-        draws = self.model_.sample(n_samples, y=self._data.y, coords=new, seed=seed, n_threads=self._threads())
+        draws = self.model_.sample(
+            n_samples, y=self._data.y, coords=new, n_neighbors=self._prediction_neighbors, seed=seed,
+            n_threads=self._threads(),
+        )  # fmt: skip
         if self._data.weights is not None:  # noise that varies is not known at new points, and left out
             draws = draws + np.sqrt(self.noise_) * generator.standard_normal(draws.shape)
         return draws.T + self.intercept_

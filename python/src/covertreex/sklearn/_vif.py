@@ -26,7 +26,7 @@ class VIFRegressor(VecchiaRegressor):
         Inducing points; all samples if there are fewer.
     inducing_points : {"kmeans++", "random", "cover-tree"} or array_like, shape (m, n_features)
         How they are chosen, or the points themselves.
-    n_neighbors, neighbors, ordering
+    n_neighbors, n_prediction_neighbors, neighbors, ordering
         As in :class:`VecchiaRegressor`. By default neighbours have the largest residual correlations, and the order is
         random.
     fit_intercept, refit, n_restarts, max_iter, tol, random_state, n_jobs, verbose
@@ -60,6 +60,7 @@ class VIFRegressor(VecchiaRegressor):
         n_inducing: int = 200,
         inducing_points: str | ArrayLike = "kmeans++",
         n_neighbors: int = 30,
+        n_prediction_neighbors: int | None = None,
         neighbors: str | ArrayLike = "residual",
         ordering: str | ArrayLike = "random",
         fit_intercept: bool = True,
@@ -73,7 +74,8 @@ class VIFRegressor(VecchiaRegressor):
     ) -> None:
         super().__init__(
             kernel, ard=ard, noise=noise, noise_bounds=noise_bounds, variance_bounds=variance_bounds,
-            lengthscale_bounds=lengthscale_bounds, n_neighbors=n_neighbors, neighbors=neighbors, ordering=ordering,
+            lengthscale_bounds=lengthscale_bounds, n_neighbors=n_neighbors,
+            n_prediction_neighbors=n_prediction_neighbors, neighbors=neighbors, ordering=ordering,
             fit_intercept=fit_intercept, refit=refit, n_restarts=n_restarts, max_iter=max_iter, tol=tol,
             random_state=random_state, n_jobs=n_jobs, verbose=verbose,
         )  # fmt: skip

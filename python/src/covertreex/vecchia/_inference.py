@@ -117,6 +117,7 @@ class Inference(_files.Stored):
         *,
         y: ArrayLike | None = None,
         coords: ArrayLike | None = None,
+        n_neighbors: int | None = None,
         seed: int | None = None,
         n_threads: int | None = None,
     ) -> NDArray[np.float64]:
@@ -130,6 +131,8 @@ class Inference(_files.Stored):
         coords : array_like, shape (q, dim), optional
             The new points; with ``y``. Each is conditioned on its nearest data and new points before it. If the noise
             varies, draws at new points are without noise.
+        n_neighbors : int, optional
+            As in :meth:`predict`.
         seed : int, optional
             By default another one each time.
         n_threads : int, optional
@@ -149,7 +152,7 @@ class Inference(_files.Stored):
         if not response.is_one:
             raise ValueError(f"y: expected shape ({n},), got {response.columns.shape}")
         points = self._new_points(coords, "coords")
-        sets = _inputs.in_rows(self._search.nearest_of_all(points, self.n_neighbors, n_threads, None))
+        sets = _inputs.in_rows(self._search.nearest_of_all(points, self._conditioned_on(n_neighbors), n_threads, None))
         given = points, sets, self._noise_of_new
         how: dict[str, Any] = {"n_threads": n_threads, "kernel": self._callback}
         mean, _ = self._call(vif.predict_jointly, response.columns, *given, covariance=False, **how)
@@ -169,6 +172,7 @@ class Inference(_files.Stored):
         latent: bool = False,
         trend: ArrayLike | None = None,
         new_trend: ArrayLike | None = None,
+        n_neighbors: int | None = None,
         n_threads: int | None = None,
         progress: ProgressReport | None = None,
     ) -> Any:
@@ -177,8 +181,8 @@ class Inference(_files.Stored):
         Parameters
         ----------
         new : array_like, shape (q, dim)
-            Each is conditioned on its ``n_neighbors`` nearest data; with ``return_cov`` on the nearest of the data and
-            the new points before it.
+            Each is conditioned on its nearest data; with ``return_cov`` on the nearest of the data and the new points
+            before it.
         y : array_like, shape (n,) or (n, r)
             The responses at the data.
         return_var : bool
@@ -190,6 +194,9 @@ class Inference(_files.Stored):
         trend, new_trend : array_like, shapes (n, c) and (q, c), optional
             The columns of a linear mean at the data and at the new points, see :meth:`trend`. Predictions are those of
             universal kriging: variances include those of the coefficients.
+        n_neighbors : int, optional
+            Points that each new one is conditioned on; by default the model's ``n_neighbors``. Twice as many often
+            predict better.
         n_threads, progress
             As in :func:`covertreex.cover_tree`.
 
@@ -204,7 +211,12 @@ class Inference(_files.Stored):
         if (return_var or return_cov) and not latent and isinstance(self.noise, np.ndarray):
             raise ValueError("latent: expected True, as the noise of new points is not known, got False")
         designs = _inputs.designs(trend, new_trend, len(self._coords), len(points))
-        how: dict[str, Any] = {"latent": latent, "n_threads": n_threads, "progress": progress}
+        how: dict[str, Any] = {
+            "width": self._conditioned_on(n_neighbors),
+            "latent": latent,
+            "n_threads": n_threads,
+            "progress": progress,
+        }
         predicted = self._predicted_jointly if return_cov else functools.partial(self._predicted, variance=return_var)
         if designs is None:
             mean, spread = predicted(points, response.columns, **how)
@@ -229,13 +241,14 @@ class Inference(_files.Stored):
         columns: NDArray[np.float64],
         *,
         variance: bool,
+        width: int,
         latent: bool,
         n_threads: int | None,
         progress: ProgressReport | None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         """Means, (q, columns), and variances if they are wanted."""
         search, rest = _calls.part(progress, 0, 0.5), _calls.part(progress, 0.5, 1)
-        sets = _inputs.in_rows(self._search.nearest(points, self.n_neighbors, n_threads, search))
+        sets = _inputs.in_rows(self._search.nearest(points, width, n_threads, search))
         mean, found = self._call(
             vif.predict, columns, points, sets, variance=variance, n_threads=n_threads, progress=rest,
             kernel=self._callback,
@@ -247,13 +260,14 @@ class Inference(_files.Stored):
         points: NDArray[np.float64],
         columns: NDArray[np.float64],
         *,
+        width: int,
         latent: bool,
         n_threads: int | None,
         progress: ProgressReport | None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Means, (q, columns), and the covariance of the new points."""
         search, rest = _calls.part(progress, 0, 0.5), _calls.part(progress, 0.5, 1)
-        sets = _inputs.in_rows(self._search.nearest_of_all(points, self.n_neighbors, n_threads, search))
+        sets = _inputs.in_rows(self._search.nearest_of_all(points, width, n_threads, search))
         noise = self._noise_of_new
         mean, covariance = self._call(
             vif.predict_jointly, columns, points, sets, noise, covariance=True, n_threads=n_threads, progress=rest,
@@ -319,6 +333,10 @@ class Inference(_files.Stored):
             precisions = without
         variance = 1 / precisions
         return response.shaped(response.columns - alpha * variance[:, None]), variance
+
+    def _conditioned_on(self, n_neighbors: int | None) -> int:
+        """Points that a new one is conditioned on."""
+        return self.n_neighbors if n_neighbors is None else _arrays.integer(n_neighbors, "n_neighbors", minimum=0)
 
     def _new_points(self, new: ArrayLike, name: str) -> NDArray[np.float64]:
         points = _arrays.points(new, name, dtype=np.dtype(np.float64))
