@@ -99,7 +99,7 @@ def relevance(model: Any, *, names: Sequence[str] | None = None, n_shown: int = 
     lengthscales = np.broadcast_to(np.asarray(kernel.lengthscale, np.float64), fitted.dim)
     values = fitted.coords.std(axis=0) / lengthscales
     shown = np.argsort(-values, kind="stable")[:n_shown]
-    at_bound = _at_upper_bound(kernel, fitted.bounds, fitted.dim)[shown]
+    at_bound = at_upper_bound(kernel, fitted.bounds, fitted.dim)[shown]
     bars = ax.barh(np.arange(len(shown)), values[shown], color=np.where(at_bound, QUIET, NEAR).tolist())
     if at_bound.any():
         grey = bars[int(np.argmax(at_bound))]
@@ -141,7 +141,7 @@ def _names(names: Any, dim: int) -> list[str]:
     return listed
 
 
-def _at_upper_bound(kernel: Stationary, bounds: Floats | None, dim: int) -> NDArray[np.bool_]:
+def at_upper_bound(kernel: Stationary, bounds: Floats | None, dim: int) -> NDArray[np.bool_]:
     """For each column, whether its lengthscale ended at the upper bound of a fit."""
     if bounds is None:
         return np.zeros(dim, np.bool_)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -99,31 +99,55 @@ def field(
     """
     fitted = Fitted.of(model)
     response = fitted.response(y)
-    across, up = _columns(columns, fitted.dim)
+
+    def predict(grid: Floats) -> tuple[Floats, Floats]:
+        mean, variance = fitted.vif.predict(grid, response, return_var=True, latent=True)
+        return mean + fitted.intercept, variance
+
+    return drawn_field(
+        predict, fitted.coords, response + fitted.intercept, fitted.names, columns=columns, at=at, n_grid=n_grid,
+        n_points=n_points, axes=axes,
+    )  # fmt: skip
+
+
+def drawn_field(
+    predict: Callable[[Floats], tuple[Floats, Floats]],
+    coords: Floats,
+    response: Floats,
+    names: Sequence[str],
+    *,
+    columns: tuple[int, int] = (0, 1),
+    at: ArrayLike | None = None,
+    n_grid: int = 100,
+    n_points: int = 500,
+    axes: Sequence[Axes] | None = None,
+) -> list[Axes]:
+    """As :func:`field`, by a function that gives means and variances at points, shape (q, dim), of named columns."""
+    dim = coords.shape[1]
+    across, up = _columns(columns, dim)
     n_grid = _arrays.integer(n_grid, "n_grid", minimum=2, maximum=10_000)
     n_points = _arrays.integer(n_points, "n_points", minimum=0)
-    grid, *ticks = _grid(fitted.coords, (across, up), at, n_grid)
+    grid, *ticks = _grid(coords, (across, up), at, n_grid)
     mean_panel, spread_panel = panels(axes, 2, (9.6, 4))[:2]
 
-    mean, variance = fitted.vif.predict(grid, response, return_var=True, latent=True)
+    mean, variance = predict(grid)
     rows = np.random.default_rng(0).permutation(len(response))[:n_points]
-    locations = fitted.coords[rows][:, [across, up]].T
-    observed = response[rows] + fitted.intercept
-    names = [fitted.names[one] for one in (across, up)]
+    locations = coords[rows][:, [across, up]].T
+    observed = response[rows]
     looks = [
-        (mean_panel, mean + fitted.intercept, "viridis", "mean"),
+        (mean_panel, mean, "viridis", "mean"),
         (spread_panel, np.sqrt(variance), "magma", "standard deviation"),
     ]
     for ax, values, colours, label in looks:
         mesh = ax.pcolormesh(*ticks, values.reshape(n_grid, n_grid), cmap=colours, shading="nearest", rasterized=True)
         ax.figure.colorbar(mesh, ax=ax, label=label)
-        if label == "mean" and fitted.dim == 2 and len(rows):
+        if label == "mean" and dim == 2 and len(rows):
             mesh.set_clim(min(values.min(), observed.min()), max(values.max(), observed.max()))
             how: dict[str, Any] = {"c": observed, "cmap": mesh.cmap, "norm": mesh.norm, "edgecolors": "black"}
             ax.scatter(*locations, s=_COLOURED, linewidths=0.3, **how)
         else:
             ax.scatter(*locations, s=_PLAIN, color="white", linewidths=0)
-        ax.set(xlim=ticks[0][[0, -1]], ylim=ticks[1][[0, -1]], xlabel=names[0], ylabel=names[1])
+        ax.set(xlim=ticks[0][[0, -1]], ylim=ticks[1][[0, -1]], xlabel=names[across], ylabel=names[up])
     return [mean_panel, spread_panel]
 
 
