@@ -103,6 +103,12 @@ class Table:
             names += [name] if width == 1 else [f"{name}[{position}]" for position in range(width)]
         return names
 
+    @property
+    def observed(self) -> NDArray[np.float64]:
+        """The response, (n,), of a table that has one."""
+        assert self.response is not None
+        return np.asarray(self.response.values, np.float64)
+
     def facts(self) -> dict[str, Any]:
         """Names and values for programs."""
         response = None if self.response is None else self.response.name

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import re
 import sys
 from pathlib import Path
 from typing import Any, List, Optional
@@ -13,12 +11,12 @@ import numpy as np
 import typer
 
 from .. import _arguments, _arrays
-from .._tables import tables
 from .._tables.tables import Table
 from ..kernels import BY_NAME
 from ..vecchia import ORDERINGS, Fit
 from ..vecchia._fit import fitted
 from ..vecchia._model import METRICS
+from ._fit_record import FitRecord
 from ._options import (
     ARRAY,
     COLUMNS,
@@ -34,6 +32,7 @@ from ._options import (
     SETS,
     THREADS,
     named,
+    need_scipy,
     runtime_of,
 )
 from ._output import report, tell, waiting, warn
@@ -70,8 +69,7 @@ def fit(
     as_json: bool = JSON,
 ) -> None:
     """Fit a Gaussian process to a response by maximum likelihood, and save it. Ctrl-C ends it with the best so far."""
-    if importlib.util.find_spec("scipy") is None:
-        raise ImportError("fit: needs SciPy: pip install scipy")
+    need_scipy("fit")
     check_output(out, "--out", None)
     if out.exists() and os.path.samefile(out, data):
         raise ValueError(f"--out: expected another file than the data, got {out}")
@@ -92,10 +90,11 @@ def fit(
             callback=None, verbose=sys.stderr.isatty(), n_neighbors=neighbors, n_inducing=inducing, ordering=ordering,
             neighbors=sets,
         )  # fmt: skip
-        model = Model(found.model, read, trend)
+        record = FitRecord(found, data.name)
+        model = Model(found.model, read, trend, record)
         with waiting("saving") as progress:
             model.save(out, progress)
-        warnings = [_with_names(message, read.coordinates) for message in found.messages]
+        warnings = record.warnings(read.coordinates)
         facts = {"file": str(out), **_facts(found, model, as_json=as_json)}
     report({**facts, **({"warnings": warnings} if as_json else {})}, as_json=as_json, read=read)
     for message in warnings:
@@ -106,13 +105,8 @@ def fit(
 
 def _without_trend(read: Table, kind: str) -> Any:
     """The response, less a trend by least squares."""
-    assert read.response is not None
-    values = read.response.values
-    if kind == "none":
-        return values
     trend = Trend.of(read.points, kind)
-    assert trend is not None
-    return trend.removed(read.points, np.asarray(values, np.float64))
+    return read.observed if trend is None else trend.removed(read.points, read.observed)
 
 
 def _facts(found: Fit, model: Model, *, as_json: bool) -> dict[str, Any]:
@@ -128,10 +122,3 @@ def _facts(found: Fit, model: Model, *, as_json: bool) -> dict[str, Any]:
         "iterations": found.n_iterations, "evaluations": found.n_evaluations, "refits": found.n_refits,
         "stopped": found.stopped, "seconds": found.seconds,
     }  # fmt: skip
-
-
-def _with_names(message: str, coordinates: list[str]) -> str:
-    """A warning of a fit, with the names of coordinates in place of their numbers."""
-    return re.sub(
-        r"\blengthscale\[(\d+)\]", lambda one: f"lengthscale of {tables.shown(coordinates[int(one[1])])}", message
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -51,6 +52,12 @@ def kernel_of(name: str, lengthscale: str, variance: float) -> Stationary:
     except ValueError:
         raise ValueError(f"--lengthscale: expected numbers with commas, got {lengthscale!r}") from None
     return BY_NAME[name](lengthscale=scales[0] if len(scales) == 1 else scales, variance=variance)
+
+
+def need_scipy(command: str) -> None:
+    """Raise before any work if SciPy is missing."""
+    if importlib.util.find_spec("scipy") is None:
+        raise ImportError(f"{command}: needs SciPy: pip install scipy")
 
 
 def runtime_of(profile: str | None, overrides: list[str] | None, threads: int | None) -> Activation:

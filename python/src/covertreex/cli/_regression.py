@@ -1,12 +1,14 @@
 """Gaussian processes of a response: with their trend, and in files that predictions need alone.
 
-A model is in a file of a Gaussian process, which :func:`covertreex.load` opens, with two more sections: the response,
-and from which columns of the data the coordinates and the response were read.
+A model is in a file of a Gaussian process, which :func:`covertreex.load` opens, with more sections: the response, from
+which columns of the data the coordinates and the response were read, and the fit.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -18,7 +20,9 @@ from .. import _arguments, factory
 from .._calls import ProgressReport
 from .._capi import CoverTreeError
 from .._tables.tables import Chosen, Columns, Response, Table
+from ..kernels import Stationary
 from ..vecchia import VIF, _inputs, calibrate
+from ._fit_record import FIT, HISTORY, FitRecord
 
 TRENDS = ("none", "constant", "linear")
 
@@ -57,11 +61,12 @@ class Trend:
 
 @dataclass(frozen=True)
 class Model:
-    """A process at points, their response, and the kind of its trend."""
+    """A process at points, their response, the kind of its trend, and the fit that found it, if it is known."""
 
     vif: VIF
     data: Table
     trend: str
+    record: Optional[FitRecord] = None
 
     @property
     def response(self) -> str:
@@ -70,13 +75,31 @@ class Model:
         return self.data.response.name
 
     @property
-    def _response(self) -> NDArray[np.float64]:
-        assert self.data.response is not None
-        return np.asarray(self.data.response.values, np.float64)
+    def observed(self) -> NDArray[np.float64]:
+        """The response, (n,)."""
+        return self.data.observed
+
+    @property
+    def source(self) -> str:
+        """The name of the file of the data; of the model, if it does not have that."""
+        return self.data.source.path.name if self.record is None else self.record.source
+
+    @property
+    def kernel(self) -> Stationary:
+        """The kernel, which is one of this package."""
+        kernel = self.vif.kernel
+        assert isinstance(kernel, Stationary)
+        return kernel
 
     @property
     def _trend(self) -> Optional[Trend]:
         return Trend.of(self.data.points, self.trend)
+
+    @property
+    def _design(self) -> Optional[NDArray[np.float64]]:
+        """The columns of the trend at the data."""
+        trend = self._trend
+        return None if trend is None else trend(self.data.points)
 
     def facts(self) -> dict[str, Any]:
         """Names and values for reports."""
@@ -97,7 +120,7 @@ class Model:
         trend = self._trend
         if trend is None:
             return {}
-        coefficients, _ = self.vif.trend(self._response, trend(self.data.points))
+        coefficients, _ = self.vif.trend(self.observed, trend(self.data.points))
         slopes = coefficients[1:] / trend.scale
         found = {"constant": float(coefficients[0] - slopes @ trend.centre)}
         return {**found, "slopes": self.by_coordinate(slopes)} if len(slopes) else found
@@ -106,25 +129,30 @@ class Model:
         self, *, gradient: bool = False, progress: Optional[ProgressReport] = None
     ) -> tuple[float, NDArray[np.float64] | None]:
         """The log likelihood, and its gradient if it is wanted."""
-        trend = self._trend
-        design = None if trend is None else trend(self.data.points)
-        found = self.vif.log_likelihood(self._response, eval_gradient=gradient, trend=design, progress=progress)
+        found = self.vif.log_likelihood(self.observed, eval_gradient=gradient, trend=self._design, progress=progress)
         return found if gradient else (found, None)
 
+    def leave_one_out(self, progress: ProgressReport) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Means and variances of each observation by all others, with the same hyperparameters."""
+        found: tuple[NDArray[np.float64], NDArray[np.float64]] = self.vif.leave_one_out(
+            self.observed, trend=self._design, progress=progress
+        )
+        return found
+
     def predict(
-        self, new: NDArray[Any], *, latent: bool, calibrated: bool = False, progress: ProgressReport
+        self, new: NDArray[Any], *, latent: bool, calibrated: bool = False, progress: Optional[ProgressReport]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Means and variances at new points. Variances include those of the coefficients of a trend.
 
         They are ``calibrated`` by the errors nearby if that is wanted.
         """
         trend = self._trend
-        design, new_design = (None, None) if trend is None else (trend(self.data.points), trend(new))
+        design, new_design = self._design, None if trend is None else trend(new)
         mean, variance = self.vif.predict(
-            new, self._response, return_var=True, latent=latent, trend=design, new_trend=new_design, progress=progress
+            new, self.observed, return_var=True, latent=latent, trend=design, new_trend=new_design, progress=progress
         )
         if calibrated:
-            variance *= calibrate(self.vif, self._response, trend=design).factors(new)
+            variance *= calibrate(self.vif, self.observed, trend=design).factors(new)
         return mean, variance
 
     # Files
@@ -137,11 +165,14 @@ class Model:
             "width": data.source.width, "numbers": list(data.chosen.numbers), "widths": list(data.widths),
         }  # fmt: skip
         text = np.frombuffer(json.dumps(described).encode(), np.uint8)
-        self.vif._save(path, {_RESPONSE: self._response, _REGRESSION: text}, progress)
+        fit = {} if self.record is None else self.record.sections()
+        self.vif._save(path, {_RESPONSE: self.observed, _REGRESSION: text, **fit}, progress)
 
     @classmethod
     def load(cls, path: Path) -> Model:
         """Open a file that :meth:`save` wrote."""
+        if not is_of_library(path):
+            raise ValueError(f"{path}: expected a model that covertreex fit wrote, got another file")
         opened = factory.load(path)
         found = cls.of(opened, path) if isinstance(opened, VIF) else None
         if found is None:
@@ -152,14 +183,26 @@ class Model:
     @classmethod
     def of(cls, vif: VIF, path: Path) -> Optional[Model]:
         """The model that a process was loaded from; None if the file has no response."""
-        found = vif._file.sections(_RESPONSE, _REGRESSION)
+        found = vif._file.sections(_RESPONSE, _REGRESSION, FIT, HISTORY)
         if not found:
             return None
-        try:
+        with _naming(path, _REGRESSION, _RESPONSE):
             described = _Described(**json.loads(found[_REGRESSION].tobytes()))
-            return cls(vif, described.table(path, vif._coords, found[_RESPONSE]), described.trend)
-        except (ValueError, TypeError, KeyError) as error:
-            raise CoverTreeError(f"{path}: section {_REGRESSION!r} or {_RESPONSE!r} is damaged: {error}") from error
+            data = described.table(path, vif._coords, found[_RESPONSE])
+            if isinstance(vif.noise, np.ndarray):
+                raise ValueError("noise: expected one variance of all points, got one of each")
+        with _naming(path, FIT, HISTORY):
+            return cls(vif, data, described.trend, FitRecord.of(vif, found))
+
+
+@contextlib.contextmanager
+def _naming(path: Path, *sections: str) -> Iterator[None]:
+    """Name the sections of a file in errors of what reads them."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, RecursionError) as error:  # the last one by JSON that is nested
+        named = " or ".join(map(repr, sections))
+        raise CoverTreeError(f"{path}: section {named} is damaged: {error}") from error
 
 
 @dataclass(frozen=True)
