@@ -422,6 +422,28 @@ def test_files_that_are_no_models(folder):
     assert predict("model.ct", "new.csv", "--header")[0]["predictions"] == Q
 
 
+@pytest.mark.usefixtures("model")
+def test_the_likelihood_of_a_model():
+    said = ask("likelihood", "model.ct", "--gradient")
+    design = np.column_stack([np.ones(N), COORDS])
+    value, gradient = covertreex.load("model.ct").log_likelihood(Y, trend=design, eval_gradient=True)
+    np.testing.assert_allclose(said["log_likelihood"], value, rtol=1e-9)
+    slopes = said["gradient"]
+    found = [slopes["log_noise"], slopes["log_variance"], *slopes["log_lengthscales"]]
+    np.testing.assert_allclose(found, gradient, rtol=1e-5)
+    assert (said["points"], said["read"]["columns"]) == (N, list(NAMES))
+    assert "gradient" not in ask("likelihood", "model.ct")
+    words = " ".join(people("likelihood", "model.ct").stdout.split())
+    assert f"log likelihood {value:,.4f}" in words and "model.ct: columns east" in words
+
+
+@pytest.mark.parametrize("options", [("--kernel", "rbf"), ("--noise", 1), ("--array", "a"), ("--header",)])
+@pytest.mark.usefixtures("model")
+def test_options_of_likelihood_that_a_model_has(capsys, options):
+    error = refused(capsys, 1, "likelihood", "model.ct", *options)
+    assert error == f"covertreex: {options[0]}: expected only with data; model.ct is a model, which has its own\n"
+
+
 def test_damaged_models(model):
     whole = model.read_bytes()
     for place in [*range(20, 128, 9), *range(len(whole) // 2, len(whole), len(whole) // 40)]:

@@ -20,7 +20,6 @@ from ..vecchia._model import METRICS
 from ._options import (
     ARRAY,
     COLUMNS,
-    DATA,
     HEADER,
     INDUCING,
     JSON,
@@ -29,7 +28,6 @@ from ._options import (
     NEIGHBORS,
     ORDERING,
     PROFILE,
-    RESPONSE,
     RESPONSE_HELP,
     SET,
     SETS,
@@ -47,13 +45,23 @@ Value = TypeVar("Value")
 
 _SPREADS = ("sd", "variance")
 _WRITTEN = (".parquet", ".csv", ".npz")
-# Options of predict that describe a process and its data, which a model has.
+# Options that describe a process and its data, which a model has.
 _OF_DATA = (
     "response", "kernel", "lengthscale", "variance", "noise", "trend", "neighbors", "inducing", "ordering", "sets",
     "columns",
 )  # fmt: skip
 
-_NOISE_HELP = "The variance of the noise of the response; 0 means no noise."
+_MODEL_OR_DATA = typer.Argument(
+    ...,
+    metavar="MODEL_OR_DATA",
+    help=f"A model that fit wrote; or points and their response: {READ}.",
+    exists=True,
+    dir_okay=False,
+)
+_RESPONSE = typer.Option(None, "--response", help=f"{RESPONSE_HELP} Needed with data.")
+_NOISE = typer.Option(
+    None, "--noise", help="The variance of the noise of the response; 0 means no noise. Needed with data."
+)
 _TREND = typer.Option("none", "--trend", help="The mean: none, constant, or linear in the coordinates.")
 
 
@@ -93,12 +101,13 @@ class Process:
 
 
 def likelihood(
-    data: Path = DATA,
-    response: str = RESPONSE,
+    context: typer.Context,
+    data: Path = _MODEL_OR_DATA,
+    response: Optional[str] = _RESPONSE,
     kernel: str = KERNEL,
     lengthscale: str = LENGTHSCALE,
     variance: float = VARIANCE,
-    noise: float = typer.Option(..., "--noise", help=_NOISE_HELP),
+    noise: Optional[float] = _NOISE,
     trend: str = _TREND,
     gradient: bool = typer.Option(False, "--gradient", help="Also by log noise, log variance, log lengthscales."),
     neighbors: int = NEIGHBORS,
@@ -113,14 +122,21 @@ def likelihood(
     threads: Optional[int] = THREADS,
     as_json: bool = JSON,
 ) -> None:
-    """Compute the log likelihood of a response: a Gaussian process by the VIF approximation."""
+    """Compute the log likelihood of a response: of a model in a file, or of the Gaussian process of the options."""
     with named(coords=data, points=data), runtime_of(profile, overrides, threads):
-        chosen = kernel_of(kernel, lengthscale, variance)
-        process = Process(chosen, noise, neighbors, inducing, ordering, sets, trend)
-        read = _read(data, response, array=array, columns=columns, header=header, as_json=as_json)
+        model = _model_in(data, context, "array", "header")
+        if model is None:
+            needed = _given(response, "--response", context), _given(noise, "--noise", context)
+            chosen = kernel_of(kernel, lengthscale, variance)
+            process = Process(chosen, needed[1], neighbors, inducing, ordering, sets, trend)
+            read = _read(data, needed[0], array=array, columns=columns, header=header, as_json=as_json)
+        else:
+            read = model.data
+            tell(f"{data}: {read}", as_json=as_json)
         start = time.perf_counter()
-        with waiting("building") as progress:
-            model = process.model(read, progress)
+        if model is None:
+            with waiting("building") as progress:
+                model = process.model(read, progress)
         with waiting("computing") as progress:
             value, slopes = model.log_likelihood(gradient=gradient, progress=progress)
         seconds = time.perf_counter() - start
@@ -137,20 +153,14 @@ def likelihood(
 
 def predict(
     context: typer.Context,
-    data: Path = typer.Argument(
-        ...,
-        metavar="MODEL_OR_DATA",
-        help=f"A model that fit wrote; or points and their response: {READ}.",
-        exists=True,
-        dir_okay=False,
-    ),
+    data: Path = _MODEL_OR_DATA,
     new: Path = typer.Argument(..., help=f"New points: {READ}.", exists=True, dir_okay=False),
     out: Path = typer.Option(..., "--out", "-o", help="The .parquet, .csv or .npz to write."),
-    response: Optional[str] = typer.Option(None, "--response", help=f"{RESPONSE_HELP} Needed with data."),
+    response: Optional[str] = _RESPONSE,
     kernel: str = KERNEL,
     lengthscale: str = LENGTHSCALE,
     variance: float = VARIANCE,
-    noise: Optional[float] = typer.Option(None, "--noise", help=f"{_NOISE_HELP} Needed with data."),
+    noise: Optional[float] = _NOISE,
     trend: str = _TREND,
     spread: str = typer.Option("sd", "--spread", help="Of the response: sd (standard deviation) or variance."),
     latent: bool = typer.Option(False, "--latent", help="Of the process, without the noise."),
@@ -173,7 +183,7 @@ def predict(
     check_output(out, "--out", _WRITTEN)
     _arguments.choice(spread, "--spread", _SPREADS)
     with named(coords=data, points=data, new=new), runtime_of(profile, overrides, threads):
-        model = _model_in(data, new, context, header)
+        model = _model_in(data, context)
         if model is None:
             needed = _given(response, "--response", context), _given(noise, "--noise", context)
             chosen = kernel_of(kernel, lengthscale, variance)
@@ -184,6 +194,8 @@ def predict(
         else:
             read = model.data
             tell(f"{data}: {read}", as_json=as_json)
+            if header is not None and not is_text(new):
+                raise ValueError(f"{new}: --header and --no-header are for text")
         points = read_new(new, read, array=array, header=header)
         tell(f"{new}: {points}", as_json=as_json)
         names = _names_of_results(out, points if points.source.names else read, spread)
@@ -204,17 +216,15 @@ def predict(
     report(facts, as_json=as_json, read=read, new=points)
 
 
-def _model_in(path: Path, new: Path, context: typer.Context, header: bool | None) -> Model | None:
-    """The model in a file; None for a file of data."""
+def _model_in(path: Path, context: typer.Context, *others: str) -> Model | None:
+    """The model in a file; None for a file of data, which ``others`` are further options of."""
     if not is_of_library(path):
         if not is_readable(path):
             raise ValueError(f"{path}: expected a model that covertreex fit wrote, or a file that ends in {READ}")
         return None
-    given = [name for name in _OF_DATA if getattr(context.get_parameter_source(name), "name", "DEFAULT") != "DEFAULT"]
-    for name in given[:1]:
-        raise ValueError(f"--{name}: expected only with data; {path} is a model, which has its own")
-    if header is not None and not is_text(new):
-        raise ValueError(f"{new}: --header and --no-header are for text")
+    for name in (*_OF_DATA, *others):
+        if getattr(context.get_parameter_source(name), "name", "DEFAULT") != "DEFAULT":
+            raise ValueError(f"--{name}: expected only with data; {path} is a model, which has its own")
     return Model.load(path)
 
 
