@@ -26,11 +26,11 @@ export COVERTREE_CPU
 LIBRARY := build/lib/libcovertree.so
 HEADERS := include/covertree.h include/covertree_partitions.h
 SOURCES := Package.swift $(HEADERS) include/module.modulemap $(shell find Sources -type f)
-PACKAGE := $(shell find python -name '*.py' -not -path '*/tests/*') python/pyproject.toml
+PACKAGE := $(shell find python -name '*.py' -not -path '*/tests/*' -o -path '*/src/*.html') python/pyproject.toml
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 
-.PHONY: lib levels demo test built swift-tests test-swift test-c test-python test-answers test-processes test-examples test-docs docs tsan soak bench lint format wheel deb abi asan fuzz sbom test-release install install-levels clean
+.PHONY: lib levels demo test built browser swift-tests test-swift test-c test-python test-answers test-processes test-examples test-docs docs tsan soak bench lint format wheel deb abi asan fuzz sbom test-release install install-levels clean
 
 lib: $(LIBRARY)
 
@@ -87,8 +87,12 @@ demo: build/installed build/venv-demo
 test: built
 	@$(MAKE) --no-print-directory -j2 --output-sync=target test-answers test-processes test-swift test-c abi test-examples test-docs
 
+# A test opens a report in it. It is installed before the build, when no other target installs packages.
+browser: build/sqlite
+	@scripts/need-commands chromium
+
 # The library and the Swift tests are built in parallel: each takes minutes of a single thread.
-built:
+built: browser
 	@$(MAKE) --no-print-directory -j2 lib swift-tests
 
 SWIFT_TESTS := -c release -Xswiftc -enable-testing
@@ -131,7 +135,7 @@ PROCESSES := $(wildcard python/tests/test_dask.py python/tests/test_files.py pyt
 
 test-python: test-answers test-processes
 
-test-answers: build/installed build/venv-test
+test-answers: browser build/installed build/venv-test
 	$(IN_VENV) -m pytest python $(PROCESSES:%=--ignore=%)
 
 test-processes: build/installed build/venv-test

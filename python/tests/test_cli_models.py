@@ -547,5 +547,5 @@ def test_commands_in_the_help():
     done = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"})
     names = [command.name or command.callback.__name__ for command in app.registered_commands]
     files = ["build", "query", "neighbors", "validate", "info"]
-    assert names == [*files, "fit", "likelihood", "predict", "bench", "doctor"]
+    assert names == [*files, "fit", "likelihood", "predict", "report", "bench", "doctor"]
     assert all(name in done.stdout for name in names)

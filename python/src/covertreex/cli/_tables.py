@@ -59,14 +59,23 @@ def read_points(
     return _with_response(_read(path, _columns.chosen(wanted, None), array, header, apart=response), response)
 
 
-def read_new(path: Path, known: Table, *, array: str | None = None, header: bool | None = None) -> Table:
+def read_new(
+    path: Path, known: Table, *, array: str | None = None, header: bool | None = None, response: bool = False
+) -> Table:
     """Read new points, whose coordinates are in the columns in which a table of known points has them.
 
     ``header`` is for text, and ``array`` for an ``.npz`` with several arrays: by default that of the known points.
+    ``response`` reads the response, too, which is where the known table has it.
     """
     there, wanted = _names_of_arrays(path), array or known.array
-    array = None if len(there) == 1 else wanted
-    read = _read(path, _columns.same(known), array, header if is_text(path) else None)
+    name = known.response.name if response and known.response is not None else None
+    is_array = name in there and name != wanted
+    array = None if len(there) == 1 + is_array else wanted
+    header = header if is_text(path) else None
+    if name is not None and is_array:
+        read = _with_response(_read(path, _columns.same(known), array, header, apart=name), name)
+    else:
+        read = _read(path, _columns.same(known, response=response), array, header)
     if read.points.shape[1] != known.points.shape[1]:
         raise ValueError(f"{path}: expected {known.points.shape[1]} coordinates, got {read.points.shape[1]}")
     return read
