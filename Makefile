@@ -80,8 +80,12 @@ build/installed: build/sqlite build/venv-build $(LIBRARY) $(PACKAGE)
 	$(IN_VENV) -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall ./python
 	@touch $@
 
+# Neighbours of airports, checked, and then a Gaussian process of their elevations: its fit, its scores on airports that were held
+# out, and a map with the uncertainty.
 demo: build/installed build/venv-demo
 	@$(IN_VENV) examples/python/vecchia.py
+	@echo
+	@$(IN_VENV) examples/python/elevation.py
 
 # Two at a time, because most of them use one thread or wait for the disk.
 test: built
