@@ -174,6 +174,7 @@ bench: build/installed build/venv-bench
 	$(IN_VENV) benchmarks/residual.py
 	$(IN_VENV) benchmarks/vif.py
 	$(IN_VENV) benchmarks/regression.py
+	$(IN_VENV) benchmarks/choosing.py
 	$(IN_VENV) benchmarks/domains.py
 	$(IN_VENV) benchmarks/hybrid.py
 	$(IN_VENV) benchmarks/files.py
