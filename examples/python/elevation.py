@@ -3,8 +3,8 @@
 Points on the unit sphere have three coordinates and one lengthscale, so that correlations depend on the distance alone. In
 few dimensions Vecchia's approximation needs no inducing points. A tenth of the airports is held out. Their predictions
 are compared with those of the nearest airport, and with one distribution for all. The model has one variance everywhere,
-and plains vary less than mountains: so narrow intervals contain too many airports, and wide ones as many as they should.
-The map has the predicted elevation and its standard deviation. `make demo` runs this program, too.
+and plains vary less than mountains: so narrow intervals contain too many airports. Calibrated variances correct this. The
+map has the predicted elevation and its standard deviation. `make demo` runs this program, too.
 
     elevation.py [picture.png]
 """
@@ -70,7 +70,9 @@ def draw(path: Path, model: VecchiaRegressor, airports: np.ndarray) -> None:
     grid = unit_sphere(north.ravel(), east.ravel())
     drawn = on_map(airports, grid)
     fields = np.full((2, len(grid)), np.nan)
-    fields[:, drawn] = model.predict(grid[drawn], return_std=True, latent=True)
+    fields[:, drawn] = model.predict(
+        grid[drawn], return_std=True, latent=True, calibrated=True
+    )
 
     figure = Figure(figsize=(8.8, 6.6), layout="constrained")
     panels = figure.subplots(2, 1, sharex=True)
@@ -116,6 +118,7 @@ def main(picture: Path) -> None:
         f"mean {model.intercept_:,.0f} m; noise of {np.sqrt(model.noise_):.0f} m is given"
     )
     mean, std = model.predict(new_x, return_std=True)
+    _, calibrated = model.predict(new_x, return_std=True, calibrated=True)
     tree = cover_tree(x)
     nearest = y[tree.knn(1, queries=new_x)[:, 0]]
     difference = y - y[tree.knn(1, exclude_self=True)[:, 0]]
@@ -129,6 +132,7 @@ def main(picture: Path) -> None:
     variance = np.full(len(new_y), np.mean(difference**2))
     print(line("the nearest airport", new_y, nearest, variance))
     print(line("the Gaussian process", new_y, mean, std**2))
+    print(line("the same, calibrated", new_y, mean, calibrated**2))
     draw(picture, model, points)
     print(f"map of the elevation and its standard deviation: {picture}")
 

@@ -109,7 +109,7 @@ def test_a_fit_is_that_of_python(folder, options, chosen):
     opened = covertreex.load("model.ct")
     assert isinstance(opened, VIF)
     assert opened.kernel == found.kernel
-    mean, variance = found.model.predict(NEW, Y, return_var=True)
+    mean, variance = found.model.predict(NEW, Y, return_var=True, n_neighbors=2 * found.model.n_neighbors)
     said, written = predict("model.ct", "new.csv")
     np.testing.assert_array_equal(written["mean"], mean)
     np.testing.assert_array_equal(written["sd"], np.sqrt(variance))
@@ -145,7 +145,8 @@ def test_a_trend(folder, trend):
     np.testing.assert_allclose(
         said["trend"]["constant"], coefficients[0] - shift[: len(coefficients) - 1] @ coefficients[1:], rtol=1e-5
     )
-    means, variances = opened.predict(NEW + shift, np.column_stack([y, design]), return_var=True)
+    both, width = np.column_stack([y, design]), 2 * opened.n_neighbors
+    means, variances = opened.predict(NEW + shift, both, return_var=True, n_neighbors=width)
     beyond = np.column_stack([np.ones(Q), NEW])[:, : len(coefficients)] - means[:, 1:]
     _, written = predict("model.ct", "new.csv", "--spread", "variance")
     np.testing.assert_allclose(written["mean"], means[:, 0] + beyond @ coefficients, rtol=1e-6)

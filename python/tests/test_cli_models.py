@@ -69,6 +69,11 @@ def predict(*arguments, out="out.npz"):
     return said, np.load(out)
 
 
+def predicted(model, **options):
+    """As the command predicts by default."""
+    return model.predict(NEW, Y, n_neighbors=2 * model.n_neighbors, **options)
+
+
 # Numbers
 
 
@@ -107,12 +112,21 @@ def test_the_likelihood_of_a_file(folder, name):
 )
 def test_options_are_those_of_the_model(folder, options, chosen):
     model = the_model(**chosen)
-    mean, variance = model.predict(NEW, Y, return_var=True)
+    mean, variance = predicted(model, return_var=True)
     value, gradient = model.log_likelihood(Y, eval_gradient=True)
     said = likelihood("data.csv", "--response", "z", "--gradient", *options)
     assert said["log_likelihood"] == value
     assert said["gradient"]["log_lengthscales"] == gradient[2:].tolist()
     _, found = predict("data.csv", "new.csv", "--response", "z", *options)
+    np.testing.assert_array_equal(found["mean"], mean)
+    np.testing.assert_array_equal(found["sd"], np.sqrt(variance))
+
+
+@pytest.mark.parametrize("count", [0, 3, 40])
+@pytest.mark.usefixtures("folder")
+def test_neighbours_of_predictions(count):
+    mean, variance = the_model().predict(NEW, Y, return_var=True, n_neighbors=count)
+    _, found = predict("data.csv", "new.csv", "--response", "z", "--prediction-neighbors", count)
     np.testing.assert_array_equal(found["mean"], mean)
     np.testing.assert_array_equal(found["sd"], np.sqrt(variance))
 
@@ -133,7 +147,7 @@ def test_predictions_in_files(folder, kind, spread, latent):
     said = ask("predict", "data.csv", "new.csv", "--response", "z", *PROCESS, *SIZES, "-o", out, *options)
     assert (said["file"], said["predictions"], said["points"]) == (str(out), Q, N)
     assert (said["read"]["file"], said["new"]["file"], said["new"]["rows"]) == ("data.csv", "new.csv", Q)
-    mean, variance = the_model().predict(NEW, Y, return_var=True, latent=latent)
+    mean, variance = predicted(the_model(), return_var=True, latent=latent)
     wanted = {"mean": mean, spread: variance if spread == "variance" else np.sqrt(variance)}
     if kind == "npz":
         found = np.load(out)
@@ -201,7 +215,7 @@ def test_output_for_people(folder):
 
 
 def test_new_points_have_their_columns_by_name(folder):
-    mean = the_model().predict(NEW, Y)
+    mean = predicted(the_model())
     words = [f"place {row}" for row in range(Q)]
     mixed = {"note": words, "y": NEW[:, 1], "z": np.full(Q, 9), "x": NEW[:, 0]}
     for name in ("mixed.csv", "mixed.parquet"):
@@ -219,7 +233,7 @@ def test_new_points_have_their_columns_by_number(folder, names):
     np.save("data.npy", np.insert(COORDS, at, Y, axis=1))
     np.save("alone.npy", NEW)
     np.save("both.npy", np.insert(NEW, at, 7, axis=1))
-    mean = the_model().predict(NEW, Y)
+    mean = predicted(the_model())
     for new in ("alone.npy", "both.npy", "new.csv"):
         _, found = predict("data.npy", new, "--response", at)
         np.testing.assert_array_equal(found["mean"], mean)
@@ -245,7 +259,7 @@ def test_arrays_of_an_archive(folder):
     write(folder / "more.npz", {"coords": COORDS, "z": Y[:, None], "other": Y})
     write(folder / "new.npz", {"places": NEW})
     write(folder / "news.npz", {"coords": NEW, "z": Y})
-    value, mean = the_model().log_likelihood(Y), the_model().predict(NEW, Y)
+    value, mean = the_model().log_likelihood(Y), predicted(the_model())
     said = likelihood("data.npz", "--response", "z")
     assert said["log_likelihood"] == value
     assert (said["read"]["array"], said["read"]["response"]) == ("coords", "z")

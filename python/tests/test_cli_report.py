@@ -136,7 +136,8 @@ def test_scores(fitted):
     folder, _, said = fitted
     model = covertreex.load(folder / "model.ct")
     design = np.column_stack([np.ones(N), COORDS[:N]])
-    mean, variance = model.predict(COORDS[N:], np.column_stack([Y[:N], design]), return_var=True)
+    both, width = np.column_stack([Y[:N], design]), 2 * model.n_neighbors
+    mean, variance = model.predict(COORDS[N:], both, return_var=True, n_neighbors=width)
     beta, spread = model.trend(Y[:N], design)
     beyond = np.column_stack([np.ones(Q), COORDS[N:]]) - mean[:, 1:]
     of_test = mean[:, 0] + beyond @ beta, variance + ((beyond @ spread) * beyond).sum(axis=1)

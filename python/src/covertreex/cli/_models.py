@@ -164,6 +164,9 @@ def predict(
     trend: str = _TREND,
     spread: str = typer.Option("sd", "--spread", help="Of the response: sd (standard deviation) or variance."),
     latent: bool = typer.Option(False, "--latent", help="Of the process, without the noise."),
+    prediction_neighbors: Optional[int] = typer.Option(
+        None, "--prediction-neighbors", min=0, help="Neighbours of each prediction; by default twice --neighbors."
+    ),
     calibrated: bool = typer.Option(
         False, "--calibrated", help="Correct the spread by the leave-one-out errors of the data nearby."
     ),
@@ -204,7 +207,10 @@ def predict(
             with waiting("building") as progress:
                 model = process.model(read, progress)
         with waiting("predicting") as progress:
-            mean, variances = model.predict(points.points, latent=latent, calibrated=calibrated, progress=progress)
+            mean, variances = model.predict(
+                points.points, latent=latent, calibrated=calibrated, n_neighbors=prediction_neighbors,
+                progress=progress,
+            )  # fmt: skip
         seconds = time.perf_counter() - start
         results = {"mean": mean, spread: variances if spread == "variance" else np.sqrt(variances)}
         if names is None:

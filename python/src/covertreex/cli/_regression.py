@@ -140,17 +140,25 @@ class Model:
         return found
 
     def predict(
-        self, new: NDArray[Any], *, latent: bool, calibrated: bool = False, progress: Optional[ProgressReport]
+        self,
+        new: NDArray[Any],
+        *,
+        latent: bool,
+        calibrated: bool = False,
+        n_neighbors: Optional[int] = None,
+        progress: Optional[ProgressReport],
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Means and variances at new points. Variances include those of the coefficients of a trend.
 
-        They are ``calibrated`` by the errors nearby if that is wanted.
+        They are ``calibrated`` by the errors nearby if that is wanted. By default each prediction is conditioned on
+        twice as many neighbours as a point of the data.
         """
         trend = self._trend
         design, new_design = self._design, None if trend is None else trend(new)
         mean, variance = self.vif.predict(
-            new, self.observed, return_var=True, latent=latent, trend=design, new_trend=new_design, progress=progress
-        )
+            new, self.observed, return_var=True, latent=latent, trend=design, new_trend=new_design,
+            n_neighbors=2 * self.vif.n_neighbors if n_neighbors is None else n_neighbors, progress=progress,
+        )  # fmt: skip
         if calibrated:
             variance *= calibrate(self.vif, self.observed, trend=design).factors(new)
         return mean, variance
