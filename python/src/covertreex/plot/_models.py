@@ -26,18 +26,20 @@ class Fitted(NamedTuple):
     intercept: float
     bounds: Floats | None  #: of the logarithms of the hyperparameters
     given_names: list[str] | None
+    n_neighbors: int  #: of predictions
 
     @classmethod
     def of(cls, model: Any) -> Fitted:
         """What a fit, a regressor or a model has."""
         if isinstance(model, Fit):
-            return cls(model.model, None, 0.0, model.bounds, None)
+            return cls(model.model, None, 0.0, model.bounds, None, model.model.n_neighbors)
         if isinstance(model, VIF):
-            return cls(model, None, 0.0, None, None)
+            return cls(model, None, 0.0, None, None, model.n_neighbors)
         if is_regressor(model):
             names = getattr(model, "feature_names_in_", None)
             listed = None if names is None else [str(name) for name in names]
-            return cls(model.model_, model._data.y, model.intercept_, model.bounds_, listed)
+            width = model._prediction_neighbors
+            return cls(model.model_, model._data.y, model.intercept_, model.bounds_, listed, width)
         raise TypeError(f"model: expected a Fit, a VIF or a fitted regressor, got {_arguments.described(model)}")
 
     @property

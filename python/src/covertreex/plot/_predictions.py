@@ -101,7 +101,9 @@ def field(
     response = fitted.response(y)
 
     def predict(grid: Floats) -> tuple[Floats, Floats]:
-        mean, variance = fitted.vif.predict(grid, response, return_var=True, latent=True)
+        mean, variance = fitted.vif.predict(
+            grid, response, return_var=True, latent=True, n_neighbors=fitted.n_neighbors
+        )
         return mean + fitted.intercept, variance
 
     return drawn_field(
