@@ -9,19 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import _frames
 from ._arguments import described
 
 _INT64 = np.dtype(np.int64)
 
 
 def array_of(values: Any, name: str, *, subclasses: bool = False) -> NDArray[Any]:
-    """Anything array-like as an array. Lists that make no array, and masked elements, are errors."""
+    """Anything array-like as an array, and tables of other packages. Ragged lists and masked elements are errors."""
+    if type(values) is not np.ndarray:
+        values = _frames.plain(values, name)
     try:
         array = np.asanyarray(values) if subclasses else np.asarray(values)
     except (ValueError, OverflowError) as error:  # rows of different lengths, above all
         raise ValueError(f"{name}: expected an array, got {described(values)}: {error}") from error
-    if array is not values and np.ma.is_masked(values):
-        raise ValueError(f"{name}: expected an array without masked elements, got {described(values)}")
     return array
 
 
