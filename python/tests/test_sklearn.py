@@ -2,24 +2,29 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array, csr_matrix
 
 pytest.importorskip("sklearn")
 from sklearn.base import clone
-from sklearn.cluster import DBSCAN
+from sklearn.cluster import DBSCAN, HDBSCAN
 from sklearn.datasets import make_blobs, make_s_curve
 from sklearn.manifold import TSNE, Isomap
 from sklearn.model_selection import GridSearchCV, cross_val_score
-from sklearn.neighbors import (
-    KNeighborsClassifier,
-    KNeighborsRegressor,
-    KNeighborsTransformer,
-    NearestNeighbors,
-)
+from sklearn.neighbors import KNeighborsTransformer, NearestNeighbors
+from sklearn.neighbors import RadiusNeighborsTransformer as TheirRadiusTransformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_param_validation, parametrize_with_checks
 
-from covertreex.sklearn import CoverTreeClassifier, CoverTreeNeighbors, CoverTreeRegressor, CoverTreeTransformer
+from covertreex.sklearn import (
+    CoverTreeClassifier,
+    CoverTreeNeighbors,
+    CoverTreeRegressor,
+    CoverTreeTransformer,
+    RadiusNeighborsClassifier,
+    RadiusNeighborsRegressor,
+    RadiusNeighborsTransformer,
+)
 
 rng = np.random.default_rng(0)
 points, queries = rng.random((300, 3)), rng.random((40, 3))
@@ -27,8 +32,11 @@ ours, theirs = CoverTreeNeighbors(radius=0.2).fit(points), NearestNeighbors(radi
 
 
 @parametrize_with_checks(
-    [CoverTreeNeighbors(), CoverTreeTransformer(n_neighbors=2), CoverTreeClassifier(), CoverTreeRegressor()]
-)
+    [
+        CoverTreeNeighbors(), CoverTreeTransformer(n_neighbors=2), CoverTreeClassifier(), CoverTreeRegressor(),
+        RadiusNeighborsTransformer(radius=10.0), RadiusNeighborsClassifier(), RadiusNeighborsRegressor(),
+    ]
+)  # fmt: skip
 def test_checks_of_scikit_learn(estimator, check):
     check(estimator)
 
@@ -55,24 +63,54 @@ def test_radius_neighbors(X, radius):
         np.testing.assert_allclose(far, their_far)
 
 
+def assert_same_matrix(one, other):
+    """Assert that a sparse matrix is of the same class and types, and has the same elements in the same order."""
+    assert type(one) is type(other) and one.format == "csr"
+    assert (one.dtype, one.indices.dtype, one.indptr.dtype) == (other.dtype, other.indices.dtype, other.indptr.dtype)
+    assert one.shape == other.shape
+    for part in ("indptr", "indices"):
+        assert np.array_equal(getattr(one, part), getattr(other, part))
+    np.testing.assert_allclose(one.data, other.data)
+    one.data[:] = 1  # it may be written to
+
+
 @pytest.mark.parametrize("X", [None, queries])
 @pytest.mark.parametrize("mode", ["connectivity", "distance"])
-def test_graphs(X, mode):
-    for one, other in [
-        (ours.kneighbors_graph(X, 4, mode), theirs.kneighbors_graph(X, 4, mode)),
-        (ours.radius_neighbors_graph(X, 0.3, mode), theirs.radius_neighbors_graph(X, 0.3, mode)),
-    ]:
-        assert one.shape == other.shape
-        np.testing.assert_allclose(one.toarray(), other.toarray())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_graphs(X, mode, dtype):
+    ours, theirs = (kind(radius=0.3).fit(points.astype(dtype)) for kind in (CoverTreeNeighbors, NearestNeighbors))
+    assert_same_matrix(ours.kneighbors_graph(X, 4, mode), theirs.kneighbors_graph(X, 4, mode))
+    found = ours.radius_neighbors_graph(X, None, mode)
+    expected = theirs.radius_neighbors_graph(X, None, "distance", sort_results=True)
+    if mode == "connectivity":
+        expected.data[:] = 1
+    assert_same_matrix(found, expected)
 
 
 @pytest.mark.parametrize("mode", ["connectivity", "distance"])
-def test_the_transformer(mode):
-    ours = CoverTreeTransformer(mode=mode, n_neighbors=6)
-    theirs = KNeighborsTransformer(mode=mode, n_neighbors=6)
-    np.testing.assert_allclose(ours.fit_transform(points).toarray(), theirs.fit_transform(points).toarray())
-    np.testing.assert_allclose(ours.transform(queries).toarray(), theirs.transform(queries).toarray())
-    assert len(ours.get_feature_names_out()) == 300
+def test_the_transformers(mode):
+    for ours, theirs in [
+        (CoverTreeTransformer(mode=mode, n_neighbors=6), KNeighborsTransformer(mode=mode, n_neighbors=6)),
+        (RadiusNeighborsTransformer(mode=mode, radius=0.2), TheirRadiusTransformer(mode=mode, radius=0.2)),
+    ]:
+        for found, expected in [
+            (ours.fit_transform(points), theirs.fit_transform(points)),
+            (ours.transform(queries), theirs.transform(queries)),
+        ]:
+            assert type(found) is type(expected)
+            np.testing.assert_allclose(found.toarray(), expected.toarray())
+            for start, end in zip(found.indptr, found.indptr[1:]):
+                assert np.array_equal(found.data[start:end], np.sort(found.data[start:end]))
+        assert len(ours.get_feature_names_out()) == 300
+
+
+def test_sparse_results_follow_the_configuration():
+    config_context = pytest.importorskip("sklearn").config_context
+    if "sparse_interface" not in pytest.importorskip("sklearn").get_config():
+        pytest.skip("scikit-learn 1.9 or later has the option")
+    for interface, kind in (("sparray", csr_array), ("spmatrix", csr_matrix)):
+        with config_context(sparse_interface=interface):
+            assert type(ours.kneighbors_graph()) is kind
 
 
 def test_pipelines():
@@ -87,6 +125,13 @@ def test_pipelines():
     graph = CoverTreeTransformer(n_neighbors=120).fit_transform(X)
     assert np.array_equal(DBSCAN(eps=0.5, metric="precomputed").fit_predict(graph), DBSCAN(eps=0.5).fit_predict(X))
 
+    graph = RadiusNeighborsTransformer(radius=6.0).fit_transform(X)
+    for parameters in ({}, {"min_samples": 3, "min_cluster_size": 8}):
+        found = HDBSCAN(metric="precomputed", copy=True, **parameters).fit(graph)
+        expected = HDBSCAN(copy=True, **parameters).fit(X)
+        assert np.array_equal(found.labels_, expected.labels_) and len(np.unique(found.labels_)) == 4
+        np.testing.assert_allclose(found.probabilities_, expected.probabilities_)
+
     settings = dict(init="random", perplexity=10, random_state=0, max_iter=250, method="barnes_hut")
     pipeline = make_pipeline(CoverTreeTransformer(n_neighbors=40), TSNE(metric="precomputed", **settings))
     assert np.isfinite(pipeline.fit_transform(X)).all()
@@ -98,26 +143,50 @@ def test_umap_accepts_the_neighbours():
     X, y = make_blobs(300, centers=3, n_features=5, cluster_std=0.5, random_state=0)
     distances, indices = CoverTreeNeighbors(15).fit(X).kneighbors(X)
     found = umap.UMAP(n_neighbors=15, precomputed_knn=(indices, distances, None), random_state=0).fit_transform(X)
+    assert_blobs_apart(found, y)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_scanpy_accepts_the_transformer():
+    scanpy, anndata = pytest.importorskip("scanpy"), pytest.importorskip("anndata")
+    X, y = make_blobs(300, centers=3, n_features=5, cluster_std=0.5, random_state=0)
+    cells, expected = anndata.AnnData(X), anndata.AnnData(X)
+    scanpy.pp.neighbors(cells, transformer=CoverTreeTransformer(n_neighbors=15), use_rep="X")
+    scanpy.pp.neighbors(expected, transformer=KNeighborsTransformer(n_neighbors=15), use_rep="X")
+    for name in ("distances", "connectivities"):
+        np.testing.assert_allclose(cells.obsp[name].toarray(), expected.obsp[name].toarray(), rtol=1e-6)
+    scanpy.tl.umap(cells, random_state=0)
+    assert_blobs_apart(cells.obsm["X_umap"], y)
+
+
+def assert_blobs_apart(found, y):
+    """Assert that points are nearest to the middle of their own of three blobs."""
     middles = np.array([found[y == label].mean(axis=0) for label in range(3)])
     nearest = np.linalg.norm(found[:, None] - middles, axis=2).argmin(axis=1)
     assert (nearest == y).mean() > 0.99
 
 
-@pytest.mark.parametrize("weights", ["uniform", "distance", lambda distances: np.exp(-distances)])
-def test_classifier_and_regressor(weights):
-    X, y = make_blobs(400, centers=5, cluster_std=2.5, random_state=1)
-    names = np.array(list("edcba"))[y]
-    at_samples = np.r_[rng.standard_normal((50, 2)) * 4, X[:20]]
-    ours = CoverTreeClassifier(7, weights=weights).fit(X, names)
-    theirs = KNeighborsClassifier(7, weights=weights).fit(X, names)
-    np.testing.assert_allclose(ours.predict_proba(at_samples), theirs.predict_proba(at_samples))
-    assert np.array_equal(ours.predict(at_samples), theirs.predict(at_samples))
-    assert ours.classes_.tolist() == list("abcde")
-
-    for targets in [X[:, 0] * X[:, 1], X**2]:
-        ours = CoverTreeRegressor(7, weights=weights).fit(X, targets)
-        theirs = KNeighborsRegressor(7, weights=weights).fit(X, targets)
-        np.testing.assert_allclose(ours.predict(at_samples), theirs.predict(at_samples))
+def test_metrics():
+    for parameters in (
+        {"metric": "euclidean"}, {"metric": "l2", "p": 1}, {"metric": "minkowski", "p": 2.0},
+        {"p": None, "metric_params": {"p": 2}}, {"algorithm": "kd_tree", "leaf_size": 30},
+        {"algorithm": "brute", "leaf_size": 10**6},
+    ):  # fmt: skip
+        model = CoverTreeNeighbors(radius=0.2, **parameters).fit(points)
+        assert np.array_equal(model.kneighbors(queries)[1], ours.kneighbors(queries)[1])
+        assert (model.effective_metric_, model.effective_metric_params_) == ("euclidean", {})
+    with pytest.warns(SyntaxWarning, match="p: is replaced"):
+        CoverTreeNeighbors(p=1, metric_params={"p": 2}).fit(points)
+    for parameters, words in [
+        ({"p": 1}, "p: expected 2, for Euclidean distance, got 1"),
+        ({"p": np.inf}, "p: expected 2, for Euclidean distance, got inf"),
+        ({"p": None}, "p: expected 2, for Euclidean distance, got None"),
+        ({"metric": "manhattan"}, "metric"),
+        ({"metric_params": {"w": [1, 2, 3]}}, "metric_params: expected no parameter but p .*, got 'w'"),
+        ({"metric": "euclidean", "metric_params": {"p": 2}, "p": None}, "metric_params: expected no parameter"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            CoverTreeNeighbors(**parameters).fit(points)
 
 
 def test_models_are_chosen_and_travel():
@@ -149,6 +218,7 @@ def test_rejects_invalid_arguments():
         (ours, lambda m: m.kneighbors_graph(mode="near"), ValueError, "mode: expected"),
         (ours, lambda m: m.radius_neighbors(queries, -1), ValueError, "^radius: expected"),
         (ours, lambda m: m.radius_neighbors(queries, "far"), TypeError, "^radius: expected"),
+        (ours, lambda m: m.radius_neighbors(queries, 1, False, True), ValueError, "return_distance: expected True"),
         (fitted_classifier().set_params(weights="far"), lambda m: m.predict(queries), ValueError, "weights: expected"),
     ]:  # fmt: skip
         with pytest.raises(error, match=words):
@@ -163,12 +233,20 @@ PARAMETERS = {
     "n_neighbors": [0, -1, 2.0, "5", None, True, np.nan],
     "radius": [-1, "1", np.nan, [1]],
     "order": ["sorted", 3, True],
-    "leaf_size": [0, 65537, 2.5, "32"],
+    "leaf_size": [0, -1, 2.5, "32"],
+    "algorithm": ["cover_tree", None, 3],
+    "metric": ["manhattan", None, len],
+    "p": [0, -1, 1, 3, "2", np.inf],
+    "metric_params": [3, {"w": [1.0]}, [2]],
+    "outlier_label": [2.5, "seldom", len],
     "n_jobs": [0, 1025, 1.5, "all"],
     "weights": ["foo", "", 3, [1, 2]],
     "mode": ["near", None, 3],
 }
-ESTIMATORS = [CoverTreeNeighbors, CoverTreeTransformer, CoverTreeClassifier, CoverTreeRegressor]
+ESTIMATORS = [
+    CoverTreeNeighbors, CoverTreeTransformer, CoverTreeClassifier, CoverTreeRegressor,
+    RadiusNeighborsTransformer, RadiusNeighborsClassifier, RadiusNeighborsRegressor,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ESTIMATORS)
@@ -184,43 +262,3 @@ def test_fit_checks_every_parameter(kind):
 @pytest.mark.parametrize("kind", ESTIMATORS)
 def test_parameters_are_checked_as_in_scikit_learn(kind):
     check_param_validation(kind.__name__, kind())
-
-
-@pytest.mark.parametrize("method", ["predict", "predict_proba"])
-def test_all_weights_of_a_point_are_zero(method):
-    y = points[:, 0] > 0.5
-
-    def far(distances):  # zero near the samples
-        return np.where(distances < 10, 0.0, 1.0)
-
-    near, away = queries[:3], queries[3:4] + 20
-    for weights, row in ((far, 1), (np.zeros_like, 0)):
-        ours = CoverTreeClassifier(weights=weights).fit(points, y)
-        theirs = KNeighborsClassifier(weights=weights).fit(points, y)
-        for model, words in ((ours, f"weights: .* for point {row}"), (theirs, "zero weights")):
-            with pytest.raises(ValueError, match=words):
-                getattr(model, method)(np.concatenate([away, near]))
-    ours, theirs = (kind(weights=far).fit(points, y) for kind in (CoverTreeClassifier, KNeighborsClassifier))
-    assert np.array_equal(getattr(ours, method)(away), getattr(theirs, method)(away))
-    with pytest.raises(ValueError, match=r"weights: .* for point 0"):
-        CoverTreeRegressor(weights=far).fit(points, points[:, 0]).predict(near)
-
-
-def test_weights():
-    assert np.array_equal(fitted_classifier(weights=None).predict(queries), fitted_classifier().predict(queries))
-    for weights, error, words in [
-        (lambda d: d[:, 0], ValueError, r"weights: expected shape \(40, 5\)"),
-        (lambda d: np.full(d.shape, "a"), TypeError, "weights: expected real numbers"),
-        (lambda d: np.full(d.shape, np.nan), ValueError, "weights: .* nan"),
-        (lambda d: [[1], [1, 2]], ValueError, "weights: expected an array"),
-    ]:
-        with pytest.raises(error, match=words):
-            fitted_classifier(weights=weights).predict(queries)
-    # At the location of a sample, and so near that the inverse of the distance overflows.
-    for location in (0.0, 1e-310):
-        X = np.array([[0.0], [1.0], [2.0]])
-        ours = CoverTreeClassifier(2, weights="distance").fit(X, [0, 1, 1])
-        assert ours.predict_proba([[location]]).tolist() == [[1.0, 0.0]]
-        with np.errstate(divide="ignore", over="ignore"):
-            mine = CoverTreeRegressor(2, weights=lambda d: 1 / d).fit(X, [5.0, 1.0, 1.0])
-            assert mine.predict([[location]]).tolist() == [5.0]

@@ -14,15 +14,29 @@ True
 Needs scikit-learn 1.6 or later: ``pip install 'covertreex[sklearn]'``.
 """
 
-from ._neighbors import CoverTreeClassifier, CoverTreeNeighbors, CoverTreeRegressor, CoverTreeTransformer
-from ._vecchia import VecchiaRegressor
-from ._vif import VIFRegressor
+try:
+    from ._neighbors import CoverTreeNeighbors, CoverTreeTransformer, RadiusNeighborsTransformer
+    from ._supervised import (
+        CoverTreeClassifier,
+        CoverTreeRegressor,
+        RadiusNeighborsClassifier,
+        RadiusNeighborsRegressor,
+    )
+    from ._vecchia import VecchiaRegressor
+    from ._vif import VIFRegressor
+except ImportError as error:
+    raise ImportError(
+        "covertreex.sklearn needs scikit-learn 1.6 or later: pip install 'covertreex[sklearn]'"
+    ) from error
 
 __all__ = [
     "CoverTreeClassifier",
     "CoverTreeNeighbors",
     "CoverTreeRegressor",
     "CoverTreeTransformer",
+    "RadiusNeighborsClassifier",
+    "RadiusNeighborsRegressor",
+    "RadiusNeighborsTransformer",
     "VIFRegressor",
     "VecchiaRegressor",
 ]

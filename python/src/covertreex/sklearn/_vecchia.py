@@ -12,14 +12,14 @@ from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from .. import _arrays
+from .. import _arrays, _frames
 from ..kernels import BY_NAME, Stationary
 from ..vecchia import ORDERINGS, VIF, Calibration, calibrate
 from ..vecchia._fit import fitted
 from ..vecchia._hyperparameters import kernel_and_noise
-from ._neighbors import _Neighbors
+from ._base import NeighborsBase, checked
 
 Floats = NDArray[np.float64]
 Bounds = Union[str, tuple[float, float], None]
@@ -119,7 +119,7 @@ class VecchiaRegressor(RegressorMixin, BaseEstimator):
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "random_state": ["random_state"],
-        "n_jobs": _Neighbors._parameter_constraints["n_jobs"],
+        "n_jobs": NeighborsBase._parameter_constraints["n_jobs"],
         "verbose": ["verbose"],
     }
 
@@ -164,7 +164,7 @@ class VecchiaRegressor(RegressorMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    _threads = _Neighbors._threads
+    _threads = NeighborsBase._threads
 
     # Fitting
 
@@ -180,7 +180,7 @@ class VecchiaRegressor(RegressorMixin, BaseEstimator):
             Precisions: the noise variance of a sample is the fitted one over its weight. Samples of weight 0 are left
             out.
         """
-        coords, targets = validate_data(self, X, y, dtype=np.float64, order="C", y_numeric=True)
+        coords, targets = checked(self, X, y, dtype=np.float64, y_numeric=True)
         data = self._weighted(coords, targets, sample_weight)
         self.intercept_ = float(np.average(data.y, weights=data.weights)) if self.fit_intercept else 0.0
         self._data = data = data._replace(y=data.y - self.intercept_)
@@ -214,6 +214,7 @@ class VecchiaRegressor(RegressorMixin, BaseEstimator):
         y = np.asarray(targets, np.float64)
         if sample_weight is None:
             return _Data(coords, y, None)
+        _frames.check_mask(sample_weight, "sample_weight")
         weights = _check_sample_weight(sample_weight, coords, dtype=np.float64)
         for row in np.flatnonzero(weights < 0)[:1]:
             raise ValueError(f"sample_weight[{row}]: expected a number from 0 up, got {weights[row]}")
@@ -236,7 +237,7 @@ class VecchiaRegressor(RegressorMixin, BaseEstimator):
             As in :meth:`fit`, for the new samples.
         """
         check_is_fitted(self)
-        coords, targets = validate_data(self, X, y, reset=False, dtype=np.float64, order="C", y_numeric=True)
+        coords, targets = checked(self, X, y, reset=False, dtype=np.float64, y_numeric=True)
         new, old, model = self._weighted(coords, targets, sample_weight), self._data, self.model_
         weights = None
         if new.weights is not None or old.weights is not None:
@@ -352,7 +353,7 @@ class VecchiaRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         if return_std and return_cov:
             raise ValueError("return_cov: expected False with return_std, got True")
-        new = validate_data(self, X, reset=False, dtype=np.float64, order="C")
+        new = checked(self, X, reset=False, dtype=np.float64)
         wanted: dict[str, Any] = {
             "return_var": return_std,
             "return_cov": return_cov,
@@ -386,7 +387,7 @@ class VecchiaRegressor(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         new, generator = (
-            validate_data(self, X, reset=False, dtype=np.float64, order="C"),
+            checked(self, X, reset=False, dtype=np.float64),
             check_random_state(random_state),
         )
         seed = int(generator.randint(2**31 - 1))
