@@ -1,0 +1,6 @@
+"""scikit-learn's sklearn/neighbors/tests/test_kd_tree.py against covertree."""
+
+from installed import load
+from sklearn_names import NAMES
+
+load("sklearn.neighbors.tests.test_kd_tree", globals(), package="scikit-learn", version="1.9", names=NAMES)

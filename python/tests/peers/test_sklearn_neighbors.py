@@ -1,0 +1,6 @@
+"""scikit-learn's sklearn/neighbors/tests/test_neighbors.py against covertree."""
+
+from installed import load
+from sklearn_names import NAMES
+
+load("sklearn.neighbors.tests.test_neighbors", globals(), package="scikit-learn", version="1.9", names=NAMES)

@@ -1,0 +1,6 @@
+"""scikit-learn's sklearn/neighbors/tests/test_neighbors_pipeline.py against covertree."""
+
+from installed import load
+from sklearn_names import NAMES
+
+load("sklearn.neighbors.tests.test_neighbors_pipeline", globals(), package="scikit-learn", version="1.9", names=NAMES)
