@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from covertreex import CoverTreeError, build_info, cover_tree
+from covertreex import CoverTreeError, build_info, cover_tree, residual_tree
 from covertreex._capi import library, signatures, structs
+from covertreex.kernels import Matern32
 
 INCLUDE = Path(__file__).parents[2] / "include"
 HEADER, PARTITIONS = INCLUDE / "covertree.h", INCLUDE / "covertree_partitions.h"
@@ -116,6 +117,18 @@ def test_progress_goes_up_to_one(rng):
     cover_tree(rng.standard_normal((400_000, 3))).validate(progress=shares.append)
     assert shares and all(0 <= share <= 1 for share in shares)
     assert shares == sorted(shares)
+
+
+def test_progress_is_reported_in_the_thread_of_the_caller(rng):
+    points, threads = rng.random((6_000, 2)), set()
+
+    def note(_):
+        threads.add(threading.get_ident())
+
+    for _ in range(8):  # a report is due every 0.1 s
+        tree = residual_tree(points, Matern32(0.1), n_inducing=200, progress=note)
+        tree.knn(10, predecessor_mode=True, progress=note)
+    assert threads == {threading.get_ident()}
 
 
 def test_an_exception_in_the_callback_ends_the_call(rng):

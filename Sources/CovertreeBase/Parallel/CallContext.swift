@@ -31,6 +31,8 @@ public final class CallContext: @unchecked Sendable {
 
   public let threads: Int
   private let report: ((Double) -> Bool)?
+  /// Workers poll, too, in operations that are stages of a call as well as steps of its loops.
+  private let caller = pthread_self()
   @usableFromInline
   let stopped = Atomic<Bool>(false)
   private var nextReport: Double
@@ -69,7 +71,7 @@ public final class CallContext: @unchecked Sendable {
     return (stretch.from + length * from, stretch.from + length * to)
   }
 
-  /// Reports the progress to the caller, and checks whether to continue. For the calling thread.
+  /// Reports the progress to the caller, in the caller's thread, and checks whether to continue.
   package func poll(share: Double = 0) throws(CoverTreeError) {
     reportProgress(share: share)
     if stopped.load(ordering: .relaxed) { throw CallContext.cancelled }
@@ -89,7 +91,7 @@ public final class CallContext: @unchecked Sendable {
 
   @usableFromInline
   func reportProgress(share: Double) {
-    guard let report, nextReport.isFinite else { return }
+    guard let report, pthread_equal(pthread_self(), caller) != 0, nextReport.isFinite else { return }
     let now = monotonicSeconds()
     guard now >= nextReport else { return }
     nextReport = now + CallContext.reportInterval
