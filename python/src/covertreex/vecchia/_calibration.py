@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 # Numbers of near data to choose from. Of fewer, the mean of squares is too noisy: intervals then contain too little.
 _SIZES = (25, 50, 100, 200, 400)
-# The log score of each number is that of these many data at most.
+# The log scores are means over at most this number of data.
 _SCORED = 10_000
 # Points whose near data are in memory together.
 _BLOCK = 20_000

@@ -192,8 +192,8 @@ class Inference(_files.Stored):
         latent : bool
             Of the process, without the noise. If the noise varies, nothing else can be predicted.
         trend, new_trend : array_like, shapes (n, c) and (q, c), optional
-            The columns of a linear mean at the data and at the new points, see :meth:`trend`. Predictions are those of
-            universal kriging: variances include those of the coefficients.
+            The columns of a linear mean at the data and at the new points, see :meth:`trend`. Predictions are by
+            universal kriging: variances include the variance of the coefficients.
         n_neighbors : int, optional
             Points that each new one is conditioned on; by default the model's ``n_neighbors``. Twice as many often
             predict better.
@@ -295,7 +295,7 @@ class Inference(_files.Stored):
         ----------
         y : array_like, shape (n,) or (n, r)
         trend : array_like, shape (n, c), optional
-            The columns of a linear mean, see :meth:`trend`. Its coefficients are those of the other data, too.
+            The columns of a linear mean, see :meth:`trend`. Its coefficients are fitted to the other data, too.
         n_threads, progress
             As in :func:`covertreex.cover_tree`.
 
