@@ -1,4 +1,4 @@
-# Targets: lib demo test docs asan tsan fuzz soak bench lint wheel deb sbom abi test-release install clean.
+# Targets: lib demo test docs asan tsan fuzz soak bench lint wheel deb sbom abi test-release install install-r clean.
 # Each target builds its prerequisites first.
 
 PYTHON ?= python3
@@ -30,7 +30,7 @@ PACKAGE := $(shell find python -name '*.py' -not -path '*/tests/*' -o -path '*/s
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 
-.PHONY: lib levels demo test built browser swift-tests test-swift test-c test-python test-answers test-processes test-examples test-docs docs tsan soak bench lint format wheel deb abi asan fuzz sbom test-release install install-levels clean
+.PHONY: lib levels demo test built browser swift-tests test-swift test-c test-python test-answers test-processes test-examples test-docs test-r docs tsan soak bench lint format wheel deb abi asan fuzz sbom test-release install install-levels install-r clean
 
 lib: $(LIBRARY)
 
@@ -89,14 +89,15 @@ demo: build/installed build/venv-demo
 
 # Two at a time, because most of them use one thread or wait for the disk.
 test: built
-	@$(MAKE) --no-print-directory -j2 --output-sync=target test-answers test-processes test-swift test-c abi test-examples test-docs
+	@$(MAKE) --no-print-directory -j2 --output-sync=target test-answers test-processes test-swift test-c abi test-examples test-docs test-r
 
 # A test opens a report in it. It is installed before the build, when no other target installs packages.
 browser: build/sqlite
 	@scripts/need-commands chromium
 
-# The library and the Swift tests are built in parallel: each takes minutes of a single thread.
+# The library and the Swift tests are built in parallel: each takes minutes of a single thread. R is installed before, as the browser is.
 built: browser
+	@scripts/need-r
 	@$(MAKE) --no-print-directory -j2 lib swift-tests
 
 SWIFT_TESTS := -c release -Xswiftc -enable-testing
@@ -133,6 +134,10 @@ abi: $(LIBRARY)
 
 test-c: $(LIBRARY)
 	scripts/test-c
+
+# The R package: R CMD check with its tests, and its memory.
+test-r: $(LIBRARY)
+	scripts/test-r
 
 # Tests of files, stores and clusters wait for processes and the disk, so they run in parallel with the others.
 PROCESSES := $(wildcard python/tests/test_dask.py python/tests/test_files.py python/tests/test_powerloss.py python/tests/test_store*.py)
@@ -182,6 +187,7 @@ bench: build/installed build/venv-bench
 	$(IN_VENV) benchmarks/orders.py
 	$(IN_VENV) benchmarks/store.py
 	$(IN_VENV) benchmarks/machines.py
+	scripts/bench-r
 
 lint: build/venv-lint
 	@scripts/need-swift
@@ -231,6 +237,11 @@ install-levels: levels
 	$(call install-library,build/levels/$(firstword $(LEVELS))/libcovertree.so)
 	$(foreach level,$(wordlist 2,9,$(LEVELS)),$(call install-library,build/levels/$(level)/libcovertree.so,/glibc-hwcaps/$(level))$(NEWLINE)	)
 	$(install-headers)
+
+# The library, and the R package over it, in R's library.
+install-r: install
+	@scripts/need-commands R gcc pkg-config
+	PKG_CONFIG_PATH="$(LIBDIR)/pkgconfig" R CMD INSTALL r
 
 # Tests of a release, in addition to `make test`: builds for other processors, reproducible bytes, packages in bare environments.
 test-release: wheel deb
