@@ -197,7 +197,7 @@ def test_pictures(fitted):
     assert len(page.pictures) == len(starts)
     for alt, start in zip(page.pictures, starts):
         assert alt.startswith(start)
-    # The page gives colours of Matplotlib those of its scheme.
+    # The scheme of the page replaces these colours of Matplotlib.
     for colour in (QUIET, NEAR, SELF):
         assert f'[style*="fill: {colour}"]' in page.text
     assert f"fill: {NEAR}" in page.text.partition("<svg")[2]

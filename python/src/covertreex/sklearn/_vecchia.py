@@ -97,7 +97,7 @@ class VecchiaRegressor(RegressorMixin, BaseEstimator):
         Of ``theta_``.
     log_marginal_likelihood_value_ : float
     n_iter_ : int
-        Iterations of the fit, with those of the warm-up.
+        Iterations of the fit, warm-up included.
     history_ : list of covertreex.vecchia.FitStep
     n_features_in_ : int
     """
@@ -339,7 +339,7 @@ class VecchiaRegressor(RegressorMixin, BaseEstimator):
         return_cov : bool
             Whether to return the joint covariance instead.
         latent : bool
-            Whether these are without the noise; otherwise they have that of a sample with a weight of 1.
+            Whether these are without the noise. Otherwise they have the noise of a sample with a weight of 1.
         calibrated : bool
             Whether variances are multiplied by the factors of ``calibration_``, which correct them where errors are
             larger or smaller than elsewhere. See :func:`covertreex.vecchia.calibrate`.
@@ -366,10 +366,11 @@ class VecchiaRegressor(RegressorMixin, BaseEstimator):
             return found + self.intercept_
         mean, spread = found[0] + self.intercept_, found[1]
         noise = 0.0 if latent else self.noise_
-        factors = self.calibration_.factors(new, n_threads=self._threads()) if calibrated else np.ones(len(new))
-        if return_std:
-            return mean, np.sqrt((spread + noise) * factors)
-        return mean, (spread + noise * np.eye(len(new))) * np.sqrt(np.outer(factors, factors))
+        spread = spread + (noise if return_std else noise * np.eye(len(new)))
+        if calibrated:
+            factors = self.calibration_.factors(new, n_threads=self._threads())
+            spread = spread * (factors if return_std else np.sqrt(np.outer(factors, factors)))
+        return mean, np.sqrt(spread) if return_std else spread
 
     def sample_y(self, X: ArrayLike, n_samples: int = 1, random_state: Any = 0) -> Floats:
         """Draw targets, noise included, from their joint distribution given the samples of the fit.

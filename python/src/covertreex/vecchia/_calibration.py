@@ -121,19 +121,14 @@ def _gains(tree: CoverTree, squares: Floats, overall: float, n_threads: int | No
     own = squares[rows]
     # Errors of 0 everywhere say nothing of variances.
     sizes = [size for size in _SIZES if size < n and squares.any()]
-    scores = dict.fromkeys(sizes, 0.0)
-    for first in range(0, len(rows) if sizes else 0, _BLOCK // 2):
-        block = slice(first, first + _BLOCK // 2)
-        near = tree.knn(sizes[-1], queries=rows[block], exclude_self=True, n_threads=n_threads)
+    factors: dict[int | None, Floats] = {}
+    if sizes:
+        near = tree.knn(sizes[-1], queries=rows, exclude_self=True, n_threads=n_threads)
         sums = np.cumsum(squares[near], axis=1)
-        for size in sizes:
-            scores[size] += _excess(own[block], _factor(sums[:, size - 1], size, overall)).sum()
+        factors = {size: _factor(sums[:, size - 1], size, overall) for size in sizes}
+    factors[None] = np.full(len(rows), overall)
     plain = _excess(own, np.ones(len(rows))).mean()
-    everywhere = _excess(own, np.full(len(rows), overall)).mean()
-    return {
-        **{size: float(plain - score / len(rows)) for size, score in scores.items()},
-        None: float(plain - everywhere),
-    }
+    return {size: float(plain - _excess(own, one).mean()) for size, one in factors.items()}
 
 
 def _factor(sums: Floats, size: int, overall: float) -> Floats:

@@ -288,7 +288,7 @@ class Inference(_files.Stored):
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Predict the response of each datum from those of all others.
 
-        The hyperparameters stay as they are, so scores of these predictions are a little too good where few data have
+        The hyperparameters stay as they are, so scores of these predictions are a little too good if few data have
         determined many hyperparameters. O(n (k m + m^2)): the predictions are not made one by one.
 
         Parameters
