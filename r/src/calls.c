@@ -1,7 +1,6 @@
 /* Failures and interrupts of calls. */
 #include "covertree_r.h"
 
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -32,15 +31,12 @@ static void check(void *unused) {
   R_CheckUserInterrupt();
 }
 
-static pthread_t thread_of_r;
-
-void note_thread(void) { thread_of_r = pthread_self(); }
-
-/* R leaves R_CheckUserInterrupt by a jump, which R_ToplevelExec catches. R would end the process in another thread. */
+/* R leaves R_CheckUserInterrupt by a jump, which R_ToplevelExec catches. The library reports in the thread of the call, which is
+ * R's: R would end the process in another one. */
 int32_t interrupted(void *unused, double share) {
   (void)unused;
   (void)share;
-  return pthread_equal(pthread_self(), thread_of_r) && !R_ToplevelExec(check, NULL);
+  return !R_ToplevelExec(check, NULL);
 }
 
 covertree_call_options call_options(void) {

@@ -21,7 +21,6 @@ SEXP failure(const char *format, ...);
 
 /* The progress callback of every call: it ends the call if the user has interrupted R. */
 int32_t interrupted(void *unused, double share);
-void note_thread(void);
 
 /* Options of a call that the user can interrupt. */
 covertree_call_options call_options(void);

@@ -32,7 +32,6 @@ static const R_CallMethodDef routines[] = {
 void R_init_covertree(DllInfo *library) {
   if (covertree_abi_version() != COVERTREE_ABI_VERSION)
     Rf_error("libcovertree: expected ABI version %d, got %u", COVERTREE_ABI_VERSION, covertree_abi_version());
-  note_thread();
   R_registerRoutines(library, NULL, routines, NULL, NULL);
   R_useDynamicSymbols(library, FALSE);
   R_forceSymbols(library, TRUE);
