@@ -11,28 +11,6 @@ NEW = np.random.default_rng(33).random((9, 2))
 DESIGN, NEW_DESIGN = (np.column_stack([np.ones(len(one)), one]) for one in (COORDS, NEW))
 
 
-def kriging(sigma, towards, own, y, *, design=None, at=None):
-    """Means and covariance given data: simple kriging, or universal with a design, by Lagrange multipliers."""
-    count = 0 if design is None else design.shape[1]
-    if count:
-        sigma = np.block([[sigma, design], [design.T, np.zeros((count, count))]])
-        towards = np.vstack([towards, at.T])
-        y = np.concatenate([y, np.zeros((count, *y.shape[1:]))])
-    weights = np.linalg.solve(sigma, towards)
-    return weights.T @ y, own - weights.T @ towards
-
-
-def left_out(sigma, y, design=None):
-    means, variances = [], []
-    for i in range(len(y)):
-        rest = np.delete(np.arange(len(y)), i)
-        trend = {} if design is None else {"design": design[rest], "at": design[i : i + 1]}
-        mean, variance = kriging(sigma[np.ix_(rest, rest)], sigma[rest, i : i + 1], sigma[i, i], y[rest], **trend)
-        means.append(mean[0])
-        variances.append(variance[0, 0])
-    return np.array(means), np.array(variances)
-
-
 @pytest.mark.parametrize(("n_inducing", "n_neighbors"), [(7, 5), (7, 0), (0, 5), (0, 0), (20, N)])
 @every_noise
 @every_kernel
@@ -41,7 +19,7 @@ def test_each_is_predicted_from_all_others(kernel, noise, n_inducing, n_neighbor
     sigma = oracle.covariance(dense(model, kernel, noise))
     for y in (Y, Y[:, 0]):
         mean, variance = model.leave_one_out(y)
-        wanted, spread = left_out(sigma, y)
+        wanted, spread = oracle.left_out(sigma, y)
         assert mean.shape == y.shape
         np.testing.assert_allclose(mean, wanted, rtol=1e-7, atol=1e-8)
         np.testing.assert_allclose(variance, spread, rtol=1e-7)
@@ -53,7 +31,7 @@ def test_the_trend_is_that_of_the_others(noise):
     model = make(kernel, noise)
     sigma = oracle.covariance(dense(model, kernel, noise))
     mean, variance = model.leave_one_out(100 + Y, trend=DESIGN)
-    wanted, spread = left_out(sigma, 100 + Y, DESIGN)
+    wanted, spread = oracle.left_out(sigma, 100 + Y, DESIGN)
     np.testing.assert_allclose(mean, wanted, rtol=1e-8)
     np.testing.assert_allclose(variance, spread, rtol=1e-7)
 
@@ -79,7 +57,7 @@ def test_prediction_with_a_trend_is_universal_kriging(kernel, latent):
     model = make(kernel, n_neighbors=N + len(NEW), n_inducing=0)
     own = kernel(NEW) + 0.1 * (not latent) * np.eye(len(NEW))
     y = 30 + Y
-    wanted, covariance = kriging(
+    wanted, covariance = oracle.kriging(
         kernel(COORDS) + 0.1 * np.eye(N), kernel(COORDS, NEW), own, y, design=DESIGN, at=NEW_DESIGN
     )
     given = {"trend": DESIGN, "new_trend": NEW_DESIGN, "latent": latent}
@@ -96,7 +74,7 @@ def test_a_trend_with_noises():
     kernel = Matern32(0.3, 1.7)
     model = make(kernel, NOISE, n_neighbors=N, n_inducing=0)
     sigma = kernel(COORDS) + np.diag(NOISE)
-    wanted, covariance = kriging(sigma, kernel(COORDS, NEW), kernel(NEW), Y, design=DESIGN, at=NEW_DESIGN)
+    wanted, covariance = oracle.kriging(sigma, kernel(COORDS, NEW), kernel(NEW), Y, design=DESIGN, at=NEW_DESIGN)
     mean, variance = model.predict(NEW, Y, return_var=True, latent=True, trend=DESIGN, new_trend=NEW_DESIGN)
     np.testing.assert_allclose(mean, wanted, rtol=1e-7, atol=1e-9)
     np.testing.assert_allclose(variance, np.diag(covariance), rtol=1e-7)

@@ -219,3 +219,26 @@ def predict_jointly(model, new, y, sets_of_new, latent=False):
     weights = np.linalg.solve(sigma[:n, :n], sigma[:n, n:])
     spread = sigma[n:, n:] - weights.T @ sigma[:n, n:]
     return weights.T @ np.asarray(y, float), spread - latent * np.diag(noise_of_new)
+
+
+def kriging(sigma, towards, own, y, *, design=None, at=None):
+    """Means and covariance given data: simple kriging, or universal with a design, by Lagrange multipliers."""
+    count = 0 if design is None else design.shape[1]
+    if count:
+        sigma = np.block([[sigma, design], [design.T, np.zeros((count, count))]])
+        towards = np.vstack([towards, at.T])
+        y = np.concatenate([y, np.zeros((count, *y.shape[1:]))])
+    weights = np.linalg.solve(sigma, towards)
+    return weights.T @ y, own - weights.T @ towards
+
+
+def left_out(sigma, y, design=None):
+    """Mean and variance of each response by all others, one after the other."""
+    means, variances = [], []
+    for i in range(len(y)):
+        rest = np.delete(np.arange(len(y)), i)
+        trend = {} if design is None else {"design": design[rest], "at": design[i : i + 1]}
+        mean, variance = kriging(sigma[np.ix_(rest, rest)], sigma[rest, i : i + 1], sigma[i, i], y[rest], **trend)
+        means.append(mean[0])
+        variances.append(variance[0, 0])
+    return np.array(means), np.array(variances)
