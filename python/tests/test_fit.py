@@ -408,6 +408,28 @@ def test_the_line_search_comes_back_from_covariances_that_are_not_positive_defin
     np.testing.assert_allclose(found.theta, wanted, rtol=0, atol=1e-3)
 
 
+def test_one_short_step_does_not_end_a_fit(monkeypatch):
+    """In a curved valley, the first steps of a stage are short. Each refit here moves the likelihood by 0.1."""
+    refits, build = [], _fit_run.Run._build
+
+    def counted(run, data, theta):
+        refits.append(theta)
+        return build(run, data, theta)
+
+    def of_rosenbrock(model, _, *, eval_gradient, **options):
+        u, v = np.log(model.kernel.variance), np.log(model.kernel.lengthscale)
+        value = -((1 - u) ** 2) - 100 * (v - u**2) ** 2 + 0.1 * (len(refits) % 2)
+        return value, np.array([0, 2 * (1 - u) + 400 * u * (v - u**2), -200 * (v - u**2)])
+
+    monkeypatch.setattr(_fit_run.Run, "_build", counted)
+    monkeypatch.setattr(VIF, "log_likelihood", of_rosenbrock)
+    # No step is worth much, compared with the assumed change by the first refit.
+    monkeypatch.setattr(_fit_run, "_FIRST_JUMP", 1e3)
+    found = fitted(kernel=Matern32(np.exp(1.0), np.exp(-1.0)), noise=0.1, bounds={"noise": "fixed"})
+    assert found.stopped == "converged"
+    assert found.log_likelihood > -0.1  # from -4 on
+
+
 @pytest.mark.parametrize("message", ["y: expected something else", "coords: expected something else"])
 def test_errors_that_do_not_come_from_hyperparameters_are_raised(monkeypatch, message):
     calls, whole = [], VIF.log_likelihood

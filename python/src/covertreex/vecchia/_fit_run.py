@@ -29,8 +29,9 @@ _WARM_UP_POINTS, _WARM_UP_DATA = 2000, 5000
 _WARM_UP_ITERATIONS = (30, 60)
 # Corrections that L-BFGS-B keeps: twice its default, as they take no time compared with an evaluation.
 _CORRECTIONS = 20
-# An iteration is the last of its stage if it gains less than this share of the changes by refits.
-_SHARE_OF_JUMP = 0.02
+# A stage ends if an iteration gains less than this share of the changes by refits. If the stage may be the last, as
+# many iterations must: its first steps may be short, because L-BFGS-B only knows curvatures along the axes then.
+_SHARE_OF_JUMP, _IDLE_ITERATIONS = 0.02, 2
 # Nats per observation: the assumed change by a refit, before one has been measured.
 _FIRST_JUMP = 5e-3
 # Hyperparameters have not changed if no logarithm did by more than this.
@@ -55,9 +56,15 @@ class _Ended(NamedTuple):
     """Where a stage ended."""
 
     theta: Floats
-    gain: float  #: of the log likelihood, in this stage
+    begin: float  #: the log likelihood at the beginning
     log_likelihood: float
     has_converged: bool
+    jump: float  #: the change of the log likelihood by the refit before
+
+    @property
+    def gain(self) -> float:
+        """Of the log likelihood."""
+        return self.log_likelihood - self.begin
 
 
 class _Best(NamedTuple):
@@ -66,6 +73,10 @@ class _Best(NamedTuple):
     found: Evaluation
     model: VIF
     sets_theta: Floats
+
+
+class _Idle(Exception):
+    """The last iterations of a stage gained too little."""
 
 
 class Run:
@@ -122,10 +133,10 @@ class Run:
         ends: list[_Ended] = []
         for start in starts:
             try:
-                ended = _Ended(start, 0.0, -np.inf, has_converged=False)
+                theta = start
                 for length in _WARM_UP_ITERATIONS:
-                    sets = self._build(data, ended.theta)
-                    ended = self._stage(sets, data, ended.theta, length, _FIRST_JUMP * len(data.y))
+                    ended = self._stage(self._build(data, theta), data, theta, length)
+                    theta = ended.theta
             except (ValueError, CoverTreeError) as error:
                 if not ends or not is_of_hyperparameters(error):
                     raise
@@ -146,19 +157,14 @@ class Run:
     def _climb(self, theta: Floats) -> bool:
         """Stages with all data, with refits between them; whether they have converged."""
         first, length, free = self._n_iterations, 1, self._space.free
-        jumps = [_FIRST_JUMP * len(self._data.y) if self._plan.refit else 0.0]
         before: _Ended | None = None
         while True:
             done = self._n_iterations - first
             length = min(length if self._plan.refit else self._plan.max_iterations, self._plan.max_iterations - done)
-            ended = self._stage(self._build(self._data, theta), self._data, theta, length, max(jumps))
-            if before is not None:
-                # Some refits move little by luck.
-                jumps = [*jumps[-1:], abs(ended.log_likelihood - ended.gain - before.log_likelihood)]
+            ended = self._stage(self._build(self._data, theta), self._data, theta, length, before)
             is_same = bool((np.abs(ended.theta[free] - theta[free]) <= _LEAST_CHANGE).all())
-            if ended.has_converged and (
-                not self._plan.refit or is_same or (before is not None and ended.gain < max(jumps))
-            ):
+            is_small = before is not None and ended.gain < max(before.jump, ended.jump)
+            if ended.has_converged and (not self._plan.refit or is_same or is_small):
                 return True
             done = self._n_iterations - first
             if done >= self._plan.max_iterations:
@@ -185,8 +191,8 @@ class Run:
         self._close_unused(before)
         return Sets(model, theta)
 
-    def _stage(self, sets: Sets, data: Data, start: Floats, n_iterations: int, jump: float = 0.0) -> _Ended:
-        """L-BFGS-B over a model whose sets stay."""
+    def _stage(self, sets: Sets, data: Data, start: Floats, n_iterations: int, before: _Ended | None = None) -> _Ended:
+        """L-BFGS-B over a model whose sets stay, after another one with other sets."""
         from scipy.optimize import minimize  # noqa: PLC0415 - slow to import
 
         n, free = len(data.y), self._space.free
@@ -195,27 +201,40 @@ class Run:
         )
         begin = objective.iterate.log_likelihood
         self._report(objective.iterate, n)
+        # Some refits move little by luck.
+        if before is None:
+            most = jump = _FIRST_JUMP * n if self._plan.refit else 0.0
+        else:
+            jump = abs(begin - before.log_likelihood)
+            most = max(jump, before.jump)
         if not n_iterations or not free.any():
-            return _Ended(start, 0.0, begin, has_converged=not free.any())
+            return _Ended(start, begin, begin, not free.any(), jump)
+        enough, n_idle = max(self._plan.tolerance * n, _SHARE_OF_JUMP * most), 0
 
         def accept(_: Floats) -> None:
-            before, after = objective.iterate, objective.accept()
+            nonlocal n_idle
+            earlier, now = objective.iterate, objective.accept()
             self._n_iterations += 1
-            self._curvature.update(after.theta[free] - before.theta[free], (before.gradient - after.gradient)[free] / n)
-            self._report(after, n)
+            self._curvature.update(now.theta[free] - earlier.theta[free], (earlier.gradient - now.gradient)[free] / n)
+            self._report(now, n)
+            n_idle = n_idle + 1 if now.log_likelihood - earlier.log_likelihood < enough else 0
+            if n_idle == (_IDLE_ITERATIONS if now.log_likelihood - begin < most else 1):
+                raise _Idle
 
         units = 1 / np.sqrt(n * self._curvature.diagonal)
-        gain = max(self._plan.tolerance * n, _SHARE_OF_JUMP * jump)
-        found = minimize(
-            objective, objective.in_units(units), jac=True, method="L-BFGS-B", callback=accept,
-            bounds=np.stack([self._space.lower[free], self._space.upper[free]], axis=1) / units[:, None],
-            options={
-                "maxiter": n_iterations, "ftol": gain / max(abs(begin), 1.0), "gtol": 1e-6, "maxcor": _CORRECTIONS
-            },
-        )  # fmt: skip
+        has_converged = True
+        try:
+            found = minimize(
+                objective, objective.in_units(units), jac=True, method="L-BFGS-B", callback=accept,
+                bounds=np.stack([self._space.lower[free], self._space.upper[free]], axis=1) / units[:, None],
+                options={"maxiter": n_iterations, "ftol": 0.0, "gtol": 1e-6, "maxcor": _CORRECTIONS},
+            )  # fmt: skip
+            # A line search that finds nothing better ends a stage, too: rounding limits it.
+            has_converged = found.status != 1
+        except _Idle:
+            pass
         end = objective.iterate
-        # A line search that finds nothing better ends a stage, too: rounding limits it.
-        return _Ended(end.theta, end.log_likelihood - begin, end.log_likelihood, has_converged=found.status != 1)
+        return _Ended(end.theta, begin, end.log_likelihood, has_converged, jump)
 
     # Records
 
