@@ -30,7 +30,7 @@ PACKAGE := $(shell find python -name '*.py' -not -path '*/tests/*' -o -path '*/s
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 
-.PHONY: lib levels demo test built browser swift-tests test-swift test-c test-python test-answers test-processes test-examples test-docs test-r docs tsan soak bench lint format wheel deb abi asan fuzz sbom test-release install install-levels install-r clean
+.PHONY: lib levels demo test built browser environment swift-tests test-swift test-c test-python test-answers test-processes test-examples test-docs test-r docs tsan soak bench lint format wheel deb abi asan fuzz sbom test-release install install-levels install-r clean
 
 lib: $(LIBRARY)
 
@@ -91,14 +91,17 @@ demo: build/installed build/venv-demo
 test: built
 	@$(MAKE) --no-print-directory -j2 --output-sync=target test-answers test-processes test-swift test-c abi test-examples test-docs test-r
 
-# A test opens a report in it. It is installed before the build, when no other target installs packages.
+# A test opens a report in it.
 browser: build/sqlite
 	@scripts/need-commands chromium
 
-# The library and the Swift tests are built in parallel: each takes minutes of a single thread. R is installed before, as the browser is.
-built: browser
+# The library and the Swift tests are built in parallel: each takes minutes of a single thread. What tests need is installed meanwhile.
+built: build/sqlite
+	@$(MAKE) --no-print-directory -j3 lib swift-tests environment
+
+environment: browser
 	@scripts/need-r
-	@$(MAKE) --no-print-directory -j2 lib swift-tests
+	@$(MAKE) --no-print-directory build/venv-test
 
 SWIFT_TESTS := -c release -Xswiftc -enable-testing
 
