@@ -14,12 +14,46 @@ public func maxMinOrder(
   let rows = try points.copied()
   let view = PointsView(rows, count: points.count, dim: points.dim)
   try view.checkCoordinates(named: "points", context: context)
-  try specialized(points.dim, MaxMinTask(points: view, context: context, order: order))
-  withExtendedLifetime(rows) {}
+  let central = Int32(centralPoint(view))
+  // Near points have near positions, so that searches and updates find them in the same cache lines.
+  let numbers = try sortedOrder(
+    ofKeys: HilbertCurve(through: view, context: context).keys(of: view, context: context), context: context)
+  let sorted = try Buffer<Double>(count: rows.count)
+  for (position, number) in numbers.elements.enumerated() {
+    (sorted.base + position * points.dim).update(from: view.row(Int(number)), count: points.dim)
+  }
+  try specialized(
+    points.dim,
+    MaxMinTask(
+      points: PointsView(sorted, count: points.count, dim: points.dim), numbers: numbers,
+      central: numbers.elements.firstIndex(of: central)!, context: context, order: order))
+  for rank in 0..<points.count { order[rank] = Int64(numbers[Int(order[rank])]) }
+  withExtendedLifetime((rows, sorted)) {}
 }
 
+/// The point nearest to the centroid.
+private func centralPoint(_ points: PointsView<Double>) -> Int {
+  let dim = points.dim
+  var center = [Double](repeating: 0, count: dim)
+  for index in 0..<points.count {
+    for d in 0..<dim { center[d] += points.row(index)[d] / Double(points.count) }
+  }
+  var (nearest, least) = (0, Double.infinity)
+  for index in 0..<points.count {
+    let squared = euclideanScore(center, points.row(index), dim: dim)
+    if squared < least { (nearest, least) = (index, squared) }
+  }
+  return nearest
+}
+
+/// The order as positions along the Hilbert curve.
 private struct MaxMinTask: DimensionTask {
+  /// By position.
   let points: PointsView<Double>
+  /// The caller's number of each point, by position. It decides ties.
+  let numbers: Buffer<Int32>
+  /// The position of the first point.
+  let central: Int
   let context: CallContext
   let order: UnsafeMutablePointer<Int64>
 
@@ -30,7 +64,7 @@ private struct MaxMinTask: DimensionTask {
     let count = points.count
     let boxes = try KDTree(points, leafSize: KDTree<Double>.defaultLeafSize, context: context)
     var search = try KDTreeSearch(boxes, dimension: dimension)
-    let queue = try FarthestQueue(count: count)
+    let queue = try FarthestQueue(numbers: numbers)
     var choice = MaxMinChoice(most: MaxMinBlocks.size(context))
     var blocks: MaxMinBlocks?
     var rank = 0
@@ -47,7 +81,7 @@ private struct MaxMinTask: DimensionTask {
       }
       let (first, compared) = (rank, search.pointsCompared)
       for _ in 0..<min(Self.stretch, count - rank) {
-        let next = rank == 0 ? centralPoint() : queue.farthest()!
+        let next = rank == 0 ? central : queue.farthest()!
         order[rank] = Int64(next)
         rank += 1
         let reach = queue.distance[next]
@@ -57,20 +91,6 @@ private struct MaxMinTask: DimensionTask {
       }
       choice.noteWalk(compared: search.pointsCompared - compared, chosen: rank - first)
     }
-  }
-
-  private func centralPoint() -> Int {
-    let dim = points.dim
-    var center = [Double](repeating: 0, count: dim)
-    for index in 0..<points.count {
-      for d in 0..<dim { center[d] += points.row(index)[d] / Double(points.count) }
-    }
-    var (nearest, least) = (0, Double.infinity)
-    for index in 0..<points.count {
-      let squared = euclideanScore(center, points.row(index), dim: dim)
-      if squared < least { (nearest, least) = (index, squared) }
-    }
-    return nearest
   }
 }
 
@@ -124,98 +144,5 @@ private struct NearerHandler: ExactHandler {
   @inline(__always)
   mutating func insert(_ squared: Double, _ index: Int32) {
     if squared < queue.distance[index] { queue.distance[index] = squared }
-  }
-}
-
-/// Points by their distance from the chosen ones, the farthest on top: a binary heap. Its keys may be too large, because distances only
-/// fall, so the top is moved down to its position before it is used.
-final class FarthestQueue: @unchecked Sendable {
-  /// Scores; the lowest number for chosen points.
-  let distance: Buffer<Double>
-  private let key: Buffer<Double>
-  private let heap: Buffer<Int32>
-  private var count: Int
-
-  init(count: Int) throws(CoverTreeError) {
-    (self.count, left) = (count, count)
-    distance = try Buffer(count: count, filledWith: .infinity)
-    key = try Buffer(count: count, filledWith: .infinity)
-    heap = try Buffer(counting: count)
-  }
-
-  /// Whether all remaining points are set aside.
-  var isEmpty: Bool { count == 0 }
-  /// The number of points that are not chosen.
-  private(set) var left: Int
-
-  func choose(_ index: Int) {
-    distance[index] = -.infinity
-    left -= 1
-  }
-
-  func isChosen(_ index: Int) -> Bool { distance[index] == -.infinity }
-
-  /// Whether one point comes before another.
-  @inline(__always)
-  func precedes(_ a: Int, _ b: Int) -> Bool {
-    distance[a] > distance[b] || (distance[a] == distance[b] && a < b)
-  }
-
-  /// The farthest point that is not chosen; nil if all are.
-  func farthest() -> Int? {
-    while count > 0 {
-      let top = heap[0]
-      let known = distance[top]
-      if known == -.infinity {
-        removeTop()
-      } else if known == key[top] {
-        return Int(top)
-      } else {
-        key[top] = known
-        siftDown()
-      }
-    }
-    return nil
-  }
-
-  /// Removes the farthest point, until it is put back.
-  func removeFarthest() -> Int? {
-    guard let top = farthest() else { return nil }
-    removeTop()
-    return top
-  }
-
-  func putBack(_ index: Int) {
-    key[index] = distance[index]
-    var position = count
-    count += 1
-    while position > 0 && keyPrecedes(Int32(index), heap[(position &- 1) / 2]) {
-      heap[position] = heap[(position &- 1) / 2]
-      position = (position &- 1) / 2
-    }
-    heap[position] = Int32(index)
-  }
-
-  private func removeTop() {
-    count -= 1
-    heap[0] = heap[count]
-    siftDown()
-  }
-
-  @inline(__always)
-  private func keyPrecedes(_ a: Int32, _ b: Int32) -> Bool { key[a] > key[b] || (key[a] == key[b] && a < b) }
-
-  private func siftDown() {
-    let moved = heap[0]
-    var position = 0
-    while true {
-      var child = 2 &* position &+ 1
-      guard child < count else { break }
-      if child &+ 1 < count && keyPrecedes(heap[child &+ 1], heap[child]) { child &+= 1 }
-      guard keyPrecedes(heap[child], moved) else { break }
-      heap[position] = heap[child]
-      position = child
-    }
-    heap[position] = moved
   }
 }
