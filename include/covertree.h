@@ -343,6 +343,88 @@ covertree_status covertree_neighbors_get(covertree_neighbors *neighbors,
                                          covertree_neighbors_view *view);
 void covertree_neighbors_free(covertree_neighbors *neighbors);
 
+/* ---- Pairs of points ---------------------------------------------------- */
+
+/* Pairs of points, and their distances. */
+typedef struct covertree_pairs covertree_pairs;
+
+/* Finds all pairs of points within a radius (inclusive), sorted by their
+ * indices.
+ *   other              NULL: pairs of two points of the tree, each pair once,
+ *                      with the lower index first. Otherwise a tree of the same
+ *                      dim: the first index of a pair is of a point of `tree`,
+ *                      the second one of a point of `other`
+ *   with_distances     0: the pairs have no distances
+ * If the two trees have points of different dtypes, distances are float64. The
+ * time grows with the number of pairs if the points have few intrinsic
+ * dimensions. */
+covertree_status covertree_tree_pairs(covertree_tree *tree,
+                                      covertree_tree *other, double radius,
+                                      int32_t with_distances,
+                                      const covertree_call_options *options,
+                                      covertree_pairs **pairs);
+
+/* Finds the minimum spanning tree of the points: n_points - 1 pairs, sorted by
+ * (length, lower index, higher index). Of several minimum spanning trees it is
+ * the one whose edges come first in this order.
+ *   mutual_k   0: lengths are distances. Otherwise below the number of points:
+ *              lengths are mutual reachability distances. That of two points is
+ *              the largest of their distance and of the distances of both to
+ *              their mutual_k-th nearest other point
+ *   edges [out] with the lengths as distances, in the dtype of the points; the
+ *              lower index of an edge is first */
+covertree_status covertree_tree_spanning_tree(
+    covertree_tree *tree, int64_t mutual_k,
+    const covertree_call_options *options, covertree_pairs **edges);
+
+typedef struct covertree_pair_count_options {
+  uint32_t struct_size;
+  int32_t n_threads;
+  covertree_progress_fn progress;
+  void *progress_user_data;
+  /* Finite weights of the points of the tree and of the other one, in ascending
+   * order of their indices; NULL: each is 1. Without another tree, the second
+   * ones are of the second points of pairs. */
+  const double *weights;
+  int64_t n_weights;
+  const double *other_weights;
+  int64_t n_other_weights;
+} covertree_pair_count_options;
+
+static inline void covertree_pair_count_options_init(
+    covertree_pair_count_options *options) {
+  memset(options, 0, sizeof *options);
+  options->struct_size = sizeof *options;
+}
+
+/* Counts ordered pairs of points by distance.
+ *   other        NULL: pairs of two points of the tree, so that each pair counts
+ *                twice, and of each point with itself. Otherwise as in
+ *                covertree_tree_pairs
+ *   radii  [in]  n_radii, ascending, at least 0
+ *   counts [out] n_radii. Element i is for pairs that are within radii[i]
+ *                (inclusive), but not within radii[i - 1]: their number, an
+ *                int64_t; with weights the sum of the products of their
+ *                weights, a double
+ * BUSY if there are not as many weights as points. The time depends on the
+ * number of pairs whose distances are close to a radius. */
+covertree_status covertree_tree_pair_counts(
+    covertree_tree *tree, covertree_tree *other, const double *radii,
+    int64_t n_radii, const covertree_pair_count_options *options, void *counts);
+
+typedef struct covertree_pairs_view {
+  int64_t n_pairs;
+  int32_t dtype;          /* of the distances */
+  int32_t reserved;
+  const int64_t *indices; /* n_pairs x 2 */
+  const void *distances;  /* n_pairs; NULL if there are none */
+} covertree_pairs_view;
+
+/* Shows the arrays of a result. They live as long as the handle. */
+covertree_status covertree_pairs_get(covertree_pairs *pairs,
+                                     covertree_pairs_view *view);
+void covertree_pairs_free(covertree_pairs *pairs);
+
 /* ---- Changes of a tree -------------------------------------------------- */
 
 /* Adds points. They get the indices from first_index on.

@@ -89,8 +89,10 @@ struct LazyHandles<Value: Sendable>: Sendable {
   func remove(_ handle: Handle) { handles.remove(handle, LazyHandle<Value>.self) }
 
   /// The value of a handle. The first call that needs the value of a file loads it, in its own context.
-  func value(_ handle: Handle, _ context: CallContext) throws(CoverTreeError) -> Value {
-    let object: LazyHandle<Value> = try handles.object(handle, named: name)
+  func value(
+    _ handle: Handle, named name: String? = nil, _ context: CallContext
+  ) throws(CoverTreeError) -> Value {
+    let object: LazyHandle<Value> = try handles.object(handle, named: name ?? self.name)
     return try object.value(context)
   }
 

@@ -10,6 +10,17 @@ static inline uint32_t cn_relaxed_load_u32(const uint32_t *number) { return __at
 static inline void cn_relaxed_store_u32(uint32_t *number, uint32_t value) {
   __atomic_store_n(number, value, __ATOMIC_RELAXED);
 }
+static inline double cn_relaxed_load_f64(const double *number) {
+  double value;
+  __atomic_load(number, &value, __ATOMIC_RELAXED);
+  return value;
+}
+// Lowers a number to a value, if it is above that.
+static inline void cn_relaxed_lower_f64(double *number, double value) {
+  double now = cn_relaxed_load_f64(number);
+  while (value < now && !__atomic_compare_exchange(number, &now, &value, 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  }
+}
 
 extern void *mremap(void *memory, size_t length, size_t new_length, int flags, ...);
 

@@ -92,6 +92,63 @@ static void test_search(const double *points) {
   covertree_neighbors_free(neighbors);
 }
 
+/* Pairs, their counts and the minimum spanning tree are those of all pairs. */
+static void test_pairs(const double *points) {
+  covertree_tree *tree = NULL, *other = NULL;
+  EXPECT(covertree_tree_build(F64(points, N, DIM, 0), NULL, &tree) == COVERTREE_OK);
+  EXPECT(covertree_tree_build(F64(points, Q, DIM, 0), NULL, &other) == COVERTREE_OK);
+  covertree_pairs *pairs = NULL;
+  covertree_pairs_view view;
+  EXPECT(covertree_tree_pairs(tree, NULL, 0.2, 1, NULL, &pairs) == COVERTREE_OK);
+  EXPECT(covertree_pairs_get(pairs, &view) == COVERTREE_OK && view.dtype == COVERTREE_DTYPE_F64);
+  int64_t found = 0;
+  for (int i = 0; i < N; i++)
+    for (int j = i + 1; j < N; j++) {
+      if (distance(points + i * DIM, points + j * DIM, DIM) > 0.2) continue;
+      EXPECT(found < view.n_pairs && view.indices[2 * found] == i && view.indices[2 * found + 1] == j);
+      EXPECT(((const double *)view.distances)[found] <= 0.2);
+      found++;
+    }
+  EXPECT(found == view.n_pairs);
+  covertree_pairs_free(pairs);
+
+  const double radii[2] = {0.1, 0.2}, weights[Q] = {2};
+  int64_t counts[2];
+  double sums[2];
+  EXPECT(covertree_tree_pair_counts(tree, NULL, radii, 2, NULL, counts) == COVERTREE_OK);
+  EXPECT(counts[0] + counts[1] == 2 * found + N);
+  covertree_pair_count_options options;
+  covertree_pair_count_options_init(&options);
+  options.other_weights = weights;
+  options.n_other_weights = Q;
+  EXPECT(covertree_tree_pair_counts(tree, other, radii, 2, &options, sums) == COVERTREE_OK);
+  EXPECT(covertree_tree_pairs(tree, other, 0.2, 0, NULL, &pairs) == COVERTREE_OK);
+  EXPECT(covertree_pairs_get(pairs, &view) == COVERTREE_OK && view.distances == NULL);
+  found = 0;
+  for (int64_t i = 0; i < view.n_pairs; i++) found += view.indices[2 * i + 1] == 0;
+  EXPECT(sums[0] + sums[1] == 2.0 * (double)found && found > 0);
+  covertree_pairs_free(pairs);
+
+  for (int64_t k = 0; k < 3; k++) {
+    EXPECT(covertree_tree_spanning_tree(tree, k, NULL, &pairs) == COVERTREE_OK);
+    EXPECT(covertree_pairs_get(pairs, &view) == COVERTREE_OK && view.n_pairs == N - 1);
+    const double *lengths = view.distances;
+    for (int i = 0; i + 1 < N; i++) {
+      EXPECT(view.indices[2 * i] < view.indices[2 * i + 1]);
+      EXPECT(i == 0 || lengths[i - 1] <= lengths[i]);
+    }
+    covertree_pairs_free(pairs);
+  }
+  EXPECT_ERROR(covertree_tree_spanning_tree(tree, N, NULL, &pairs), COVERTREE_INVALID_ARGUMENT, "mutual_k: ");
+  EXPECT_ERROR(covertree_tree_spanning_tree(tree, -1, NULL, &pairs), COVERTREE_INVALID_ARGUMENT, "mutual_k: ");
+  EXPECT_ERROR(covertree_tree_pairs(tree, NULL, -1, 0, NULL, &pairs), COVERTREE_INVALID_ARGUMENT, "radius: ");
+  options.n_other_weights = Q - 1;
+  EXPECT_ERROR(covertree_tree_pair_counts(tree, other, radii, 2, &options, sums), COVERTREE_BUSY, "other_weights: ");
+  EXPECT_ERROR(covertree_tree_pair_counts(tree, NULL, weights, 2, NULL, counts), COVERTREE_INVALID_ARGUMENT, "radii: ");
+  covertree_tree_free(tree);
+  covertree_tree_free(other);
+}
+
 /* float64 queries of float32 points are not rounded; a distance that was returned is a limit that includes its point. */
 static void test_precise_queries(void) {
   float points[4] = {1.6e9f, 0, 1.6e9f + 128, 50};
@@ -469,6 +526,7 @@ int main(void) {
   double *points = malloc(N * DIM * sizeof *points);
   for (int i = 0; i < N * DIM; i++) points[i] = uniform();
   test_search(points);
+  test_pairs(points);
   test_precise_queries();
   test_changes(points);
   test_misuse(points);

@@ -54,6 +54,7 @@ from covertreex import (
 from covertreex.indexes import HNSW, LSH, BruteForce, KDTree
 from covertreex.kernels import RBF, Matern52
 from covertreex.tree import CoverTree as CoreTree
+from covertreex.tree._pairs import PairQuestions
 from covertreex.vecchia._files import Stored
 from covertreex.vecchia._inference import Inference
 
@@ -218,6 +219,61 @@ TABLE = vif_messages.TABLE | {
     "CoverTree.radius(queries)": (QUERIES, lambda v: tree().radius(0.1, queries=v)),
     "CoverTree.radius(n_threads)": (THREADS, lambda v: tree().radius(0.1, n_threads=v)),
     "CoverTree.radius(progress)": (FUNCTION, lambda v: tree().radius(0.1, progress=v)),
+    "PairQuestions.pairs_within(r)": ({**NUMBER, **NONE}, lambda v: tree().pairs_within(v)),
+    "PairQuestions.pairs_within(other)": (OBJECT, lambda v: tree().pairs_within(0.1, v)),
+    "PairQuestions.pairs_within(n_threads)": (THREADS, lambda v: tree().pairs_within(0.1, n_threads=v)),
+    "PairQuestions.pairs_within(progress)": (FUNCTION, lambda v: tree().pairs_within(0.1, progress=v)),
+    "PairQuestions.sparse_distance_matrix(other)": (
+        {**OBJECT, **NONE},
+        lambda v: tree().sparse_distance_matrix(v, 0.1),
+    ),
+    "PairQuestions.sparse_distance_matrix(max_distance)": (
+        {**NUMBER, **NONE},
+        lambda v: tree().sparse_distance_matrix(tree(), v),
+    ),
+    "PairQuestions.sparse_distance_matrix(output_type)": (
+        CHOICE,
+        lambda v: tree().sparse_distance_matrix(tree(), 0.1, output_type=v),
+    ),
+    "PairQuestions.sparse_distance_matrix(n_threads)": (
+        THREADS,
+        lambda v: tree().sparse_distance_matrix(tree(), 0.1, n_threads=v),
+    ),
+    "PairQuestions.sparse_distance_matrix(progress)": (
+        FUNCTION,
+        lambda v: tree().sparse_distance_matrix(tree(), 0.1, progress=v),
+    ),
+    "PairQuestions.count_pairs(radii)": (
+        {
+            **NONE,
+            "a string": ("abc", TypeError),
+            "complex": ([1j], TypeError),
+            "NaN": ([0.1, np.nan], ValueError),
+            "below 0": ([0.1, -1], ValueError),
+            "two dimensions": (np.ones((2, 2)), ValueError),
+        },
+        lambda v: tree().count_pairs(v),
+    ),
+    "PairQuestions.count_pairs(other)": (OBJECT, lambda v: tree().count_pairs(0.1, v)),
+    "PairQuestions.count_pairs(weights)": (
+        {
+            "a string": ("abc", TypeError),
+            "too few": (X[:3, 0], ValueError),
+            "two columns": (X, ValueError),
+            "NaN": (np.full(60, np.nan), ValueError),
+            "a tuple of one": ((X[:, 0],), ValueError),
+            "too few in a tuple": ((None, X[:3, 0]), ValueError),
+        },
+        lambda v: tree().count_pairs(0.1, weights=v),
+    ),
+    "PairQuestions.count_pairs(n_threads)": (THREADS, lambda v: tree().count_pairs(0.1, n_threads=v)),
+    "PairQuestions.count_pairs(progress)": (FUNCTION, lambda v: tree().count_pairs(0.1, progress=v)),
+    "PairQuestions.minimum_spanning_tree(mutual_k)": (
+        {**COUNT, "all points": (60, ValueError)},
+        lambda v: tree().minimum_spanning_tree(v),
+    ),
+    "PairQuestions.minimum_spanning_tree(n_threads)": (THREADS, lambda v: tree().minimum_spanning_tree(n_threads=v)),
+    "PairQuestions.minimum_spanning_tree(progress)": (FUNCTION, lambda v: tree().minimum_spanning_tree(progress=v)),
     "CoverTree.save(path)": ({**PATH, **NONE}, lambda v: tree().save(v)),
     "CoverTree.save(progress)": (FUNCTION, lambda v: tree().save(new(), progress=v)),
     "ResidualTree(points)": ({**POINTS, **NONE, **NO_ROWS}, lambda v: ResidualTree(v, kernel=RBF())),
@@ -767,7 +823,7 @@ def test_calls_that_failed_changed_nothing():
 FLAGS = {
     "return_distances", "predecessor_mode", "exclude_self", "count_only", "mmap", "verify", "rerank", "read_only",
     "eval_gradient", "return_var", "return_cov", "latent",
-    "ard", "refit", "verbose",
+    "ard", "refit", "verbose", "cumulative",
 }  # fmt: skip
 # Ids, and filters made of them. Other tests are for these.
 OF_IDS = {"id", "ids", "filter", "one"}
@@ -804,9 +860,9 @@ def public():
         and not one.__module__.startswith("covertreex.legacy")
     }
     classes = [
-        CoverTree, ResidualTree, covertreex.ResidualCoverTree, MappedTree, vecchia.ConditioningSets, RBF, BruteForce,
-        KDTree, LSH, HNSW, indexes.VectorIndex, VectorStore, telemetry.Log, telemetry.Record, vecchia.VIF,
-        Inference, Stored, vecchia.Calibration,
+        CoverTree, PairQuestions, ResidualTree, covertreex.ResidualCoverTree, MappedTree, vecchia.ConditioningSets,
+        RBF, BruteForce, KDTree, LSH, HNSW, indexes.VectorIndex, VectorStore, telemetry.Log, telemetry.Record,
+        vecchia.VIF, Inference, Stored, vecchia.Calibration,
     ]  # fmt: skip
     for kind in classes:
         has_own = "__init__" in vars(kind) and kind.__name__ not in _OF_RESULTS

@@ -3,24 +3,26 @@ import CNumerics
 /// The score of a pair of points, by which every decision about it is made: the squared Euclidean distance in float64, or below 2^-480 a
 /// number that keeps its digits; see `Score`.
 ///
-/// - Parameter stride: scalars from one coordinate of `y` to the next.
+/// - Parameters:
+///   - own: scalars from one coordinate of `x` to the next.
+///   - stride: the same of `y`.
 @inline(__always)
 func euclideanScore<A: Scalar, B: Scalar>(
-  _ x: UnsafePointer<A>, _ y: UnsafePointer<B>, stride: Int = 1, dim: Int
+  _ x: UnsafePointer<A>, own: Int = 1, _ y: UnsafePointer<B>, stride: Int = 1, dim: Int
 ) -> Double {
-  let square = squaredEuclidean(x, y, stride: stride, dim: dim)
+  let square = squaredEuclidean(x, own: own, y, stride: stride, dim: dim)
   if A.self == Float.self && B.self == Float.self { return square }
-  return square < Score.leastSquare ? scoreOfNear(x, y, stride: stride, dim: dim) : square
+  return square < Score.leastSquare ? scoreOfNear(x, own: own, y, stride: stride, dim: dim) : square
 }
 
 /// The same for two points whose squared distance is below `Score.leastSquare`.
 @inline(never)
 func scoreOfNear<A: Scalar, B: Scalar>(
-  _ x: UnsafePointer<A>, _ y: UnsafePointer<B>, stride: Int = 1, dim: Int
+  _ x: UnsafePointer<A>, own: Int = 1, _ y: UnsafePointer<B>, stride: Int = 1, dim: Int
 ) -> Double {
   var sum = 0.0
   for d in 0..<dim {
-    let difference = (Double(x[d]) - Double(y[d &* stride])) * Score.magnification
+    let difference = (Double(x[d &* own]) - Double(y[d &* stride])) * Score.magnification
     sum = cn_f64_fma(difference, difference, sum)
   }
   return Score.ofMagnified(square: sum)
@@ -29,11 +31,11 @@ func scoreOfNear<A: Scalar, B: Scalar>(
 /// Squared Euclidean distance in float64, which may underflow.
 @inline(__always)
 func squaredEuclidean<A: Scalar, B: Scalar>(
-  _ x: UnsafePointer<A>, _ y: UnsafePointer<B>, stride: Int = 1, dim: Int
+  _ x: UnsafePointer<A>, own: Int = 1, _ y: UnsafePointer<B>, stride: Int = 1, dim: Int
 ) -> Double {
   var sum = 0.0
   for d in 0..<dim {
-    let difference = Double(x[d]) - Double(y[d &* stride])
+    let difference = Double(x[d &* own]) - Double(y[d &* stride])
     sum = cn_f64_fma(difference, difference, sum)
   }
   return sum

@@ -16,7 +16,7 @@ version_number abi_version -> uint32
 build_info last_error -> text
 last_errno get_num_threads
 set_num_threads: int32
-tree_free neighbors_free arrays_free file_free residual_free residual_arrays_free -> void: handle
+tree_free neighbors_free pairs_free arrays_free file_free residual_free residual_arrays_free -> void: handle
 vif_free -> void: handle
 index_free store_free store_rows_free -> void: handle
 
@@ -28,6 +28,10 @@ tree_knn residual_knn: handle Matrix* int64 SearchOptions* array array
 tree_radius: handle Matrix* double SearchOptions* handle*
 tree_radius_count: handle Matrix* double SearchOptions* array
 neighbors_get: handle NeighborsView*
+tree_pairs: handle handle double int32 CallOptions* handle*
+tree_spanning_tree: handle int64 CallOptions* handle*
+tree_pair_counts: handle handle array int64 PairCountOptions* array
+pairs_get: handle PairsView*
 tree_get_info: handle TreeInfo*
 tree_indices: handle int32 int64 array
 tree_points: handle array int64 CallOptions* array

@@ -108,6 +108,17 @@ class NeighborsView(Structure):
     _fields_ = _fields("int64 n_queries n_neighbors; int32 dtype reserved; array offsets indices distances scores")
 
 
+class PairCountOptions(_Options):
+    _fields_ = _fields("""
+        uint32 struct_size; int32 n_threads; progress progress; pointer progress_user_data;
+        array weights; int64 n_weights; array other_weights; int64 n_other_weights
+    """)
+
+
+class PairsView(Structure):
+    _fields_ = _fields("int64 n_pairs; int32 dtype reserved; array indices distances")
+
+
 class ArraysView(Structure):
     _fields_ = _fields("""
         int64 n_nodes dim; int32 dtype is_current; array points order levels parents children_offsets children

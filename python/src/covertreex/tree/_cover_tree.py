@@ -14,12 +14,12 @@ from .._exports.tree_arrays import Neighbors, TreeArrays, show_arrays
 from .._scores import largest_reported
 from .._settings import active_config
 from .._telemetry import recorded
-from .._tree_base import Tree
 from ._options import checked_leaf_size, kept_dtype, kernels_for_numba, resolve_engine, tree_options
+from ._pairs import PairQuestions
 from ._stats import CoverStats, TreeStats
 
 
-class CoverTree(Tree):
+class CoverTree(PairQuestions):
     """Points, exact searches among them, and their compressed cover tree.
 
     For the parameters see :func:`covertreex.cover_tree`. Searches walk k-d trees. The cover tree is built when

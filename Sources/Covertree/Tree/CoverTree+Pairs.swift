@@ -1,0 +1,175 @@
+import CovertreeBase
+
+// Questions on pairs of points.
+
+extension CoverTree {
+  /// The pairs of points within `radius` (inclusive), in the order of their dataset indices: of this tree and another one, or of this tree,
+  /// the lower index first.
+  public func pairs(
+    within radius: Double, of other: CoverTree?, keepsDistances: Bool, context: CallContext
+  ) throws(CoverTreeError) -> PairLists<S> {
+    try checkRadius(radius)
+    let whole = try whole(context)
+    return try specializedForPairs(
+      dim,
+      PairsTask(
+        first: whole, second: try other?.whole(context), worst: S.largestScore(withinDistance: radius),
+        keepsDistances: keepsDistances, context: context))
+  }
+
+  /// The minimum spanning tree, sorted by (length, lower index, higher index).
+  ///
+  /// - Parameter mutualCount: 0 for Euclidean distance; otherwise the number of the neighbour whose distance is the core distance of
+  ///   mutual reachability.
+  public func spanningTree(mutualCount: Int, context: CallContext) throws(CoverTreeError) -> PairLists<S> {
+    let whole = try whole(context)
+    guard mutualCount >= 0 else {
+      throw CoverTreeError(.invalidArgument, "mutual_k: expected a number from 0 up, got \(mutualCount)")
+    }
+    guard mutualCount < max(1, whole.count) else {
+      throw CoverTreeError(
+        .invalidArgument, "mutual_k: expected a number below that of the points, \(whole.count), got \(mutualCount)")
+    }
+    return try specializedForPairs(dim, SpanningTreeTask(whole: whole, mutualCount: mutualCount, context: context))
+  }
+
+  /// The points of the tree as it is now.
+  fileprivate func whole(_ context: CallContext) throws(CoverTreeError) -> WholeTree<S> {
+    try WholeTree(snapshot.points, leafSize: options.leafSize, context: context)
+  }
+
+  /// The points in float64.
+  fileprivate func wholeInDouble(_ context: CallContext) throws(CoverTreeError) -> WholeTree<Double> {
+    try WholeTree(copying: snapshot.points, leafSize: options.leafSize, context: context)
+  }
+}
+
+private func checkRadius(_ radius: Double) throws(CoverTreeError) {
+  guard radius >= 0 else {
+    throw CoverTreeError(.invalidArgument, "radius: expected a number from 0 up, got \(radius)")
+  }
+}
+
+extension AnyCoverTree {
+  /// The same for trees of a type that is known only at run time. If their types differ, distances are in float64.
+  public func pairs(
+    within radius: Double, of other: AnyCoverTree?, keepsDistances: Bool, context: CallContext
+  ) throws(CoverTreeError) -> AnyPairLists {
+    try checkRadius(radius)
+    try checkDimension(of: other)
+    switch (self, other) {
+    case (.float32(let tree), nil):
+      return AnyPairLists(try tree.pairs(within: radius, of: nil, keepsDistances: keepsDistances, context: context))
+    case (.float64(let tree), nil):
+      return AnyPairLists(try tree.pairs(within: radius, of: nil, keepsDistances: keepsDistances, context: context))
+    case (.float32(let tree), .float32(let other)):
+      return AnyPairLists(try tree.pairs(within: radius, of: other, keepsDistances: keepsDistances, context: context))
+    case (_, let other?):
+      return AnyPairLists(
+        try specializedForPairs(
+          dim,
+          PairsTask(
+            first: try inDouble(context), second: try other.inDouble(context),
+            worst: Double.largestScore(withinDistance: radius), keepsDistances: keepsDistances, context: context)))
+    }
+  }
+
+  public func spanningTree(mutualCount: Int, context: CallContext) throws(CoverTreeError) -> AnyPairLists {
+    switch self {
+    case .float32(let tree): AnyPairLists(try tree.spanningTree(mutualCount: mutualCount, context: context))
+    case .float64(let tree): AnyPairLists(try tree.spanningTree(mutualCount: mutualCount, context: context))
+    }
+  }
+
+  /// Counts the ordered pairs of a point of this tree and a point of another one, or of this one, by distance: for each of several ascending
+  /// radii, the pairs within it (inclusive) and beyond the one before. A pair counts with the product of its points' weights.
+  public func pairCounts(
+    within radii: UnsafeBufferPointer<Double>, of other: AnyCoverTree?, weights: PairWeights, context: CallContext
+  ) throws(CoverTreeError) -> PairSums {
+    for (number, radius) in radii.enumerated() {
+      guard radius >= 0 else {
+        throw CoverTreeError(.invalidArgument, "radii[\(number)]: expected a number from 0 up, got \(radius)")
+      }
+      guard number == 0 || radius >= radii[number - 1] else {
+        throw CoverTreeError(
+          .invalidArgument, "radii: expected ascending numbers, got \(radius) after \(radii[number - 1])")
+      }
+    }
+    try checkDimension(of: other)
+    switch (self, other) {
+    case (.float32(let tree), nil): return try counts(try tree.whole(context), nil, radii, weights, context)
+    case (.float64(let tree), nil): return try counts(try tree.whole(context), nil, radii, weights, context)
+    case (.float32(let tree), .float32(let other)):
+      return try counts(try tree.whole(context), try other.whole(context), radii, weights, context)
+    case (_, let other?):
+      return try counts(try inDouble(context), try other.inDouble(context), radii, weights, context)
+    }
+  }
+
+  private func counts<S: Scalar>(
+    _ first: WholeTree<S>, _ second: WholeTree<S>?, _ radii: UnsafeBufferPointer<Double>, _ weights: PairWeights,
+    _ context: CallContext
+  ) throws(CoverTreeError) -> PairSums {
+    let limits = try Buffer<Double>(count: radii.count)
+    for (number, radius) in radii.enumerated() { limits[number] = S.largestScore(withinDistance: radius) }
+    let own = try weights.own.map { (own) throws(CoverTreeError) in try copied(own, first, "weights") }
+    let isShared = second == nil && weights.own?.baseAddress == weights.others?.baseAddress
+    let others =
+      isShared
+      ? own
+      : try weights.others.map { (others) throws(CoverTreeError) in
+        try copied(others, second ?? first, "other_weights")
+      }
+    return try specializedForPairs(
+      first.tree.dim,
+      PairCountTask(
+        first: first, second: second ?? first, limits: limits, weights: own, otherWeights: others,
+        isSymmetric: isShared, context: context))
+  }
+
+  private func copied<S: Scalar>(
+    _ weights: UnsafeBufferPointer<Double>, _ whole: WholeTree<S>, _ name: String
+  ) throws(CoverTreeError) -> Buffer<Double> {
+    guard weights.count == whole.count else {
+      throw CoverTreeError(
+        .busy, "\(name): the tree has \(whole.count) points, there are weights for \(weights.count); was it changed?")
+    }
+    let copy = try Buffer<Double>(count: weights.count)
+    for row in 0..<copy.count {
+      copy[row] = weights[row]
+      guard copy[row].isFinite else {
+        throw CoverTreeError(.invalidArgument, "\(name)[\(row)]: expected a finite number, got \(weights[row])")
+      }
+    }
+    return copy
+  }
+
+  private func checkDimension(of other: AnyCoverTree?) throws(CoverTreeError) {
+    guard let other, other.dim != dim else { return }
+    throw CoverTreeError(.shape, "other: expected a tree of \(dim) coordinates, got \(other.dim)")
+  }
+
+  private var dim: Int {
+    switch self {
+    case .float32(let tree): tree.dim
+    case .float64(let tree): tree.dim
+    }
+  }
+
+  private func inDouble(_ context: CallContext) throws(CoverTreeError) -> WholeTree<Double> {
+    switch self {
+    case .float32(let tree): try tree.wholeInDouble(context)
+    case .float64(let tree): try tree.whole(context)
+    }
+  }
+}
+
+/// A weight for each point of two trees, in the order of the dataset indices; nil for weights of 1.
+public struct PairWeights: @unchecked Sendable {
+  let own: UnsafeBufferPointer<Double>?
+  let others: UnsafeBufferPointer<Double>?
+
+  public init(own: UnsafeBufferPointer<Double>?, others: UnsafeBufferPointer<Double>?) {
+    (self.own, self.others) = (own, others)
+  }
+}
