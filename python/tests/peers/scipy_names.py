@@ -60,10 +60,17 @@ class KDTree:
     def query_pairs(self, r, p=2.0, eps=0, output_type="set"):
         del eps
         _check_metric(p)
-        found = self.tree.radius(r, predecessor_mode=True)
-        later = np.repeat(np.arange(self.n), np.diff(found.offsets))
-        pairs = np.stack([found.indices, later], axis=1)
+        pairs = self.tree.pairs_within(r)
         return pairs if output_type == "ndarray" else {(int(i), int(j)) for i, j in pairs}
+
+    def count_neighbors(self, other, r, p=2.0, weights=None, cumulative=True):
+        _check_metric(p)
+        other = None if other is self else other.tree
+        return self.tree.count_pairs(r, other, weights=weights, cumulative=cumulative)
+
+    def sparse_distance_matrix(self, other, max_distance, p=2.0, output_type="dok_matrix"):
+        _check_metric(p)
+        return self.tree.sparse_distance_matrix(other.tree, max_distance, output_type=output_type)
 
 
 class cKDTree(KDTree):

@@ -37,6 +37,10 @@ class BinaryTree:
         indices = arrays_of(found.indices, found.offsets)
         return (indices, arrays_of(found.distances, found.offsets)) if return_distance else indices
 
+    def two_point_correlation(self, X, r, dualtree=False):
+        del dualtree
+        return self.tree.count_pairs(r, cover_tree(np.asarray(X, self.dtype)))
+
 
 class KDTree64(BinaryTree):
     dtype = np.float64
