@@ -188,6 +188,7 @@ bench: build/installed build/venv-bench
 	$(IN_VENV) benchmarks/files.py
 	$(IN_VENV) benchmarks/indexes.py
 	$(IN_VENV) benchmarks/orders.py
+	$(IN_VENV) benchmarks/pairs.py
 	$(IN_VENV) benchmarks/store.py
 	$(IN_VENV) benchmarks/machines.py
 	scripts/bench-r
