@@ -218,6 +218,21 @@ typedef enum covertree_order {
   COVERTREE_ORDER_RANDOM = 2   /* shuffled with the seed */
 } covertree_order;
 
+/* The distance of two points, from the differences d of their coordinates and
+ * their weights w. A metric other than plain Euclidean distance has no cover
+ * tree: covertree_tree_export and scores are UNSUPPORTED for it. */
+typedef enum covertree_distance {
+  COVERTREE_DISTANCE_EUCLIDEAN = 0, /* the root of the sum of w d^2 */
+  COVERTREE_DISTANCE_MANHATTAN = 1, /* the sum of w |d| */
+  COVERTREE_DISTANCE_CHEBYSHEV = 2, /* the largest w |d| */
+  COVERTREE_DISTANCE_MINKOWSKI = 3, /* (the sum of w |d|^p)^(1/p) */
+  /* Without weights and periods, of float64 points alone: */
+  COVERTREE_DISTANCE_HAVERSINE = 4, /* on a sphere, of latitude and longitude */
+  COVERTREE_DISTANCE_COSINE = 5,    /* 1 - cosine */
+  COVERTREE_DISTANCE_ANGULAR = 6,   /* the angle between vectors in radians */
+  COVERTREE_DISTANCE_MAHALANOBIS = 7 /* the root of d^T M d */
+} covertree_distance;
+
 struct covertree_tree_options {
   uint32_t struct_size;
   int32_t n_threads;
@@ -226,6 +241,20 @@ struct covertree_tree_options {
   uint64_t seed;
   covertree_progress_fn progress;
   void *progress_user_data;
+  int32_t metric;  /* a covertree_distance */
+  int32_t degrees; /* of HAVERSINE. 0: radians; 1: degrees */
+  double exponent; /* p of MINKOWSKI, from 1 to infinity */
+  double radius;   /* of the sphere of HAVERSINE. 0: 1, for radians */
+  const double *weights; /* [in] one per coordinate, 0 or 2^-100 to 2^100; NULL:
+                            1 each */
+  const double *periods; /* [in] one per coordinate, 2^-100 to 2^100, or
+                            infinity without a period; NULL: none has one. A
+                            difference is then the least one by whole periods.
+                            The tree moves points into one period: from 0, or
+                            from minus half a period to plus half of it if the
+                            first points are there and some are below 0 */
+  const double *inverse_covariance; /* [in] M of MAHALANOBIS, dim x dim:
+                                       symmetric and positive definite */
 };
 
 static inline void covertree_tree_options_init(

@@ -214,6 +214,32 @@ extension Options {
 }
 
 extension covertree_tree_options: CallOptions {
+  /// - Parameter dim: coordinates of a point.
+  func checked(dim: Int) throws(CoverTreeError) -> TreeOptions {
+    var options = try checked()
+    guard degrees == 0 || degrees == 1 else {
+      throw CoverTreeError(.invalidArgument, "degrees: expected 0 or 1, got \(degrees)")
+    }
+    let kind: MetricKind = try Arguments.known(metric, "metric", "covertree_distance")
+    func numbers(_ base: UnsafePointer<Double>?, _ count: Int) -> [Double] {
+      base.map { Array(UnsafeBufferPointer(start: $0, count: count)) } ?? []
+    }
+    var parameters = MetricParameters()
+    (parameters.exponent, parameters.weights, parameters.periods) = (
+      exponent, numbers(weights, dim), numbers(periods, dim)
+    )
+    parameters.isInDegrees = degrees != 0
+    if radius != 0 { parameters.radius = radius }
+    if kind == .mahalanobis {
+      parameters.inverseCovariance = numbers(try required(inverse_covariance, "inverse_covariance"), dim * dim)
+    }
+    if kind != .euclidean || weights != nil || periods != nil {
+      options.metric = try TreeMetric(kind, dim: dim, parameters)
+    }
+    return options
+  }
+
+  /// The options apart from the metric.
   func checked() throws(CoverTreeError) -> TreeOptions {
     var options = TreeOptions()
     options.order = try Arguments.known(order, "order", "covertree_order")

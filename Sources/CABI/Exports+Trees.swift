@@ -12,7 +12,7 @@ public func covertree_tree_build(
     let points = try Arguments.points(points, "points", minimum: 1)
     let output = try required(tree, "tree")
     let options = try covertree_tree_options.read(options)
-    let built = try AnyCoverTree.build(points, options: options.checked(), context: options.context())
+    let built = try AnyCoverTree.build(points, options: options.checked(dim: points.dim), context: options.context())
     output.pointee = trees.add(built)
   }
 }

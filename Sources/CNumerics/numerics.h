@@ -164,6 +164,7 @@ CN_INLINE cn_u8x16 cn_f32x16_bytes_above(cn_f32x16 a) {
 }
 
 CN_INLINE cn_f32x16 cn_f32x16_abs(cn_f32x16 a) { return __builtin_elementwise_abs(a); }
+CN_INLINE cn_f64x8 cn_f64x8_abs(cn_f64x8 a) { return __builtin_elementwise_abs(a); }
 
 // Inner products of bytes, by instructions that x86-64-v4 does not promise: only if cn_has_byte_products returns true.
 static inline int cn_has_byte_products(void) {

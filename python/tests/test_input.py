@@ -117,7 +117,7 @@ def test_predecessors_and_self_need_points_of_the_tree(tree):
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("metric", "manhattan"),
+        ("metric", "taxicab"),
         ("engine", "cuda"),
         ("order", "sorted"),
         ("leaf_size", 0),

@@ -18,6 +18,7 @@ from wrong_values import (
     INTEGER,
     KERNEL,
     NAME,
+    NO_NUMBER,
     NO_ROWS,
     NO_SLOTS,
     NONE,
@@ -175,6 +176,19 @@ TABLE = vif_messages.TABLE | {
     "cover_tree(jitter)": ({**NUMBER, "too much": (0.5, ValueError)}, lambda v: of_kernel(jitter=v)),
     "cover_tree(cover_tree_metric)": (CHOICE, lambda v: of_kernel(cover_tree_metric=v)),
     "cover_tree(metric)": (CHOICE, lambda v: cover_tree(X, metric=v)),
+    "cover_tree(metric_params)": (
+        {**{name: NO_NUMBER[name] for name in NO_NUMBER if name != "a dict"}, "another key": ({"q": 1}, ValueError)},
+        lambda v: cover_tree(X, metric_params=v),
+    ),
+    "cover_tree(period)": (
+        {
+            **without(NUMBER, "a boolean", "a list", "an array", "lists of different lengths"),
+            "0": (0, ValueError),
+            "a list of three": ([1.0, 2.0, 3.0], ValueError),
+            "strings": (["a", "b"], TypeError),
+        },
+        lambda v: cover_tree(X, period=v),
+    ),
     "cover_tree(engine)": (CHOICE, lambda v: cover_tree(X, engine=v)),
     "cover_tree(order)": (CHOICE, lambda v: cover_tree(X, order=v)),
     "cover_tree(leaf_size)": ({**COUNT, "huge": (2**17, ValueError)}, lambda v: cover_tree(X, leaf_size=v)),
@@ -829,7 +843,9 @@ FLAGS = {
 OF_IDS = {"id", "ids", "filter", "one"}
 # Settings that other rows of the table are for: the same code checks them.
 SHARED = {
-    "CoverTree": {"metric", "engine", "order", "leaf_size", "seed", "dtype", "n_threads", "progress"},
+    "CoverTree": {
+        "metric", "metric_params", "period", "engine", "order", "leaf_size", "seed", "dtype", "n_threads", "progress",
+    },
     "ResidualTree": {
         "n_inducing", "inducing_points", "jitter", "cover_tree_metric", "engine", "order", "seed", "n_threads",
         "progress",

@@ -17,7 +17,7 @@ struct RuntimeDimension: Dimension {
 /// Work that is compiled once for each common dimension.
 protocol DimensionTask {
   associatedtype Result
-  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) -> Result
+  func run<D: MetricSpace>(_ dimension: D) throws(CoverTreeError) -> Result
 }
 
 /// Runs a task, with unrolled loops over coordinates if the dimension is a common one.

@@ -49,7 +49,7 @@ struct HilbertCurve<S: Scalar> {
     let keys: Buffer<UInt64>
     let context: CallContext
 
-    func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
+    func run<D: MetricSpace>(_ dimension: D) throws(CoverTreeError) {
       try context.forEach(points.count, grain: 1 << 13) { (range, _) throws(CoverTreeError) in
         let cells = try Buffer<Lanes>(count: dimension.count)
         for first in stride(from: range.lowerBound, to: range.upperBound, by: Lanes.scalarCount) {

@@ -181,10 +181,10 @@ private struct WithinTask: DimensionTask {
   let lists: ScoredLists
   let counters: SearchCounters
 
-  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
+  func run<D: MetricSpace>(_ dimension: D) throws(CoverTreeError) {
     let set = QuerySet(new: search.queries, sequence: nil)
     let reach = QueryReach<Float>(bound: { [score] _ in score }, decision: nil)
-    try BruteForceChoice.run(queries: set.count, dim: points.dim, points: points.positionCount) {
+    try BruteForceChoice.run(D.self, queries: set.count, dim: points.dim, points: points.positionCount) {
       (rows) throws(CoverTreeError) in
       try walk(rows, dimension)
     } compare: { (rows) throws(CoverTreeError) in
@@ -200,12 +200,12 @@ private struct WithinTask: DimensionTask {
   /// Walks the boxes for each query.
   ///
   /// - Returns: the number of points that queries were compared with.
-  private func walk<D: Dimension>(_ rows: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
+  private func walk<D: MetricSpace>(_ rows: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
     let compared = Counter()
     try search.context.forEach(rows.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
       var boxes = try KDTreeSearch(points, dimension: dimension)
       for row in range.lowerBound + rows.lowerBound..<range.upperBound + rows.lowerBound {
-        var handler = RadiusHandler<Float>(found: lists.found[row], worst: score)
+        var handler = RadiusHandler<Float, D>(found: lists.found[row], worst: score)
         try boxes.run(search.queries.row(row), into: &handler)
       }
       counters.add(queries: range.count, points: boxes.pointsCompared, boxes: boxes.boxesCompared)

@@ -18,6 +18,9 @@ public protocol Scalar: BinaryFloatingPoint, SIMDScalar, Codable, Sendable, Bitw
   static func multiplyAdd(_ a: Lanes, _ b: Lanes, _ c: Lanes) -> Lanes
   static func maximum(_ a: Lanes, _ b: Lanes) -> Lanes
   static func minimum(_ a: Lanes, _ b: Lanes) -> Lanes
+  static func magnitude(_ lanes: Lanes) -> Lanes
+  /// Numbers of at least 0 to a power of at least 1; see `powers.h` for the error.
+  static func power(_ lanes: Lanes, _ exponent: Double) -> Lanes
   /// The largest lane.
   static func largest(_ lanes: Lanes) -> Self
   /// Stores the lanes whose bit is set, one after the other. There is room for all lanes; those after the packed ones are unspecified.
@@ -61,6 +64,10 @@ extension Float: Scalar {
   public static func maximum(_ a: Lanes, _ b: Lanes) -> Lanes { cn_f32x16_max(a, b) }
   @inline(__always)
   public static func minimum(_ a: Lanes, _ b: Lanes) -> Lanes { cn_f32x16_min(a, b) }
+  @inline(__always)
+  public static func magnitude(_ lanes: Lanes) -> Lanes { cn_f32x16_abs(lanes) }
+  @inline(__always)
+  public static func power(_ lanes: Lanes, _ exponent: Double) -> Lanes { cn_f32x16_power(lanes, Float(exponent)) }
   @inline(__always)
   public static func largest(_ lanes: Lanes) -> Float { cn_f32x16_largest(lanes) }
   @inline(__always)
@@ -122,6 +129,10 @@ extension Double: Scalar {
   public static func maximum(_ a: Lanes, _ b: Lanes) -> Lanes { cn_f64x8_max(a, b) }
   @inline(__always)
   public static func minimum(_ a: Lanes, _ b: Lanes) -> Lanes { cn_f64x8_min(a, b) }
+  @inline(__always)
+  public static func magnitude(_ lanes: Lanes) -> Lanes { cn_f64x8_abs(lanes) }
+  @inline(__always)
+  public static func power(_ lanes: Lanes, _ exponent: Double) -> Lanes { cn_f64x8_power(lanes, exponent) }
   @inline(__always)
   public static func largest(_ lanes: Lanes) -> Double { cn_f64x8_largest(lanes) }
   @inline(__always)

@@ -60,7 +60,7 @@ private struct MaxMinTask: DimensionTask {
   /// Points that are chosen by walks before the costs of the two ways are compared again.
   private static var stretch: Int { 8 }
 
-  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
+  func run<D: MetricSpace>(_ dimension: D) throws(CoverTreeError) {
     let count = points.count
     let boxes = try KDTree(points, leafSize: KDTree<Double>.defaultLeafSize, context: context)
     var search = try KDTreeSearch(boxes, dimension: dimension)
@@ -86,7 +86,7 @@ private struct MaxMinTask: DimensionTask {
         rank += 1
         let reach = queue.distance[next]
         queue.choose(next)
-        var handler = NearerHandler(worst: reach, queue: queue)
+        var handler = NearerHandler<D>(worst: reach, queue: queue)
         if !Score.isZero(reach) { try search.run(points.row(next), into: &handler) }
       }
       choice.noteWalk(compared: search.pointsCompared - compared, chosen: rank - first)
@@ -136,7 +136,7 @@ private struct MaxMinChoice {
 }
 
 /// Lowers the distances of points that a new one is nearer to.
-private struct NearerHandler: ExactHandler {
+private struct NearerHandler<D: MetricSpace>: ExactHandler {
   typealias S = Double
   let worst: Double
   let queue: FarthestQueue

@@ -12,8 +12,12 @@ public enum AnyCoverTree: Sendable {
     _ points: AnyPoints, options: TreeOptions, context: CallContext
   ) throws(CoverTreeError) -> AnyCoverTree {
     switch points {
-    case .float32(let view): .float32(try CoverTree(points: view, options: options, context: context))
-    case .float64(let view): .float64(try CoverTree(points: view, options: options, context: context))
+    case .float32(let view):
+      guard options.metric?.isInFloat32 ?? true else {
+        throw CoverTreeError(.unsupported, "points: expected float64 for this metric, got float32")
+      }
+      return .float32(try CoverTree(points: view, options: options, context: context))
+    case .float64(let view): return .float64(try CoverTree(points: view, options: options, context: context))
     }
   }
 

@@ -143,7 +143,7 @@ struct CoverBuild<S: Scalar> {
     let batch: Buffer<Int32>
     let build: CoverBuild
 
-    func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) -> InsertionStatistics {
+    func run<D: MetricSpace>(_ dimension: D) throws(CoverTreeError) -> InsertionStatistics {
       let metric = Euclidean(points: UnsafePointer(storage.base), count: nodes.count, dimension: dimension)
       let inserter = try Inserter(
         metric: metric, nodes: nodes, root: root, batch: batch, seed: build.options.seed, context: build.context)

@@ -11,7 +11,7 @@ extension CoverTree where S: StorableElement {
       try SnapshotBuilder<S>(options: options, context: context).united(current)
     }
     let view = snapshot.points.views[0]
-    let settings = try Buffer<Int64>(count: TreeSettings.count)
+    let settings = try Buffer<Int64>(count: TreeSettings.count(options.metric))
     TreeSettings(
       type: S.elementType, dim: dim, indexCount: snapshot.indexCount, firstIndex: view.segment.indexRange.lowerBound,
       options: options
@@ -23,6 +23,7 @@ extension CoverTree where S: StorableElement {
       Section("boxes.sides", view.boxes.boxes.scalars(S.self), columns: S.width),
       Section("boxes.smallest_label", view.boxes.smallestIndex),
     ]
+    if let metric = options.metric { sections.append(Section("metric", try metric.numbers())) }
     if view.removedCount > 0 {
       let removed = try Buffer<UInt8>(count: view.segment.count)
       for position in 0..<removed.count { removed[position] = view.index(position) == KDTree<S>.noIndex ? 1 : 0 }
@@ -34,7 +35,8 @@ extension CoverTree where S: StorableElement {
       }
       sections += cover.sections
     }
-    return FileImage(kind: .tree, inputHash: try snapshot.points.inputHash(context: context), sections: sections)
+    return FileImage(
+      kind: .tree, inputHash: try snapshot.points.inputHash(options.metric, context: context), sections: sections)
   }
 
   /// Opens a tree in a file. Checksums are compared, and every number that is used as an offset is checked: O(n), at the speed of
@@ -72,7 +74,8 @@ extension Segment where S: StorableElement {
     let scalars: Buffer<S> = try file.buffer("boxes.coordinates", columns: S.width)
     guard
       let boxes = try KDTree<S>(
-        count: count, dim: settings.dim, leafSize: settings.options.leafSize, coordinates: scalars.vectors(),
+        count: count, dim: settings.options.metric?.rowLength ?? settings.dim, leafSize: settings.options.leafSize,
+        coordinates: scalars.vectors(),
         indices: indices, boxes: try file.buffer("boxes.sides", of: S.self, columns: S.width).vectors(),
         smallestIndex: try file.buffer("boxes.smallest_label"))
     else { throw file.corrupt("its boxes are not those of \(count) points") }
@@ -98,21 +101,23 @@ extension Segment where S: StorableElement {
 
 extension SearchPoints {
   /// The hash of the points that searches find, by dataset index.
-  fileprivate func inputHash(context: CallContext) throws(CoverTreeError) -> UInt64 {
+  fileprivate func inputHash(_ metric: TreeMetric?, context: CallContext) throws(CoverTreeError) -> UInt64 {
+    let (first, given) = (metric?.firstGiven ?? 0, metric?.dim ?? dim)
     let rows = try Buffer<S>(count: context.threads * dim)
     return try sumOfHashes(positionCount, context) { (position, slot) in
       let (view, row) = (view(at: position), rows.base + slot * dim)
       let index = view.index(position - view.firstPosition)
       guard index != KDTree<S>.noIndex else { return 0 }
       copy(position, into: row)
-      return hashOfPoint(Int(index), row, dim: dim)
+      return hashOfPoint(Int(index), row + first, dim: given)
     }
   }
 }
 
 /// The section "settings".
 struct TreeSettings {
-  static let count = 7
+  /// Files of other metrics than Euclidean distance have one number more, so that readers that do not know it refuse them.
+  static func count(_ metric: TreeMetric?) -> Int { metric == nil ? 7 : 8 }
 
   /// The type of coordinates.
   let type: ElementType
@@ -130,13 +135,15 @@ struct TreeSettings {
     settings[4] = Int64(bitPattern: options.seed)
     settings[5] = Int64(type.rawValue)
     settings[6] = Int64(firstIndex)
+    if let metric = options.metric { settings[7] = Int64(metric.kind.rawValue) }
   }
 }
 
 extension TreeSettings {
   init(_ file: StoredFile) throws(CoverTreeError) {
     try file.verify("settings")
-    let settings: Buffer<Int64> = try file.buffer("settings", rows: Self.count)
+    let hasMetric = file.section(named: "metric") != nil
+    let settings: Buffer<Int64> = try file.buffer("settings", rows: hasMetric ? 8 : 7)
     guard (1...65536).contains(settings[0]), (1..<Int64(Int32.max)).contains(settings[1]),
       let order = Int32(exactly: settings[2]).flatMap(PointOrder.init(rawValue:)), (1...65536).contains(settings[3]),
       let type = UInt32(exactly: settings[5]).flatMap(ElementType.init(rawValue:)),
@@ -147,6 +154,10 @@ extension TreeSettings {
     var options = TreeOptions()
     (options.order, options.leafSize) = (order, Int(settings[3]))
     options.seed = UInt64(bitPattern: settings[4])
+    if hasMetric { options.metric = try TreeMetric(file, kind: settings[7], dim: dim) }
+    guard options.metric?.isInFloat32 ?? true || type == .float64 else {
+      throw file.corrupt("section \"settings\": expected float64 points for the metric")
+    }
     self.options = options
   }
 }

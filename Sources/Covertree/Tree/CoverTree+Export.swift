@@ -72,6 +72,9 @@ extension CoverTree {
 
   /// The arrays of the current state's cover tree, which is made on first use. Nothing is copied, and later changes do not affect them.
   public func export(context: CallContext) throws(CoverTreeError) -> TreeArrays {
+    guard options.metric == nil else {
+      throw CoverTreeError(.unsupported, "metric: cover trees are built for plain Euclidean distance only")
+    }
     let snapshot = snapshot
     let cover = try snapshot.cover(options, context: context)
     return TreeArrays(cover.layout, owner: cover, removed: cover.removed) { [weak self] in
@@ -110,12 +113,14 @@ extension CoverTree {
   ) throws(CoverTreeError) {
     let points = snapshot.points
     let (locator, dim) = (try PointLocator(points), dim)
+    let first = options.metric?.firstGiven ?? 0
     try context.forEach(indices.count, grain: 1 << 13) { (range, _) throws(CoverTreeError) in
       for row in range {
         guard let position = locator.position(Int(indices[row])) else {
           throw CoverTreeError(.notFound, "rows[\(row)]: the tree has no point \(indices[row])")
         }
-        points.copy(position, into: rows + row * dim)
+        let point = points.coordinates(at: position)
+        for d in 0..<dim { rows[row * dim + d] = point[(first + d) * S.width] }
       }
     }
   }

@@ -19,26 +19,32 @@ extension CoverTree {
     _ queries: Queries<S>, k: Int, options: SearchOptions, context: CallContext, rows: Int,
     indices: UnsafeMutablePointer<Int64>, distances: UnsafeMutablePointer<S>?
   ) throws(CoverTreeError) {
-    try options.check(queries)
-    let options = options.reporting(in: S.self)
+    try options.check(queries, metric)
+    let options = options.reporting(in: S.self, metric)
     let points = snapshot.points
+    let (queries, owner) = try self.rows(of: queries, context)
     let set = try querySet(queries, in: points, context)
     try check(rows, of: set)
     try options.check(rows: set.count)
-    try specialized(
-      dim,
+    try run(
+      queries, points,
       NearestTask(
         set: set, points: points, k: k, options: options, context: context, counters: searches,
-        rows: TreeRows(k: k, indices: indices, distances: distances, scores: options.scores)))
+        rows: TreeRows(k: k, indices: indices, distances: distances, scores: options.scores, metric: metric)))
+    withExtendedLifetime(owner) {}
   }
 
   /// All points within `radius` (inclusive) of each query, sorted by (distance, index).
   public func within(
     _ radius: Double, of queries: Queries<S>, options: SearchOptions, context: CallContext
   ) throws(CoverTreeError) -> NeighborLists<S> {
+    let (queries, owner) = try rows(of: queries, context)
+    defer { withExtendedLifetime(owner) {} }
     let (points, set, options) = try radiusSearch(radius, queries, options, context)
-    return try specialized(
-      dim, RadiusTask<S, S>(set: set, points: points, options: options, context: context, counters: searches))
+    return try run(
+      queries, points,
+      RadiusTask<S, S>(
+        set: set, points: points, options: options, context: context, counters: searches, metric: metric))
   }
 
   /// Counts the points within `radius` (inclusive) of each query. `counts` has room for `rows`.
@@ -46,10 +52,13 @@ extension CoverTree {
     _ radius: Double, of queries: Queries<S>, options: SearchOptions, context: CallContext, rows: Int,
     counts: UnsafeMutablePointer<Int64>
   ) throws(CoverTreeError) {
+    let (queries, owner) = try self.rows(of: queries, context)
+    defer { withExtendedLifetime(owner) {} }
     let (points, set, options) = try radiusSearch(radius, queries, options, context)
     try check(rows, of: set)
-    try specialized(
-      dim, CountTask(set: set, points: points, options: options, context: context, counters: searches, counts: counts))
+    try run(
+      queries, points,
+      CountTask(set: set, points: points, options: options, context: context, counters: searches, counts: counts))
   }
 
   /// Checks that results have a row for each query: for all points of the tree their number may have changed.
@@ -62,11 +71,37 @@ extension CoverTree {
   private func radiusSearch(
     _ radius: Double, _ queries: Queries<S>, _ options: SearchOptions, _ context: CallContext
   ) throws(CoverTreeError) -> (SearchPoints<S>, QuerySet<S>, SearchOptions) {
-    let options = try options.within(radius, queries).reporting(in: S.self)
+    let options = try options.within(radius, queries, metric).reporting(in: S.self, metric)
     let points = snapshot.points
     let set = try querySet(queries, in: points, context)
     try options.check(rows: set.count)
     return (points, set, options)
+  }
+
+  private var metric: TreeMetric? { options.metric }
+
+  /// Runs a search in the metric of the tree.
+  private func run<Task: DimensionTask>(
+    _ queries: Queries<S>, _ points: SearchPoints<S>, _ task: Task
+  ) throws(CoverTreeError) -> Task.Result {
+    guard let metric else { return try specialized(dim, task) }
+    return try metric.specialized(task) {
+      if case .points(let view) = queries { reach(points, view) } else { reach(points, nil as PointsView<S>?) }
+    }
+  }
+
+  /// Queries as rows of the tree.
+  private func rows(
+    of queries: Queries<S>, _ context: CallContext
+  ) throws(CoverTreeError) -> (queries: Queries<S>, owner: MetricRows<S>?) {
+    guard let metric, case .points(let view) = queries else { return (queries, nil) }
+    try checkColumns(view.dim)
+    let rows = try metric.rows(of: view, named: "queries", asQueries: true, context: context)
+    return (.points(rows.view), rows)
+  }
+
+  private func checkColumns(_ columns: Int) throws(CoverTreeError) {
+    guard columns == dim else { throw CoverTreeError(.shape, "queries: expected \(dim) columns, got \(columns)") }
   }
 
   /// The queries of a call, in the order in which they run.
@@ -83,13 +118,15 @@ extension CoverTree {
 
 extension SearchOptions {
   /// The options of a search within a radius.
-  fileprivate func within<S>(_ radius: Double, _ queries: Queries<S>) throws(CoverTreeError) -> SearchOptions {
+  fileprivate func within<S>(
+    _ radius: Double, _ queries: Queries<S>, _ metric: TreeMetric?
+  ) throws(CoverTreeError) -> SearchOptions {
     guard radius >= 0 else {
       throw CoverTreeError(.invalidArgument, "radius: expected a number from 0 up, got \(radius)")
     }
     var options = self
     options.maximumDistance = radius
-    try options.check(queries)
+    try options.check(queries, metric)
     return options
   }
 }
@@ -100,37 +137,55 @@ extension CoverTree<Float> {
     _ queries: PointsView<Double>, k: Int, options: SearchOptions, context: CallContext,
     indices: UnsafeMutablePointer<Int64>, distances: UnsafeMutablePointer<Double>?
   ) throws(CoverTreeError) {
-    try options.check(Queries.points(queries))
-    let (points, set, rounded) = try round(queries, options, context)
-    try specialized(
-      dim,
+    try options.check(Queries.points(queries), metric)
+    let near = try rows(of: queries, context)
+    defer { withExtendedLifetime(near) {} }
+    let (points, set, rounded) = try round(near.view, options, context)
+    try run(
       PreciseNearestTask(
-        set: set, points: points, k: k, options: options.reporting(in: Double.self), context: context,
-        counters: searches, rounded: rounded, indices: indices, distances: distances))
+        set: set, points: points, k: k, options: options.reporting(in: Double.self, metric), context: context,
+        counters: searches, rounded: rounded, metric: metric, indices: indices, distances: distances))
   }
 
   public func within(
     _ radius: Double, of queries: PointsView<Double>, options: SearchOptions, context: CallContext
   ) throws(CoverTreeError) -> NeighborLists<Double> {
-    let options = try options.within(radius, .points(queries)).reporting(in: Double.self)
-    let (points, set, rounded) = try round(queries, options, context)
-    return try specialized(
-      dim,
+    let options = try options.within(radius, .points(queries), metric).reporting(in: Double.self, metric)
+    let near = try rows(of: queries, context)
+    defer { withExtendedLifetime(near) {} }
+    let (points, set, rounded) = try round(near.view, options, context)
+    return try run(
       RadiusTask<Float, Double>(
-        set: set, points: points, options: options, context: context, counters: searches, rounded: rounded))
+        set: set, points: points, options: options, context: context, counters: searches, rounded: rounded,
+        metric: metric))
   }
 
   public func countWithin(
     _ radius: Double, of queries: PointsView<Double>, options: SearchOptions, context: CallContext,
     counts: UnsafeMutablePointer<Int64>
   ) throws(CoverTreeError) {
-    let options = try options.within(radius, .points(queries)).reporting(in: Double.self)
-    let (points, set, rounded) = try round(queries, options, context)
-    try specialized(
-      dim,
+    let options = try options.within(radius, .points(queries), metric).reporting(in: Double.self, metric)
+    let near = try rows(of: queries, context)
+    defer { withExtendedLifetime(near) {} }
+    let (points, set, rounded) = try round(near.view, options, context)
+    try run(
       CountTask(
         set: set, points: points, options: options, context: context, counters: searches, rounded: rounded,
         counts: counts))
+  }
+
+  private func rows(
+    of queries: PointsView<Double>, _ context: CallContext
+  ) throws(CoverTreeError) -> MetricRows<Double> {
+    guard let metric else { return MetricRows(queries) }
+    try checkColumns(queries.dim)
+    return try metric.rows(of: queries, named: "queries", asQueries: true, context: context)
+  }
+
+  /// Runs a search in the metric of the tree.
+  private func run<Task: DimensionTask>(_ task: Task) throws(CoverTreeError) -> Task.Result {
+    guard let metric else { return try specialized(dim, task) }
+    return try metric.specialized(task) { [] }
   }
 
   private func round(
@@ -139,7 +194,7 @@ extension CoverTree<Float> {
     let points = snapshot.points
     try options.check(rows: queries.count)
     try queries.checkCoordinates(named: "queries", context: context)
-    let rounded = try RoundedQueries(queries, context: context)
+    let rounded = try RoundedQueries(queries, metric, context: context)
     return (points, try QuerySet(new: rounded.view, for: points, context: context), rounded)
   }
 }

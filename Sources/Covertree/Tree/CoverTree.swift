@@ -31,14 +31,17 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
   public init(points: PointsView<S>, options: TreeOptions, context: CallContext) throws(CoverTreeError) {
     let start = monotonicSeconds()
     dim = points.dim
+    var options = options
+    options.metric = try options.metric?.fitted(to: points, context: context)
     self.options = options
-    current = try SnapshotBuilder<S>(options: options, context: context).build(points)
+    let rows = try options.rows(of: points, context: context)
+    current = try SnapshotBuilder<S>(options: options, context: context).build(rows.view)
     lastChangeSeconds = monotonicSeconds() - start
   }
 
   /// A tree from a file.
   init(_ snapshot: TreeSnapshot<S>, options: TreeOptions) {
-    dim = snapshot.points.dim
+    dim = options.metric?.dim ?? snapshot.points.dim
     self.options = options
     (current, lastChangeSeconds) = (snapshot, 0)
   }
@@ -53,6 +56,7 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
   /// Adds points, which get consecutive dataset indices. Returns the first. O(log^2 n) per point on average.
   public func insert(_ points: PointsView<S>, context: CallContext) throws(CoverTreeError) -> Int {
     guard points.dim == dim else { throw CoverTreeError(.shape, "points: expected \(dim) columns, got \(points.dim)") }
+    let rows = try options.rows(of: points, context: context)
     var first = 0
     try change { (snapshot) throws(CoverTreeError) in
       first = snapshot.indexCount
@@ -61,7 +65,7 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
         throw CoverTreeError(
           .invalidArgument, "points: the tree would hold \(total) points, at most 2^31 - 2 are possible")
       }
-      return try SnapshotBuilder<S>(options: options, context: context).insert(points, into: snapshot)
+      return try SnapshotBuilder<S>(options: options, context: context).insert(rows.view, into: snapshot)
     }
     return first
   }
@@ -70,6 +74,21 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
   public func remove(_ indices: UnsafeBufferPointer<Int64>, context: CallContext) throws(CoverTreeError) {
     try change { (snapshot) throws(CoverTreeError) in
       try SnapshotBuilder<S>(options: options, context: context).remove(indices, from: snapshot)
+    }
+  }
+
+  /// The largest magnitude of each coordinate less the origin, in a tree and in queries.
+  func reach<Q: Scalar>(_ points: SearchPoints<S>, _ queries: PointsView<Q>?) -> [Double] {
+    guard let metric = options.metric else { return [] }
+    return (0..<dim).map { d in
+      let origin = metric.parameters.origins[d]
+      var most = points.views.reduce(0.0) {
+        let (low, high) = $1.boxes.extent(ofNode: 0, metric.firstGiven + d)
+        return max($0, abs(Double(low) - origin), abs(Double(high) - origin))
+      }
+      guard let queries else { return most }
+      for row in 0..<queries.count { most = max(most, abs(Double(queries.row(row)[metric.firstGiven + d]) - origin)) }
+      return most
     }
   }
 

@@ -8,6 +8,8 @@ extension CoverTree {
   /// distances, and a search per node.
   public func validate(context: CallContext) throws(CoverTreeError) {
     let snapshot = snapshot
+    // A tree with another metric than Euclidean distance has no cover tree.
+    guard options.metric == nil else { return try SegmentRules(snapshot, nil).check(context) }
     let cover: CoverArrays<S> = try context.within(from: 0, to: 0.3) { () throws(CoverTreeError) in
       try snapshot.cover(options, context: context)
     }
@@ -130,21 +132,7 @@ struct Invariants<S: Scalar> {
   private struct SeparationTask: DimensionTask {
     let invariants: Invariants
 
-    /// Keeps the first point within the radius that is not a duplicate and is of the node's level or above.
-    struct Crowding: ExactHandler {
-      let levels: Buffer<Int32>
-      let node: Int32
-      let worst: Double
-      var found = Int32.max
-
-      @inline(__always)
-      mutating func insert(_ squared: Double, _ other: Int32) {
-        guard other != node, levels[other] >= levels[node], levels[other] != TreeNodes.duplicate else { return }
-        found = min(found, other)
-      }
-    }
-
-    func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
+    func run<D: MetricSpace>(_ dimension: D) throws(CoverTreeError) {
       let layout = invariants.layout
       // Removed points are nodes like the others. Indices are tree indices.
       let nodes = try KDTree(
@@ -154,11 +142,26 @@ struct Invariants<S: Scalar> {
       try invariants.context.forEach(layout.count, grain: grain) { (range, _) throws(CoverTreeError) in
         var search = try KDTreeSearch(nodes, dimension: dimension)
         for t in range where layout.levels[t] != TreeNodes.duplicate {
-          var crowding = Crowding(levels: layout.levels, node: Int32(t), worst: radiusScore(ofLevel: layout.levels[t]))
+          var crowding = Crowding<S, D>(
+            levels: layout.levels, node: Int32(t), worst: radiusScore(ofLevel: layout.levels[t]))
           try search.run(layout.points.base + t * layout.dim, into: &crowding)
           guard crowding.found == Int32.max else { throw invariants.crowded(t, by: Int(crowding.found)) }
         }
       }
     }
+  }
+}
+
+/// Keeps the first point within the radius that is not a duplicate and is of the node's level or above.
+private struct Crowding<S: Scalar, D: MetricSpace>: ExactHandler {
+  let levels: Buffer<Int32>
+  let node: Int32
+  let worst: Double
+  var found = Int32.max
+
+  @inline(__always)
+  mutating func insert(_ squared: Double, _ other: Int32) {
+    guard other != node, levels[other] >= levels[node], levels[other] != TreeNodes.duplicate else { return }
+    found = min(found, other)
   }
 }

@@ -4,9 +4,9 @@ import CovertreeBase
 /// contain the points below them. Dataset indices are in the segments' ranges.
 struct SegmentRules<S: Scalar> {
   private let snapshot: TreeSnapshot<S>
-  private let cover: CoverArrays<S>
+  private let cover: CoverArrays<S>?
 
-  init(_ snapshot: TreeSnapshot<S>, _ cover: CoverArrays<S>) { (self.snapshot, self.cover) = (snapshot, cover) }
+  init(_ snapshot: TreeSnapshot<S>, _ cover: CoverArrays<S>?) { (self.snapshot, self.cover) = (snapshot, cover) }
 
   func check(_ context: CallContext) throws(CoverTreeError) {
     let positions = try Buffer<Int32>(count: snapshot.indexCount, filledWith: -1)
@@ -25,11 +25,13 @@ struct SegmentRules<S: Scalar> {
       try check(view.boxes, below: 0, next: &next)
       guard next == view.boxes.count else { throw broken("leaves: too few points after", next) }
     }
-    try checkCover(positions, context)
+    if let cover { try checkCover(cover, positions, context) }
   }
 
   /// The nodes that are not removed are the points that searches find.
-  private func checkCover(_ positions: Buffer<Int32>, _ context: CallContext) throws(CoverTreeError) {
+  private func checkCover(
+    _ cover: CoverArrays<S>, _ positions: Buffer<Int32>, _ context: CallContext
+  ) throws(CoverTreeError) {
     let (points, layout) = (snapshot.points, cover.layout)
     let live = layout.count - cover.removedCount
     guard live == points.liveCount else {

@@ -22,7 +22,7 @@ struct SnapshotBuilder<S: Scalar> {
   /// A tree of the given points, with the dataset indices 0 ..< count.
   func build(_ points: PointsView<S>) throws(CoverTreeError) -> TreeSnapshot<S> {
     try points.checkCoordinates(named: "points", context: context)
-    let boxes = try KDTree(points, leafSize: options.leafSize, context: context)
+    let boxes = try KDTree(points, leafSize: options.leafSize, scales: options.metric?.scales, context: context)
     // The caller's array may have changed since it was checked.
     guard try boxes.isUsable(context) else { throw .changing("points") }
     let segment = Segment(boxes, indexRange: 0..<points.count)
@@ -125,7 +125,9 @@ struct SnapshotBuilder<S: Scalar> {
     guard gathered.count > 0 else { return nil }
     let lowest = gathered.indices.elements.min() ?? 0
     let upper = max(views.last?.segment.indexRange.upperBound ?? 0, first + (new?.count ?? 0))
-    let boxes = try KDTree(gathered.view, indices: gathered.indices.base, leafSize: options.leafSize, context: context)
+    let boxes = try KDTree(
+      gathered.view, indices: gathered.indices.base, leafSize: options.leafSize, scales: options.metric?.scales,
+      context: context)
     return Segment(boxes, indexRange: Int(lowest)..<upper)
   }
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypedDict, cast, overload
 
 from numpy.typing import ArrayLike, DTypeLike
@@ -17,6 +18,7 @@ from .outofcore import MappedTree
 from .residual import ResidualTree
 from .residual._inputs import KernelLike
 from .tree import CoverTree
+from .tree._metric import CHOICES
 from .tree._options import checked_leaf_size, kept_dtype
 from .vecchia import VIF, ConditioningSets
 from .vecchia._inputs import KernelGradient
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 class _Options(TypedDict, total=False):
     metric: str | None
+    metric_params: Mapping[str, Any] | None
+    period: ArrayLike | None
     order: str | None
     leaf_size: int | None
     seed: int | None
@@ -72,6 +76,8 @@ def cover_tree(
     jitter: float | None = None,
     cover_tree_metric: str | None = None,
     metric: str | None = None,
+    metric_params: Mapping[str, Any] | None = None,
+    period: ArrayLike | None = None,
     engine: str | None = None,
     order: str | None = None,
     leaf_size: int | None = None,
@@ -82,7 +88,7 @@ def cover_tree(
     folder: _files.PathLike | None = None,
     partition_size: int | None = None,
 ) -> Any:
-    """Build a cover tree of points in the Euclidean metric.
+    """Build a tree of points, by Euclidean distance or another metric.
 
     With a kernel it builds a residual tree, as covertreex 0.4.x did; :func:`residual_tree` is the newer way.
 
@@ -96,9 +102,23 @@ def cover_tree(
         As in :func:`residual_tree`, where ``inducing_count`` is ``n_inducing``.
     v_matrix, p_diag, kernel_diag : array_like, optional
         As in :meth:`covertreex.ResidualTree.from_features`; without a kernel ``RBF()`` is assumed, with a warning.
-    metric : {"auto", "euclidean", "residual_correlation"}, optional
-        "auto" (default) is residual correlation if there is a kernel or ``v_matrix``. The others raise an error if the
-        inputs are for the other metric.
+    metric : str, optional
+        Of points: "euclidean" or "l2", "manhattan" ("cityblock", "l1"), "chebyshev" ("linf"), "minkowski",
+        "seuclidean", "haversine" (rows of latitude and longitude), "cosine" (1 - cosine), "angular" (the angle between
+        vectors, in radians) or "mahalanobis". "residual_correlation" needs a kernel or ``v_matrix``. "auto" (default)
+        is that if there is one of these, and "euclidean" otherwise. An error is raised if the inputs are for another
+        metric.
+    metric_params : dict, optional
+        Of "minkowski": ``p`` from 1 up, infinity included. Of "seuclidean": ``V``, the variance of each coordinate. Of
+        the other norms, "euclidean", "manhattan", "chebyshev" and "minkowski": ``w``, weights of the powers of
+        differences, as in SciPy, and ``scale``, the length that counts as 1 in each coordinate. Each but ``p`` is a
+        number, or one for each coordinate. Of "haversine": ``unit``, "radians" (default) or "degrees", and ``radius``,
+        by default 1, so that distances are in radians. Of "mahalanobis": ``VI``, the inverse covariance, or ``V``, the
+        covariance, shape (dim, dim).
+    period : float or array_like of shape (dim,), optional
+        For norms: the period of each coordinate, None or infinity without one. Differences are the least ones by whole
+        periods. Points are moved into one period: from 0, or from minus half a period to plus half of it if all first
+        points are there and some are below 0.
     engine : {"auto", "native", "hybrid"}, optional
         The library searches ("auto", "native"), or kernels for Numba that walk its arrays do ("hybrid"; see
         :mod:`covertreex.numba`). Answers are the same.
@@ -153,10 +173,14 @@ def cover_tree(
     if points is None:
         raise TypeError("points: expected rows of coordinates, got None")
     _check_metric(metric, residual)
+    of_metric = {"metric_params": metric_params, "period": period}
+    if residual or folder is not None:
+        _refuse(of_metric, "points in memory, without a kernel")
     common: dict[str, Any] = {"order": order, "seed": seed, "n_threads": n_threads, "progress": progress}
     if folder is not None:
         if residual:
             raise ValueError("folder: partitions on disk are for the Euclidean metric only")
+        _arguments.choice("euclidean" if metric in {None, "auto", "l2"} else metric, "metric", ("euclidean",))
         rows = _arrays.rows(points, "points")
         return MappedTree.build(rows, folder, partition_size, dtype=dtype, leaf_size=leaf_size, **common)
     if partition_size is not None:
@@ -168,7 +192,8 @@ def cover_tree(
             "jitter": jitter, "cover_tree_metric": cover_tree_metric,
         }  # fmt: skip
         _refuse(of_kernels, "a kernel or v_matrix")
-        return CoverTree(points, leaf_size=leaf_size, dtype=dtype, **common)
+        name = "euclidean" if metric in {None, "auto"} else str(metric)
+        return CoverTree(points, metric=name, leaf_size=leaf_size, dtype=dtype, **of_metric, **common)
     common["cover_tree_metric"] = cover_tree_metric
     # Both are of Euclidean trees, and without effect on others: but a wrong one is an error all the same.
     if dtype is not None:
@@ -265,11 +290,11 @@ def _check_metric(metric: str | None, residual: bool) -> None:
     """Raise if the metric, of the call or of the active settings, does not fit the inputs."""
     source = "metric" if metric is not None else "metric of the active settings"
     metric = active_config().metric if metric is None else metric
-    _arguments.choice(metric, "metric", METRICS)
+    _arguments.choice(metric, "metric", (*METRICS, *(name for name in CHOICES if name not in METRICS)))
     if metric == "residual_correlation" and not residual:
         raise ValueError(f"{source}: 'residual_correlation' needs a kernel, or v_matrix and p_diag")
-    if metric == "euclidean" and residual:
-        raise ValueError(f"{source}: 'euclidean' cannot be combined with a kernel, v_matrix or p_diag")
+    if metric in CHOICES and residual:
+        raise ValueError(f"{source}: {metric!r} cannot be combined with a kernel, v_matrix or p_diag")
 
 
 def load(

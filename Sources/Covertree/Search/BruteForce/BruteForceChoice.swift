@@ -9,19 +9,23 @@ enum BruteForceChoice {
   /// The least number of dimensions.
   static var dimensions: Int { 16 }
 
-  /// Whether a call has enough queries for pilots to pay.
-  static func isOpen(dim: Int, queries: Int) -> Bool { dim >= dimensions && queries >= 8 * pilots }
+  /// Whether a call has enough queries for pilots to pay. Products of matrices are for Euclidean distance.
+  @inline(__always)
+  static func isOpen<D: MetricSpace>(_: D.Type, dim: Int, queries: Int) -> Bool {
+    D.isEuclidean && dim >= dimensions && queries >= 8 * pilots
+  }
 
   /// Walks for each of some queries, or compares them with all points.
   ///
   /// - Parameters:
   ///   - walk: returns the number of points that queries were compared with.
   ///   - compare: returns false if it cannot.
-  static func run(
-    queries: Int, dim: Int, points: Int, walk: (Range<Int>) throws(CoverTreeError) -> Int,
+  @inline(__always)
+  static func run<D: MetricSpace>(
+    _ space: D.Type, queries: Int, dim: Int, points: Int, walk: (Range<Int>) throws(CoverTreeError) -> Int,
     compare: (Range<Int>) throws(CoverTreeError) -> Bool
   ) throws(CoverTreeError) {
-    guard isOpen(dim: dim, queries: queries) else {
+    guard isOpen(space, dim: dim, queries: queries) else {
       _ = try walk(0..<queries)
       return
     }

@@ -28,7 +28,8 @@ struct KDPartition<S: Scalar> {
   private let carriesCoordinates: Bool
 
   init(
-    _ points: PointsView<S>, blockSize: Int, fanout: Int? = nil, rule: SplitRule = .medianOfExtent, context: CallContext
+    _ points: PointsView<S>, blockSize: Int, fanout: Int? = nil, rule: SplitRule = .medianOfExtent,
+    scales: [Double]? = nil, context: CallContext
   ) throws(CoverTreeError) {
     self.points = points
     let room = Self.carriedRoom(points.dim)
@@ -39,7 +40,8 @@ struct KDPartition<S: Scalar> {
     records = try Buffer(count: points.count * recordSize + 64)
     records.preferLargePages()
     let cuts = KDPartitioner<S>(
-      dim: points.dim, count: points.count, blockSize: blockSize, fanout: fanout, rule: rule, context: context)
+      dim: points.dim, count: points.count, blockSize: blockSize, fanout: fanout, rule: rule, scales: scales,
+      context: context)
     let base = UnsafeMutableRawPointer(records.base)
     switch room {
     case 3: try cuts.run(CarriedRecords(points: points, base: base, dimension: FixedDimension<3>()))

@@ -10,6 +10,8 @@ struct KDPartitioner<S: Scalar> {
   let blockSize: Int
   let fanout: Int?
   let rule: SplitRule
+  /// The lengths of units of the coordinates, by which extents are compared; nil if they are equal.
+  let scales: [Double]?
   let context: CallContext
 
   /// The least number of points that all threads cut together, if they are also a large share of all points.
@@ -34,7 +36,7 @@ struct KDPartitioner<S: Scalar> {
       }
       try context.forEach(level.count, grain: 1) { (chunk, slot) throws(CoverTreeError) in
         for range in chunk where level[range].count > 1 && !isCutTogether(level[range].count) {
-          let scratch = try scratch.value(slot) { () throws(CoverTreeError) in try CutScratch(dim: dim) }
+          let scratch = try scratch.value(slot) { () throws(CoverTreeError) in try CutScratch(dim: dim, scales) }
           middles[range] = cut(level[range], records, scratch)
         }
       }
@@ -44,7 +46,7 @@ struct KDPartitioner<S: Scalar> {
     }
     let last = ranges
     try context.forEach(last.count, grain: 1) { (chunk, slot) throws(CoverTreeError) in
-      let scratch = try scratch.value(slot) { () throws(CoverTreeError) in try CutScratch(dim: dim) }
+      let scratch = try scratch.value(slot) { () throws(CoverTreeError) in try CutScratch(dim: dim, scales) }
       for range in chunk { try cutToBlocks(last[range], records, scratch, slot) }
     }
   }
@@ -89,8 +91,8 @@ struct KDPartitioner<S: Scalar> {
   private func cutTogether<R: PointRecords>(
     _ blocks: Range<Int>, _ records: R, _ scratch: PerThread<CutScratch<S>>
   ) throws(CoverTreeError) -> Int where R.S == S {
-    let own = try scratch.value(0) { () throws(CoverTreeError) in try CutScratch(dim: dim) }
-    let all = SharedRecords(records: records, dim: dim, scratch: scratch, context: context)
+    let own = try scratch.value(0) { () throws(CoverTreeError) in try CutScratch(dim: dim, scales) }
+    let all = SharedRecords(records: records, dim: dim, scales: scales, scratch: scratch, context: context)
     let positions = positions(blocks)
     let side = rule == .medianOfVariance ? mostVaried(positions, records) : try all.widest(positions)
     let share =
@@ -184,7 +186,10 @@ final class CutScratch<S: Scalar> {
   private let memory: Buffer<UInt8>
   private let sides: Int
 
-  init(dim: Int) throws(CoverTreeError) {
+  private let scales: [Double]?
+
+  init(dim: Int, _ scales: [Double]?) throws(CoverTreeError) {
+    self.scales = scales
     sides = (dim + 15) / 16 * 16
     let scalars = 2 * sides + largestSample + S.width
     memory = try Buffer(count: recordsAside * largestRecord + scalars * MemoryLayout<S>.stride)
@@ -212,6 +217,13 @@ final class CutScratch<S: Scalar> {
   func widest(_ dim: Int) -> Side<S> {
     var widest = Side<S>(dimension: 0, low: 0, high: 0)
     var width = -1.0
+    if let scales {
+      for d in 0..<dim where (Double(high[d]) - Double(low[d])) * scales[d] > width {
+        width = (Double(high[d]) - Double(low[d])) * scales[d]
+        widest = Side(dimension: d, low: low[d], high: high[d])
+      }
+      return widest
+    }
     for d in 0..<dim where Double(high[d]) - Double(low[d]) > width {
       width = Double(high[d]) - Double(low[d])
       widest = Side(dimension: d, low: low[d], high: high[d])

@@ -38,13 +38,15 @@ final class KDTree<S: Scalar>: @unchecked Sendable {
   /// - Parameters:
   ///   - indices: by row of `points`; nil for the row itself.
   ///   - leafSize: rounded up to whole vectors.
+  ///   - scales: the lengths of units of the coordinates, by which extents are compared; nil if they are equal.
   convenience init(
     _ points: PointsView<S>, indices: UnsafePointer<Int32>? = nil, leafSize: Int, rule: SplitRule = .medianOfExtent,
-    context: CallContext
+    scales: [Double]? = nil, context: CallContext
   ) throws(CoverTreeError) {
     // A leaf need not be larger than the number of points.
     let blockSize = Self.wholeVectors(min(leafSize, max(1, points.count)))
-    let partition = try KDPartition(points, blockSize: blockSize, fanout: S.width, rule: rule, context: context)
+    let partition = try KDPartition(
+      points, blockSize: blockSize, fanout: S.width, rule: rule, scales: scales, context: context)
     try self.init(emptyFor: points.count, dim: points.dim, leafSize: leafSize)
     try specialized(dim, FilledNodes(tree: self, partition: partition, given: indices, context: context))
     try fillUpperNodes(context)

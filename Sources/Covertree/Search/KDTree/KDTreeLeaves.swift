@@ -15,7 +15,7 @@ struct FilledNodes<S: Scalar>: DimensionTask {
   /// The number of chunks, if their size is between the two.
   private static var shares: Int { 64 }
 
-  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
+  func run<D: MetricSpace>(_ dimension: D) throws(CoverTreeError) {
     let leaves = tree.indices.count / tree.leafSize
     let nodes = (leaves + S.width - 1) / S.width
     // The nodes above leaves are the last ones.
@@ -37,7 +37,7 @@ struct FilledNodes<S: Scalar>: DimensionTask {
 
   /// Fills a leaf with its points, sorted by index.
   @inline(__always)
-  private func fill<D: Dimension>(_ leaf: Int, _ slots: LeafSlots, _ dimension: D) {
+  private func fill<D: MetricSpace>(_ leaf: Int, _ slots: LeafSlots, _ dimension: D) {
     let (first, count) = (leaf &* tree.leafSize, tree.pointCount(ofLeaf: leaf))
     for slot in 0..<count {
       let row = partition.row(at: first &+ slot)
@@ -70,7 +70,7 @@ struct FilledNodes<S: Scalar>: DimensionTask {
 
   /// Stores the box around a leaf in a lane of a node, and marks the slots without a point.
   @inline(__always)
-  private func fillBox<D: Dimension>(ofLeaf leaf: Int, inLane lane: Int, ofNode node: Int, _ dimension: D) {
+  private func fillBox<D: MetricSpace>(ofLeaf leaf: Int, inLane lane: Int, ofNode node: Int, _ dimension: D) {
     let count = tree.pointCount(ofLeaf: leaf)
     guard count > 0 else {
       for vector in 0..<tree.groupsPerLeaf &* dimension.count { tree.coordinates[vector] = S.Lanes(repeating: .nan) }

@@ -4,6 +4,7 @@ import CovertreeBase
 struct SharedRecords<R: PointRecords> {
   let records: R
   let dim: Int
+  let scales: [Double]?
   let scratch: PerThread<CutScratch<R.S>>
   let context: CallContext
 
@@ -20,7 +21,7 @@ struct SharedRecords<R: PointRecords> {
   ) throws(CoverTreeError) {
     try context.forEach((positions.count + Self.chunk - 1) / Self.chunk, grain: 1) {
       (range, slot) throws(CoverTreeError) in
-      let own = try scratch.value(slot) { () throws(CoverTreeError) in try CutScratch(dim: dim) }
+      let own = try scratch.value(slot) { () throws(CoverTreeError) in try CutScratch(dim: dim, scales) }
       for number in range { body(number, chunk(number, of: positions), own) }
     }
   }
@@ -30,7 +31,7 @@ struct SharedRecords<R: PointRecords> {
     // The boxes of all threads count, so the boxes of earlier ranges are cleared.
     for own in scratch.all { own.clear() }
     try forEachChunk(positions) { (_, chunk, own) in records.extend(own.low, own.high, chunk) }
-    let whole = try scratch.value(0) { () throws(CoverTreeError) in try CutScratch(dim: dim) }
+    let whole = try scratch.value(0) { () throws(CoverTreeError) in try CutScratch(dim: dim, scales) }
     for own in scratch.all { whole.extend(own) }
     return whole.widest(dim)
   }
@@ -71,7 +72,7 @@ struct SharedRecords<R: PointRecords> {
   private func exchange(_ early: MisplacedRanges, _ late: MisplacedRanges) throws(CoverTreeError) {
     let size = records.size
     try context.forEach(early.count, grain: Self.chunk) { (range, slot) throws(CoverTreeError) in
-      let own = try scratch.value(slot) { () throws(CoverTreeError) in try CutScratch(dim: dim) }
+      let own = try scratch.value(slot) { () throws(CoverTreeError) in try CutScratch(dim: dim, scales) }
       var done = range.lowerBound
       while done < range.upperBound {
         let (from, to) = (early.position(done), late.position(done))

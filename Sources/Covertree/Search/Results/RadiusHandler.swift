@@ -1,7 +1,7 @@
 import CovertreeBase
 
 /// All points within a radius.
-struct RadiusHandler<S: Scalar>: ExactHandler {
+struct RadiusHandler<S: Scalar, D: MetricSpace>: ExactHandler {
   let found: GrowableBuffer<Candidate>
   let worst: Double
   /// The limit in the filter's scale.
@@ -9,12 +9,12 @@ struct RadiusHandler<S: Scalar>: ExactHandler {
 
   init(found: GrowableBuffer<Candidate>, worst: Double) {
     (self.found, self.worst) = (found, worst)
-    reach = S.self == Double.self ? max(worst, Score.leastSquare) : worst
+    reach = S.self == Double.self && D.isEuclidean ? max(worst, Score.leastSquare) : worst
   }
 
   @inline(__always)
-  func threshold(_ rounding: RoundingBound<S>) -> S {
-    S.self == Double.self ? S(reach) : rounding.upperBound(of: reach)
+  func threshold(_ rounding: RoundingBound<S, D>) -> S {
+    S.self == Double.self && D.isEuclidean ? S(reach) : rounding.upperBound(of: reach)
   }
 
   @inline(__always)

@@ -6,12 +6,15 @@ struct TreeRows<S: Scalar>: NeighborRows {
   let indices: UnsafeMutablePointer<Int64>
   let distances: UnsafeMutablePointer<S>?
   let scores: UnsafeMutablePointer<Double>?
+  /// nil for Euclidean distance.
+  let metric: TreeMetric?
 
   @inline(__always)
   func write(_ found: SortedNeighbors, _ query: QuerySet<S>.Query) throws(CoverTreeError) {
     let indices = indices + query.row &* k
     for rank in 0..<found.count { indices[rank] = found.indices[rank] }
     for rank in found.count..<k { indices[rank] = -1 }
+    if let metric { return writeDistances(found, query, metric) }
     // Distances whose squares would underflow come first.
     var near = 0
     while near < found.count && found.squares[near] < Score.leastSquare { near &+= 1 }
@@ -24,6 +27,13 @@ struct TreeRows<S: Scalar>: NeighborRows {
     let row = distances + query.row &* k
     for rank in 0..<near { row[rank] = S(Score.distance(found.squares[rank])) }
     for rank in near..<found.count { row[rank] = S(found.squares[rank].squareRoot()) }
+    for rank in found.count..<k { row[rank] = .infinity }
+  }
+  @inline(never)
+  private func writeDistances(_ found: SortedNeighbors, _ query: QuerySet<S>.Query, _ metric: TreeMetric) {
+    guard let distances else { return }
+    let row = distances + query.row &* k
+    for rank in 0..<found.count { row[rank] = S(metric.distance(found.squares[rank])) }
     for rank in found.count..<k { row[rank] = .infinity }
   }
 }

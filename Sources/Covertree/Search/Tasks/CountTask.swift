@@ -11,8 +11,8 @@ struct CountTask<S: Scalar>: DimensionTask {
   var rounded: RoundedQueries?
   let counts: UnsafeMutablePointer<Int64>
 
-  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
-    try BruteForceChoice.run(queries: set.count, dim: points.dim, points: points.positionCount) {
+  func run<D: MetricSpace>(_ dimension: D) throws(CoverTreeError) {
+    try BruteForceChoice.run(D.self, queries: set.count, dim: points.dim, points: points.positionCount) {
       (positions) throws(CoverTreeError) in
       try walk(positions, dimension)
     } compare: { (positions) throws(CoverTreeError) in
@@ -24,7 +24,7 @@ struct CountTask<S: Scalar>: DimensionTask {
   }
 
   /// Walks the boxes for each query. Returns the number of points that queries were compared with.
-  private func walk<D: Dimension>(_ positions: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
+  private func walk<D: MetricSpace>(_ positions: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
     try set.walk(positions, grain: points.queriesPerChunk, context, counters) {
       (numbers, queries) throws(CoverTreeError) in
       var search = try CountSearch(points, bounded: options.areSomeTooLate, dimension: dimension)

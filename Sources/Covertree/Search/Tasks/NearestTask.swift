@@ -18,8 +18,8 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
   /// Queries are compared in batches up to this number of neighbours, because a batch keeps its candidates in memory.
   private static var mostBruteForceNeighbors: Int { 1024 }
 
-  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
-    guard k <= Self.mostBruteForceNeighbors, BruteForceChoice.isOpen(dim: points.dim, queries: set.count) else {
+  func run<D: MetricSpace>(_ dimension: D) throws(CoverTreeError) {
+    guard k <= Self.mostBruteForceNeighbors, BruteForceChoice.isOpen(D.self, dim: points.dim, queries: set.count) else {
       try walk(0..<set.count, dimension)
       return
     }
@@ -27,7 +27,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     var task = self
     task.recorder = pilots
     let piloting = task
-    try BruteForceChoice.run(queries: set.count, dim: points.dim, points: points.positionCount) {
+    try BruteForceChoice.run(D.self, queries: set.count, dim: points.dim, points: points.positionCount) {
       (positions) throws(CoverTreeError) in
       try (positions.lowerBound == 0 ? piloting : self).walk(positions, dimension)
     } compare: { (positions) throws(CoverTreeError) in
@@ -54,7 +54,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
 
   /// Walks the boxes for each query. Returns the number of points that queries were compared with.
   @discardableResult
-  fileprivate func walk<D: Dimension>(_ positions: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
+  fileprivate func walk<D: MetricSpace>(_ positions: Range<Int>, _ dimension: D) throws(CoverTreeError) -> Int {
     let wanted = min(k, points.positionCount)
     return try set.walk(positions, grain: points.queriesPerChunk, context, counters) {
       (chunk, queries) throws(CoverTreeError) in
@@ -73,11 +73,11 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
   }
 
   /// The nearest point of consecutive queries, `width` of them at a time.
-  private func walkPackets<D: Dimension>(
+  private func walkPackets<D: MetricSpace>(
     _ positions: Range<Int>, _ queries: QueryRows<S>, _ search: inout KDTreeSearch<S, D>, _ exact: inout Decisions<S, D>
   ) throws(CoverTreeError) {
     var lanes = try PacketSearch(points, dimension: search.dimension)
-    var closest = PacketNearest<S>(lanes.rounding)
+    var closest = PacketNearest<S, D>(lanes.rounding)
     let result = try Arena(Arena.size(1, of: Double.self), Arena.size(1, of: Int64.self))
     defer { withExtendedLifetime(result) {} }
     let (square, index) = (result.allocate(1, of: Double.self), result.allocate(1, of: Int64.self))
@@ -111,11 +111,11 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
 
   /// Consecutive queries are near each other: a tile of them begins at one frontier, and the neighbours of each query bound the search of
   /// the next.
-  private func walkTiles<D: Dimension>(
+  private func walkTiles<D: MetricSpace>(
     _ positions: Range<Int>, _ queries: QueryRows<S>, _ search: inout KDTreeSearch<S, D>, _ exact: inout Decisions<S, D>
   ) throws(CoverTreeError) {
     let k = exact.k
-    let scratch = try CandidateBuffer<S>.Scratch(k: k)
+    let scratch = try CandidateBuffer<S, D>.Scratch(k: k)
     defer { withExtendedLifetime(scratch) {} }
     let reranker = try ExactReranker<S>(dim: points.dim, k: k)
     let tile = try QueryTile<S>(dim: points.dim)
@@ -169,7 +169,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
 }
 
 /// One thread's searches for queries that packets left undecided, made on first use.
-private struct Decisions<S: Scalar, D: Dimension> {
+private struct Decisions<S: Scalar, D: MetricSpace> {
   let points: SearchPoints<S>
   let k: Int
   let dimension: D

@@ -9,10 +9,12 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
   let counters: SearchCounters
   /// The queries before they were rounded; nil if they were not rounded.
   var rounded: RoundedQueries?
+  /// nil for Euclidean distance.
+  var metric: TreeMetric?
 
-  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) -> NeighborLists<Reported> {
+  func run<D: MetricSpace>(_ dimension: D) throws(CoverTreeError) -> NeighborLists<Reported> {
     let found = try FoundLists(queries: set.count)
-    try BruteForceChoice.run(queries: set.count, dim: points.dim, points: points.positionCount) {
+    try BruteForceChoice.run(D.self, queries: set.count, dim: points.dim, points: points.positionCount) {
       (positions) throws(CoverTreeError) in
       try walk(positions, found, dimension)
     } compare: { (positions) throws(CoverTreeError) in
@@ -22,7 +24,7 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
   }
 
   /// Walks the boxes for each query. Returns the number of points that queries were compared with.
-  private func walk<D: Dimension>(
+  private func walk<D: MetricSpace>(
     _ positions: Range<Int>, _ found: FoundLists, _ dimension: D
   ) throws(CoverTreeError) -> Int {
     let chunk = points.queriesPerChunk
@@ -38,7 +40,7 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
         if S.self == Float.self, let rounded {
           try search.findPrecisely(query, locator!, rounded, options, into: list)
         } else {
-          var handler = RadiusHandler<S>(found: list, worst: options.farthestScore(query.row, S.self))
+          var handler = RadiusHandler<S, D>(found: list, worst: options.farthestScore(query.row, S.self))
           try search.run(query.coordinates, options.eligible(query), into: &handler)
         }
         try sort.sort(UnsafeMutableBufferPointer(rebasing: list.all[first...]))
@@ -81,8 +83,9 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
           let query = queries[position]
           for slot in Int(offsets[query.row])..<Int(offsets[query.row + 1]) {
             neighbors.indices[slot] = Int64(list[next].index)
-            neighbors.distances[slot] = Reported(Score.distance(list[next].squared))
-            if let scores = neighbors.scores { scores[slot] = Score.reported(list[next].squared) }
+            let score = list[next].squared
+            neighbors.distances[slot] = Reported(metric?.distance(score) ?? Score.distance(score))
+            if let scores = neighbors.scores { scores[slot] = Score.reported(score) }
             next += 1
           }
         }

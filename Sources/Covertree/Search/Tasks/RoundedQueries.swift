@@ -9,18 +9,21 @@ final class RoundedQueries: @unchecked Sendable {
   private let rows: Buffer<Float>
   /// For each query an upper bound of its distance from the rounded query; 0 if the two are equal.
   private let errors: Buffer<Double>
-  /// The factor by which rounding may make a squared distance larger.
+  /// The factor by which rounding may make a score larger.
   private let slack: Double
+  /// nil for Euclidean distance.
+  private let metric: TreeMetric?
   /// Whether none of the queries was changed.
   let areExact: Bool
 
   /// - Parameter queries: finite.
-  init(_ queries: PointsView<Double>, context: CallContext) throws(CoverTreeError) {
-    self.queries = queries
+  init(_ queries: PointsView<Double>, _ metric: TreeMetric?, context: CallContext) throws(CoverTreeError) {
+    (self.queries, self.metric) = (queries, metric)
     let dim = queries.dim
     rows = try Buffer(count: queries.count * dim)
     errors = try Buffer(count: queries.count)
-    slack = 1 + Double(4 * dim + 32) * Double.ulpOfOne
+    // Powers and their roots lose a few digits more.
+    slack = 1 + Double(4 * dim + 32) * Double.ulpOfOne + (metric == nil ? 0 : 0x1p-30)
     let (rows, errors, slack) = (rows, errors, slack)
     try context.forEach(queries.count, grain: 1 << 12) { (range, _) throws(CoverTreeError) in
       for index in range {
@@ -34,7 +37,8 @@ final class RoundedQueries: @unchecked Sendable {
           square += difference * difference
         }
         // The square of a difference below 2^-500 may underflow.
-        errors[index] = isExact ? 0 : (square.squareRoot() + 0x1p-500) * slack
+        let distance = metric?.bound { row[$0] - Double(target[$0]) } ?? square.squareRoot()
+        errors[index] = isExact ? 0 : (distance + 0x1p-500) * slack
       }
     }
     areExact = errors.elements.allSatisfy { $0 == 0 }
@@ -42,9 +46,10 @@ final class RoundedQueries: @unchecked Sendable {
 
   var view: PointsView<Float> { PointsView(rows, count: queries.count, dim: queries.dim) }
 
-  /// An upper bound of the squared distance from the rounded query of a point whose score with the query itself is at most `score`.
+  /// An upper bound of the score with the rounded query of a point whose score with the query itself is at most `score`.
   @inline(__always)
   func reach(_ score: Double, _ row: Int) -> Double {
+    if let metric { return metric.score(ofDistance: metric.distance(score) * slack + errors[row]) * slack }
     let distance = Score.distance(score) + errors[row]
     return distance * distance * slack + Score.leastSquare
   }
@@ -57,8 +62,9 @@ extension KDTreeSearch {
     _ query: QuerySet<S>.Query, _ locator: PointLocator<S>, _ rounded: RoundedQueries, _ options: SearchOptions,
     into found: GrowableBuffer<Candidate>
   ) throws(CoverTreeError) {
-    var handler = PreciseWithin(
-      locator: locator, rounded: rounded, query: query, limit: options.farthestScore(query.row, Double.self),
+    var handler = PreciseWithin<S, D>(
+      dimension: dimension, locator: locator, rounded: rounded, query: query,
+      limit: options.farthestScore(query.row, Double.self),
       found: found
     )
     try run(query.coordinates, options.eligible(query), into: &handler)
@@ -66,7 +72,8 @@ extension KDTreeSearch {
 }
 
 /// All points whose score with the query itself is at most `limit`.
-private struct PreciseWithin<S: Scalar>: ExactHandler {
+private struct PreciseWithin<S: Scalar, D: MetricSpace>: ExactHandler {
+  private let dimension: D
   private let locator: PointLocator<S>
   private let rounded: RoundedQueries
   private let query: UnsafePointer<Double>
@@ -75,16 +82,17 @@ private struct PreciseWithin<S: Scalar>: ExactHandler {
   let worst: Double
 
   init(
-    locator: PointLocator<S>, rounded: RoundedQueries, query: QuerySet<S>.Query, limit: Double,
+    dimension: D, locator: PointLocator<S>, rounded: RoundedQueries, query: QuerySet<S>.Query, limit: Double,
     found: GrowableBuffer<Candidate>
   ) {
+    self.dimension = dimension
     (self.locator, self.rounded, self.limit, self.found) = (locator, rounded, limit, found)
     self.query = rounded.queries.row(query.row)
     worst = rounded.reach(limit, query.row)
   }
 
   mutating func insert(_ squared: Double, _ index: Int32) throws(CoverTreeError) {
-    let score = euclideanScore(query, locator.coordinates(index), stride: S.width, dim: rounded.queries.dim)
+    let score = dimension.score(query, locator.coordinates(index), stride: S.width)
     if score <= limit { try found.append(Candidate(squared: score, index: index)) }
   }
 }
@@ -102,13 +110,15 @@ struct PreciseNearestTask: DimensionTask {
   let context: CallContext
   let counters: SearchCounters
   let rounded: RoundedQueries
+  /// nil for Euclidean distance.
+  var metric: TreeMetric?
   let indices: UnsafeMutablePointer<Int64>
   let distances: UnsafeMutablePointer<Double>?
 
   /// Neighbours beyond the k-th that a search asks for.
   private static var more: Int { 2 }
 
-  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) {
+  func run<D: MetricSpace>(_ dimension: D) throws(CoverTreeError) {
     let wanted = rounded.areExact ? k : k + Self.more
     var around = options
     let limits = try Buffer<Double>(count: rounded.areExact ? 0 : set.count)
@@ -122,7 +132,7 @@ struct PreciseNearestTask: DimensionTask {
     let incomplete = try Buffer<Bool>(count: set.count, filledWith: false)
     try NearestTask(
       set: set, points: points, k: wanted, options: around, context: context, counters: counters,
-      rows: PreciseRows(task: self, locator: locator, wanted: wanted, incomplete: incomplete)
+      rows: PreciseRows(task: self, dimension: dimension, locator: locator, wanted: wanted, incomplete: incomplete)
     ).run(dimension)
     withExtendedLifetime(limits) {}
     let queries = try set.queries(0..<set.count)
@@ -148,7 +158,7 @@ struct PreciseNearestTask: DimensionTask {
     for rank in 0..<count {
       let neighbor = neighbor(rank)
       indices[rank] = Int64(neighbor.index)
-      distances?[rank] = Score.distance(neighbor.squared)
+      distances?[rank] = metric?.distance(neighbor.squared) ?? Score.distance(neighbor.squared)
       scores?[rank] = Score.reported(neighbor.squared)
     }
     for rank in count..<k {
@@ -160,10 +170,11 @@ struct PreciseNearestTask: DimensionTask {
 }
 
 /// Sorts neighbours of rounded queries by their scores with the queries themselves.
-private struct PreciseRows: NeighborRows {
+private struct PreciseRows<D: MetricSpace>: NeighborRows {
   typealias S = Float
 
   let task: PreciseNearestTask
+  let dimension: D
   let locator: PointLocator<Float>
   /// The number of neighbours that the caller asked for.
   let wanted: Int
@@ -183,7 +194,7 @@ private struct PreciseRows: NeighborRows {
     var count = 0
     for rank in 0..<found.count {
       let index = Int32(truncatingIfNeeded: found.indices[rank])
-      let score = euclideanScore(row, locator.coordinates(index), stride: Float.width, dim: task.points.dim)
+      let score = dimension.score(row, locator.coordinates(index), stride: Float.width)
       guard score <= limit else { continue }
       sorted[count] = Candidate(squared: score, index: index)
       count &+= 1

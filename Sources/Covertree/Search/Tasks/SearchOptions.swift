@@ -20,7 +20,10 @@ public struct SearchOptions: @unchecked Sendable {
 
   public init() {}
 
-  func check<S>(_ queries: Queries<S>) throws(CoverTreeError) {
+  func check<S>(_ queries: Queries<S>, _ metric: TreeMetric?) throws(CoverTreeError) {
+    guard metric == nil || limits == nil && scores == nil && !listsScores else {
+      throw CoverTreeError(.unsupported, "metric: scores and limits are for plain Euclidean distance")
+    }
     guard maximumDistance >= 0 else {
       throw CoverTreeError(.invalidArgument, "max_distance: expected a number from 0 up, got \(maximumDistance)")
     }
@@ -42,9 +45,10 @@ public struct SearchOptions: @unchecked Sendable {
 
 extension SearchOptions {
   /// The options of a search that reports distances in the type `S`.
-  func reporting<S: Scalar>(in type: S.Type) -> SearchOptions {
+  func reporting<S: Scalar>(in type: S.Type, _ metric: TreeMetric?) -> SearchOptions {
     var options = self
-    options.farthest = S.largestScore(withinDistance: maximumDistance)
+    options.farthest =
+      metric?.largestScore(withinDistance: maximumDistance, type) ?? S.largestScore(withinDistance: maximumDistance)
     return options
   }
 

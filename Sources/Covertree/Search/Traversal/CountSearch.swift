@@ -4,7 +4,7 @@ import CovertreeBase
 ///
 /// A box that lies inside and whose indices all count is counted without a visit: it is a range of positions. So the time depends on the
 /// number of points near the limit, not of those inside.
-struct CountSearch<S: Scalar, D: Dimension> {
+struct CountSearch<S: Scalar, D: MetricSpace> {
   /// A segment, and the data to count its boxes without a visit.
   private struct Counted {
     let arrays: SegmentArrays<S>
@@ -17,7 +17,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
 
   private let points: SearchPoints<S>
   private let segments: [Counted]
-  private let rounding: RoundingBound<S>
+  private let rounding: RoundingBound<S, D>
   private var exact: ScoredQuery<S, D>
   private let query: UnsafeMutablePointer<S.Lanes>
   private let stack: UnsafeMutablePointer<Int32>
@@ -30,7 +30,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
   /// - Parameter bounded: whether queries have upper indices.
   init(_ points: SearchPoints<S>, bounded: Bool, dimension: D) throws(CoverTreeError) {
     self.points = points
-    rounding = RoundingBound(dim: dimension.count)
+    rounding = RoundingBound(dimension)
     var (segments, depth): ([Counted], Int) = ([], 0)
     for (number, view) in points.views.enumerated() {
       segments.append(
@@ -91,7 +91,7 @@ struct CountSearch<S: Scalar, D: Dimension> {
     }
     // A query is inside its own limit, so it was counted if its index counts.
     let countedItself = eligible.excludedIndex >= 0 && eligible.excludedIndex < eligible.upperIndex
-    if countedItself && euclideanScore(row, row, dim: dimension.count) <= limits.worst { count &-= 1 }
+    if countedItself && dimension.score(row, row, stride: 1) <= limits.worst { count &-= 1 }
     return Int64(count)
   }
 
@@ -104,12 +104,10 @@ struct CountSearch<S: Scalar, D: Dimension> {
     let boxes = tree.boxes + node &* dimension.count &* 2
     let zero = S.Lanes(repeating: 0)
     var (nearest, farthest) = (zero, zero)
-    for d in 0..<dimension.count {
+    for d in 0..<dimension.summed {
       let (below, above) = (boxes[2 &* d] - query[d], query[d] - boxes[2 &* d &+ 1])
-      let outside = S.maximum(S.maximum(below, above), zero)
-      nearest = S.multiplyAdd(outside, outside, nearest)
-      let across = S.maximum(-below, -above)
-      farthest = S.multiplyAdd(across, across, farthest)
+      nearest = dimension.addingOutside(S.self, below: below, above: above, d, to: nearest)
+      farthest = dimension.addingFarthest(S.self, S.maximum(-below, -above), d, to: farthest)
     }
     boxesCompared &+= 1
     let lane0 = node &* S.width

@@ -43,7 +43,7 @@ final class ExactReranker<S: Scalar> {
 
   /// Adds a point, or returns false if full.
   @inline(__always)
-  func append<D: Dimension>(
+  func append<D: MetricSpace>(
     _ point: UnsafePointer<S>, stride: Int, _ index: Int32, filtered distance: S, _ dimension: D
   ) -> Bool {
     guard count < capacity else { return false }
@@ -57,7 +57,7 @@ final class ExactReranker<S: Scalar> {
 
   /// Completes the points for the next queries. A query that does not count for itself may be among them: `spare` replaces it.
   @inline(__always)
-  func close<D: Dimension>(spare: (point: UnsafePointer<S>, index: Int32)?, _ dimension: D) {
+  func close<D: MetricSpace>(spare: (point: UnsafePointer<S>, index: Int32)?, _ dimension: D) {
     if let spare, count < k || !append(spare.point, stride: 1, spare.index, filtered: 0, dimension) { removeAll() }
     // Lanes after the last point repeat it.
     for slot in count..<max(count, (count &+ S.width &- 1) / S.width &* S.width) {
@@ -75,7 +75,7 @@ final class ExactReranker<S: Scalar> {
 
   /// The first `k` by distance from a query, of those within a score. Equal ones are sorted by index.
   @inline(__always)
-  func sorted<D: Dimension>(from row: UnsafePointer<S>, _ dimension: D, within bound: Double) -> SortedNeighbors {
+  func sorted<D: MetricSpace>(from row: UnsafePointer<S>, _ dimension: D, within bound: Double) -> SortedNeighbors {
     fillSquares(from: row, dimension)
     var rankSum = 0
     for first in stride(from: 0, to: count, by: S.width) {
@@ -89,7 +89,7 @@ final class ExactReranker<S: Scalar> {
       }
     }
     if 2 &* rankSum != count &* (count &- 1) || !ascends() { sortOneByOne() }
-    if S.self == Double.self && count > 0 && sortedSquares[0] < Score.leastSquare {
+    if S.self == Double.self && D.isEuclidean && count > 0 && sortedSquares[0] < Score.leastSquare {
       settleNear(from: row, dimension)
     }
     var found = min(k, count)
@@ -107,7 +107,7 @@ final class ExactReranker<S: Scalar> {
 
   /// Replaces squares that have lost digits by scores, and sorts by these.
   @inline(never)
-  private func settleNear<D: Dimension>(from row: UnsafePointer<S>, _ dimension: D) {
+  private func settleNear<D: MetricSpace>(from row: UnsafePointer<S>, _ dimension: D) {
     var near = 0
     for slot in 0..<count where squares[slot] < Score.leastSquare {
       squares[slot] = scoreOfNear(row, coordinates + slot, stride: capacity, dim: dimension.count)
@@ -118,15 +118,15 @@ final class ExactReranker<S: Scalar> {
     if near > 1 { sortOneByOne() }
   }
 
-  /// Squared distances, bit for bit as by `squaredEuclidean`.
+  /// Scores, bit for bit as by `MetricSpace.score`, except for Euclidean ones below the least square.
   @inline(__always)
-  private func fillSquares<D: Dimension>(from row: UnsafePointer<S>, _ dimension: D) {
+  private func fillSquares<D: MetricSpace>(from row: UnsafePointer<S>, _ dimension: D) {
     for first in stride(from: 0, to: count, by: S.width) {
       for part in 0..<S.width / 8 {
-        var sum = SIMD8<Double>(repeating: 0)
-        for d in 0..<dimension.count {
-          let difference = S.widened(lanes(d, first), part: part) - SIMD8(repeating: Double(row[d]))
-          sum = Double.multiplyAdd(difference, difference, sum)
+        let sum = dimension.scores {
+          SIMD8(repeating: Double(row[$0]))
+        } _: {
+          S.widened(lanes($0, first), part: part)
         }
         UnsafeMutableRawPointer(squares + (first &+ 8 &* part)).storeBytes(of: sum, as: SIMD8<Double>.self)
       }
@@ -167,14 +167,14 @@ final class ExactReranker<S: Scalar> {
 
   /// The squared distance, in the filter, of the farthest point from any point of a box. A query is a box with equal sides.
   @inline(__always)
-  func farthest<D: Dimension>(from low: UnsafePointer<S>, _ high: UnsafePointer<S>, _ dimension: D) -> S {
+  func farthest<D: MetricSpace>(from low: UnsafePointer<S>, _ high: UnsafePointer<S>, _ dimension: D) -> S {
     var farthest = S.Lanes(repeating: 0)
     for first in stride(from: 0, to: count, by: S.width) {
       var sum = S.Lanes(repeating: 0)
-      for d in 0..<dimension.count {
+      for d in 0..<dimension.summed {
         let x = lanes(d, first)
         let difference = S.maximum(x - S.Lanes(repeating: low[d]), S.Lanes(repeating: high[d]) - x)
-        sum = S.multiplyAdd(difference, difference, sum)
+        sum = dimension.addingFarthest(S.self, difference, d, to: sum)
       }
       farthest = S.maximum(farthest, sum)
     }

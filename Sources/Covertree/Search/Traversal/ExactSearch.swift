@@ -7,7 +7,7 @@ import CovertreeBase
 /// leaves of the `k` smallest indices.
 ///
 /// `KDTreeSearch` is faster if few points are equally distant, because it decides only at the end.
-struct ExactSearch<S: Scalar, D: Dimension> {
+struct ExactSearch<S: Scalar, D: MetricSpace> {
   private let segments: [SegmentArrays<S>]
   /// Keeps the arrays alive.
   private let points: SearchPoints<S>

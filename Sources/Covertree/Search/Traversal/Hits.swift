@@ -1,5 +1,5 @@
 /// Points of one group that passed the filter.
-struct Hits<S: Scalar, D: Dimension> {
+struct Hits<S: Scalar, D: MetricSpace> {
   /// A bit for each point.
   let lanes: UInt32
   /// Squared distances of all lanes in the filter.
@@ -11,11 +11,11 @@ struct Hits<S: Scalar, D: Dimension> {
   let position: Int
   let indices: UnsafePointer<Int32>
 
-  /// The score that all searches decide by: `euclideanScore`, bit for bit, except in the lanes of `near`.
+  /// The score that all searches decide by, bit for bit, except in the lanes of `near`.
   @inline(__always)
   func squared(_ lane: Int) -> Double {
-    if S.self == Double.self { return Double(filtered[lane]) }
-    return euclideanScore(query, point(lane), stride: S.width, dim: dimension.count)
+    if S.self == Double.self && D.decidesBySum { return Double(filtered[lane]) }
+    return dimension.score(query, point(lane), stride: S.width)
   }
 
   @inline(__always)
@@ -26,7 +26,7 @@ struct Hits<S: Scalar, D: Dimension> {
   /// The points whose squares have lost digits.
   @inline(__always)
   var near: UInt32 {
-    guard S.self == Double.self else { return 0 }
+    guard S.self == Double.self && D.isEuclidean else { return 0 }
     return lanes & S.maskLessOrEqual(filtered, S.Lanes(repeating: S(Score.leastSquare.nextDown)))
   }
 

@@ -1,6 +1,6 @@
 import CovertreeBase
 
-/// One thread's searches of points in k-d trees: the core of every Euclidean search.
+/// One thread's searches of points in k-d trees: the core of every search in space.
 ///
 /// The largest tree comes first and leaves little to find in the others. A tree is walked depth first, the nearest box first. A box is
 /// entered if its distance is not above the handler's threshold. Boxes and points are compared in the coordinates' own type. This is a
@@ -8,9 +8,9 @@ import CovertreeBase
 /// result of a float64 brute force.
 ///
 /// A search begins at the root or, for queries near each other, at the *frontier* that they share.
-struct KDTreeSearch<S: Scalar, D: Dimension> {
+struct KDTreeSearch<S: Scalar, D: MetricSpace> {
   let dimension: D
-  let rounding: RoundingBound<S>
+  let rounding: RoundingBound<S, D>
   /// The first tree, and its arrays.
   private let tree: KDTree<S>
   private let first: SegmentArrays<S>
@@ -40,7 +40,7 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
     _ tree: KDTree<S>, _ trees: [SegmentArrays<S>], depth: Int, owner: AnyObject, _ dimension: D
   ) throws(CoverTreeError) {
     (self.tree, first, self.trees, self.owner, self.dimension) = (tree, trees[0], trees, owner, dimension)
-    rounding = RoundingBound(dim: dimension.count)
+    rounding = RoundingBound(dimension)
     let entries = (depth + 1) * S.width + Frontier<S>.capacity
     arena = try Arena(
       Arena.size(dimension.count, of: S.Lanes.self), Arena.size(entries, of: S.self),
@@ -61,7 +61,7 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
   @inline(__always)
   mutating func run<C: ResultHandler>(
     _ row: UnsafePointer<S>, _ eligible: IndexFilter = IndexFilter(), fromFrontier: Bool = false, into handler: inout C
-  ) throws(CoverTreeError) where C.S == S {
+  ) throws(CoverTreeError) where C.S == S, C.D == D {
     for d in 0..<dimension.count { query[d] = S.Lanes(repeating: row[d]) }
     try walk(first, row, eligible, fromFrontier: fromFrontier, into: &handler)
     if trees.count > 1 { try walkOthers(row, eligible, into: &handler) }
@@ -71,7 +71,7 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
   @inline(never)
   private mutating func walkOthers<C: ResultHandler>(
     _ row: UnsafePointer<S>, _ eligible: IndexFilter, into handler: inout C
-  ) throws(CoverTreeError) where C.S == S {
+  ) throws(CoverTreeError) where C.S == S, C.D == D {
     for tree in trees.dropFirst() where tree.firstIndex < Int(eligible.upperIndex) {
       try walk(tree, row, eligible, fromFrontier: false, into: &handler)
     }
@@ -81,7 +81,7 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
   private mutating func walk<C: ResultHandler>(
     _ tree: SegmentArrays<S>, _ row: UnsafePointer<S>, _ eligible: IndexFilter, fromFrontier: Bool,
     into handler: inout C
-  ) throws(CoverTreeError) where C.S == S {
+  ) throws(CoverTreeError) where C.S == S, C.D == D {
     var threshold = handler.threshold(rounding)
     var top = 0
     if fromFrontier {
@@ -148,7 +148,7 @@ struct KDTreeSearch<S: Scalar, D: Dimension> {
   private mutating func scan<C: ResultHandler>(
     _ tree: SegmentArrays<S>, leaf: Int, _ row: UnsafePointer<S>, _ eligible: IndexFilter, _ threshold: inout S,
     into handler: inout C
-  ) throws(CoverTreeError) where C.S == S {
+  ) throws(CoverTreeError) where C.S == S, C.D == D {
     let first = leaf &* tree.leafSize
     var group = tree.coordinates + first / S.width &* dimension.count
     pointsCompared &+= tree.leafSize
@@ -184,17 +184,16 @@ extension KDTreeSearch {
     guard tree.depth > 1, reach < .infinity else { return false }
     stackChildren[0] = 0
     var top = 1
-    let zero = S.Lanes(repeating: 0)
     while top > 0 {
       top &-= 1
       let node = Int(stackChildren[top])
       let boxes = tree.boxes.base + node &* dimension.count &* 2
       let children = tree.children.base + node &* S.width
-      var bound = zero
-      for d in 0..<dimension.count {
-        let outside = S.maximum(
-          S.maximum(boxes[2 &* d] - S.Lanes(repeating: high[d]), S.Lanes(repeating: low[d]) - boxes[2 &* d &+ 1]), zero)
-        bound = S.multiplyAdd(outside, outside, bound)
+      var bound = S.Lanes(repeating: 0)
+      for d in 0..<dimension.summed {
+        bound = dimension.addingOutside(
+          S.self, below: boxes[2 &* d] - S.Lanes(repeating: high[d]),
+          above: S.Lanes(repeating: low[d]) - boxes[2 &* d &+ 1], d, to: bound)
       }
       boxesCompared &+= 1
       for lane in SetBits(S.maskLessOrEqual(bound, S.Lanes(repeating: reach))) {

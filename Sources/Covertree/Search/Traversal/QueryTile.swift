@@ -17,7 +17,7 @@ final class QueryTile<S: Scalar> {
 
   /// The next queries of a range. Returns their range; empty if each is searched alone.
   @inline(__always)
-  func next<D: Dimension>(from range: Range<Int>, _ dimension: D, row: (Int) -> UnsafePointer<S>) -> Range<Int> {
+  func next<D: MetricSpace>(from range: Range<Int>, _ dimension: D, row: (Int) -> UnsafePointer<S>) -> Range<Int> {
     let tile = range.prefix(size)
     guard tile.count > 1 else { return range.prefix(0) }
     for d in 0..<dimension.count {
@@ -36,7 +36,7 @@ final class QueryTile<S: Scalar> {
 
   /// Collects the frontier of the queries of the tile, each of which wants points within `reach`.
   @inline(__always)
-  func gather<D: Dimension>(reach: S, _ search: inout KDTreeSearch<S, D>) throws(CoverTreeError) -> Bool {
+  func gather<D: MetricSpace>(reach: S, _ search: inout KDTreeSearch<S, D>) throws(CoverTreeError) -> Bool {
     if try search.gather(low, high, reach: reach) { return true }
     size /= 2
     return false

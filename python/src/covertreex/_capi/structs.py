@@ -45,7 +45,8 @@ class _Options(Structure):
 
 class TreeOptions(_Options):
     _fields_ = _fields("""
-        uint32 struct_size; int32 n_threads order leaf_size; uint64 seed; progress progress; pointer progress_user_data
+        uint32 struct_size; int32 n_threads order leaf_size; uint64 seed; progress progress; pointer progress_user_data;
+        int32 metric degrees; double exponent radius; array weights periods inverse_covariance
     """)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ctypes import byref, c_int64
 from typing import Any
 
@@ -11,13 +12,21 @@ from numpy.typing import NDArray
 from . import files
 from .calls import How, Lists, Nearest, Unpack, Wanted, Way, call, call_options, lists, made, nearest
 from .library import check, lib, read
-from .memory import DTYPES, Handle, Int64s, Owner, Rows, address, count, matrix, view
+from .memory import DTYPES, Float64s, Handle, Int64s, Owner, Rows, address, count, matrix, view
 from .structs import ArraysView, SearchOptions, TreeInfo, TreeOptions
 
 
 def options_of(*, order: int, seed: int, n_threads: int, leaf_size: int = 0) -> TreeOptions:
     """Options of a build."""
     return TreeOptions(order=order, seed=seed, n_threads=n_threads, leaf_size=leaf_size)
+
+
+def set_metric(options: TreeOptions, arrays: Mapping[str, Float64s | None], **numbers: float) -> None:
+    """Choose a metric, by the names of the struct. The arrays have to outlive the use of the options."""
+    for name, number in numbers.items():
+        setattr(options, name, number)
+    for name, array in arrays.items():
+        setattr(options, name, address(array))
 
 
 def build(points: NDArray[Any], options: TreeOptions, **way: Unpack[Way]) -> Owner:

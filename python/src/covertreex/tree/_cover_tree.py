@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +15,8 @@ from .._exports.tree_arrays import Neighbors, TreeArrays, show_arrays
 from .._scores import largest_reported
 from .._settings import active_config
 from .._telemetry import recorded
-from ._options import checked_leaf_size, kept_dtype, kernels_for_numba, resolve_engine, tree_options
+from ._metric import is_transformed, metric_of, metric_of_sections
+from ._options import checked_leaf_size, kept_dtype, kernels_for_numba, resolve_engine, set_metric, tree_options
 from ._pairs import PairQuestions
 from ._stats import CoverStats, TreeStats
 
@@ -41,6 +43,8 @@ class CoverTree(PairQuestions):
         points: ArrayLike,
         *,
         metric: str = "euclidean",
+        metric_params: Mapping[str, Any] | None = None,
+        period: ArrayLike | None = None,
         engine: str | None = None,
         order: str | None = None,
         leaf_size: int | None = None,
@@ -50,18 +54,26 @@ class CoverTree(PairQuestions):
         progress: ProgressReport | None = None,
     ) -> None:
         super().__init__()
-        _arguments.choice(metric, "metric", ("euclidean",))
         self.engine, self.order = resolve_engine(engine, order)
-        self.metric = metric
         settings = active_config()
-        points = _arrays.points(points, "points", dtype=kept_dtype(settings.dtype if dtype is None else dtype))
+        kept = kept_dtype(settings.dtype if dtype is None else dtype)
+        if is_transformed(metric):
+            if kept == np.float32:
+                raise ValueError(f"dtype: expected float64 for metric {metric!r}, got float32")
+            kept = np.dtype(np.float64)
+        points = _arrays.points(points, "points", dtype=kept)
         size = settings.leaf_size if leaf_size is None else leaf_size
         options = tree_options(
             self.order, (settings.seed or 0) if seed is None else seed, n_threads, leaf_size=checked_leaf_size(size)
         )
         self.dtype = self._dtype = points.dtype
+        self._metric = metric_of(metric, metric_params, period, points.shape[1])
+        if not self._metric.is_plain and self.engine == "hybrid":
+            raise ValueError("metric: kernels for Numba are for plain Euclidean distance only")
+        set_metric(options, self._metric)
         brief = points.size < _calls.COORDINATES_WORTH_A_BUILD
-        self._adopt(trees.build(points, options, progress=progress, brief=brief))
+        with _arguments.renamed(weights="w", periods="period"):
+            self._adopt(trees.build(points, options, progress=progress, brief=brief))
 
     # Description
 
@@ -69,6 +81,22 @@ class CoverTree(PairQuestions):
     def build_time(self) -> float:
         """Seconds of the last build, insertion or removal."""
         return float(self._info().total_seconds)
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric."""
+        return self._metric.name
+
+    @property
+    def metric_params(self) -> dict[str, Any]:
+        """Parameters of the metric."""
+        return dict(self._metric.parameters)
+
+    @property
+    def period(self) -> NDArray[np.float64] | None:
+        """The period of each coordinate, infinity without one; None if none has a period."""
+        periods = self._metric.periods
+        return None if periods is None else periods.copy()
 
     @property
     def indices(self) -> NDArray[np.int64]:
@@ -248,8 +276,9 @@ class CoverTree(PairQuestions):
     def _of_file(cls, file: _files.File, engine: str | None = None) -> CoverTree:
         tree = cls._holding(trees.load(file.owner))
         tree.engine, _ = resolve_engine(engine, None)
-        settings = file.sections("settings")["settings"]  # which the library has checked
-        tree.order, tree.metric = _engines.ORDERS[settings[2]], "euclidean"
+        sections = file.sections("settings", "metric")  # which the library has checked
+        settings = sections["settings"]
+        tree.order, tree._metric = _engines.ORDERS[settings[2]], metric_of_sections(settings, sections.get("metric"))
         tree.dtype = tree._dtype = DTYPES[int(settings[5])]
         return tree
 

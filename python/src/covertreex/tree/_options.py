@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .. import _arrays, _calls, _engines
+from .._capi import trees
 from .._capi.structs import TreeOptions
 from .._capi.trees import options_of
 from .._settings import active_config
+from ._metric import Metric
 
 KEPT_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -30,6 +32,16 @@ def tree_options(order: str, seed: int, n_threads: int | None, *, leaf_size: int
     """Options of a build; 0 means the usual size of leaves."""
     threads, seed = _calls.threads(n_threads), _arrays.seed(seed)
     return options_of(order=_engines.ORDERS.index(order), seed=seed, n_threads=threads, leaf_size=leaf_size)
+
+
+def set_metric(options: TreeOptions, metric: Metric) -> None:
+    """Put a metric into options, which live no longer than the metric."""
+    arrays = {
+        "weights": metric.weights, "periods": metric.periods, "inverse_covariance": metric.inverse_covariance,
+    }  # fmt: skip
+    trees.set_metric(
+        options, arrays, metric=metric.number, exponent=metric.exponent, radius=metric.radius, degrees=metric.degrees
+    )
 
 
 def resolve_engine(engine: str | None, order: str | None) -> tuple[str, str]:
