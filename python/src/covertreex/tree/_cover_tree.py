@@ -68,9 +68,10 @@ class CoverTree(PairQuestions):
         )
         self.dtype = self._dtype = points.dtype
         self._metric = metric_of(metric, metric_params, period, points.shape[1])
-        if not self._metric.is_plain and self.engine == "hybrid":
-            raise ValueError("metric: kernels for Numba are for plain Euclidean distance only")
-        set_metric(options, self._metric)
+        if not self._metric.is_plain:
+            if self.engine == "hybrid":
+                raise ValueError("metric: kernels for Numba are for plain Euclidean distance only")
+            set_metric(options, self._metric)
         brief = points.size < _calls.COORDINATES_WORTH_A_BUILD
         with _arguments.renamed(weights="w", periods="period"):
             self._adopt(trees.build(points, options, progress=progress, brief=brief))
