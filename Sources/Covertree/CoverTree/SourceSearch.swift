@@ -8,17 +8,17 @@ import CovertreeBase
 /// by their scores. `PacketSearch`, in contrast, begins without a limit and keeps the nearest in vectors.
 ///
 /// Comparisons are a filter in the coordinates' own type that allows for its rounding (`RoundingBound`).
-struct SourceSearch<S: Scalar, D: MetricSpace> {
+struct SourceSearch<S: Scalar, D: Dimension> {
   let tree: KDTree<S>
   private let arrays: SegmentArrays<S>
-  private let rounding: RoundingBound<S, D>
+  private let rounding: RoundingBound<S>
   private var packet: Packet<S, D>
   private(set) var pointsCompared = 0
 
   init(_ tree: KDTree<S>, dimension: D) throws(CoverTreeError) {
     self.tree = tree
     arrays = SegmentArrays(tree)
-    rounding = RoundingBound(dimension)
+    rounding = RoundingBound(dim: dimension.count)
     packet = try Packet(dimension, depth: tree.depth)
   }
 

@@ -1,48 +1,61 @@
-/// The metric of a search, known to the compiler: how the distance of two points is summed over their coordinates.
+import CNumerics
+
+/// The metric of a search: Euclidean distance, with the dimension known to the compiler, or any other one (`RuntimeMetric`).
 ///
 /// Searches are generic over it. A *sum* is a number that grows with the distance, such as the square of the Euclidean one. The filter sums
-/// in the coordinates' own type, and decisions sum in float64; both use the same three functions.
+/// in the coordinates' own type, for `width` points or boxes at a time, and decisions are made in float64.
 protocol MetricSpace: Dimension {
   /// Euclidean distance between the coordinates as they are. Its scores are those of `Score`.
   static var isEuclidean: Bool { get }
-  /// Whether float64 sums of boxes bound the scores of their points to the bit. Otherwise `errors` bounds the difference.
-  static var isMonotone: Bool { get }
   /// Whether a float64 sum of a point is its score. Otherwise `scores` decides by a formula of its own.
-  static var decidesBySum: Bool { get }
-
-  /// The first coordinates, over which sums run. The rest of a row is for `scores`.
-  var summed: Int { get }
+  var decidesBySum: Bool { get }
   /// Bounds for the difference between sums in a type and scores.
   func errors<S: Scalar>(_: S.Type) -> SumErrors
 
-  /// Adds the term of a coordinate, from the difference of two points.
-  func adding<S: Scalar>(_: S.Type, _ difference: S.Lanes, _ d: Int, to sum: S.Lanes) -> S.Lanes
-  /// Adds the least term of a coordinate that points of a box can have. Before the box, `below` is above 0; after it, `above` is.
-  func addingOutside<S: Scalar>(
-    _: S.Type, below: S.Lanes, above: S.Lanes, _ d: Int, to sum: S.Lanes
+  /// Sums from a query, each coordinate in all lanes, to the points of a group.
+  func sums<S: Scalar>(
+    _: S.Type, _ query: UnsafePointer<S.Lanes>, toGroup group: UnsafePointer<S.Lanes>
   ) -> S.Lanes
-  /// Adds a bound of the terms of a coordinate for differences up to one of at least 0.
-  func addingFarthest<S: Scalar>(_: S.Type, _ difference: S.Lanes, _ d: Int, to sum: S.Lanes) -> S.Lanes
-
-  /// The float64 scores of eight pairs of points, which decide about them. `x` and `y` return a coordinate of all pairs.
-  func scores(_ x: (Int) -> SIMD8<Double>, _ y: (Int) -> SIMD8<Double>) -> SIMD8<Double>
-  /// The score of one pair: bit for bit the same.
+  /// The least sums from the points of a box to the points of the boxes of a node, whose lower and upper sides alternate.
   ///
-  /// - Parameter stride: scalars from one coordinate of `y` to the next.
-  func score<A: Scalar, B: Scalar>(_ x: UnsafePointer<A>, _ y: UnsafePointer<B>, stride: Int) -> Double
+  /// - Parameters:
+  ///   - low: the lower sides of the box, each in all lanes. A query is a box with equal sides.
+  ///   - high: the upper ones.
+  func sums<S: Scalar>(
+    _: S.Type, _ low: UnsafePointer<S.Lanes>, _ high: UnsafePointer<S.Lanes>, toBoxes boxes: UnsafePointer<S.Lanes>
+  ) -> S.Lanes
+  /// Upper bounds of the sums from a query to the points of the boxes of a node.
+  func sums<S: Scalar>(
+    _: S.Type, _ query: UnsafePointer<S.Lanes>, across boxes: UnsafePointer<S.Lanes>
+  ) -> S.Lanes
+  /// Upper bounds of the sums from the points of a box, with a number for each side, to `width` points.
+  ///
+  /// - Parameter stride: scalars from one coordinate of the points to the next.
+  func sums<S: Scalar>(
+    fromBox low: UnsafePointer<S>, _ high: UnsafePointer<S>, across points: UnsafePointer<S>, stride: Int
+  ) -> S.Lanes
+
+  /// The scores of eight points, which decide about them. Euclidean ones below the least square have lost digits.
+  func scores<A: Scalar, B: Scalar>(
+    _ row: UnsafePointer<A>, _ points: UnsafePointer<B>, stride: Int
+  ) -> SIMD8<Double>
+  /// The score of one point: bit for bit the same, with all digits.
+  func score<A: Scalar, B: Scalar>(_ row: UnsafePointer<A>, _ point: UnsafePointer<B>, stride: Int) -> Double
 }
 
 /// A sum is at most `factor * score + offset`, and a score at most `factor * sum + offset`.
 struct SumErrors {
   var factor = 1.0
   var offset = 0.0
+
+  /// Whether sums of boxes bound the scores of their points to the bit.
+  var areNone: Bool { factor == 1 && offset == 0 }
 }
 
+/// Euclidean distance.
 extension MetricSpace {
   @inline(__always) static var isEuclidean: Bool { true }
-  @inline(__always) static var isMonotone: Bool { true }
-  @inline(__always) static var decidesBySum: Bool { true }
-  @inline(__always) var summed: Int { count }
+  @inline(__always) var decidesBySum: Bool { true }
 
   @inline(__always)
   func errors<S: Scalar>(_: S.Type) -> SumErrors {
@@ -53,47 +66,70 @@ extension MetricSpace {
   }
 
   @inline(__always)
-  func adding<S: Scalar>(_: S.Type, _ difference: S.Lanes, _ d: Int, to sum: S.Lanes) -> S.Lanes {
-    S.multiplyAdd(difference, difference, sum)
+  func sums<S: Scalar>(
+    _: S.Type, _ query: UnsafePointer<S.Lanes>, toGroup group: UnsafePointer<S.Lanes>
+  ) -> S.Lanes {
+    S.squaredDistances(query, toGroup: group, self)
   }
 
   @inline(__always)
-  func addingOutside<S: Scalar>(_: S.Type, below: S.Lanes, above: S.Lanes, _ d: Int, to sum: S.Lanes) -> S.Lanes {
-    let outside = S.maximum(S.maximum(below, above), S.Lanes(repeating: 0))
-    return S.multiplyAdd(outside, outside, sum)
+  func sums<S: Scalar>(
+    _: S.Type, _ low: UnsafePointer<S.Lanes>, _ high: UnsafePointer<S.Lanes>, toBoxes boxes: UnsafePointer<S.Lanes>
+  ) -> S.Lanes {
+    S.squaredDistances(low, high, toBoxes: boxes, self)
   }
 
   @inline(__always)
-  func addingFarthest<S: Scalar>(_: S.Type, _ difference: S.Lanes, _ d: Int, to sum: S.Lanes) -> S.Lanes {
-    S.multiplyAdd(difference, difference, sum)
-  }
-
-  @inline(__always)
-  func scores(_ x: (Int) -> SIMD8<Double>, _ y: (Int) -> SIMD8<Double>) -> SIMD8<Double> {
-    var sum = SIMD8<Double>(repeating: 0)
-    for d in 0..<summed { sum = adding(Double.self, y(d) - x(d), d, to: sum) }
+  func sums<S: Scalar>(
+    _: S.Type, _ query: UnsafePointer<S.Lanes>, across boxes: UnsafePointer<S.Lanes>
+  ) -> S.Lanes {
+    var sum = S.Lanes(repeating: 0)
+    for d in 0..<count {
+      let across = S.maximum(query[d] - boxes[2 &* d], boxes[2 &* d &+ 1] - query[d])
+      sum = S.multiplyAdd(across, across, sum)
+    }
     return sum
   }
-}
 
-extension FixedDimension: MetricSpace {
   @inline(__always)
-  func score<A: Scalar, B: Scalar>(_ x: UnsafePointer<A>, _ y: UnsafePointer<B>, stride: Int) -> Double {
-    euclideanScore(x, y, stride: stride, dim: count)
+  func sums<S: Scalar>(
+    fromBox low: UnsafePointer<S>, _ high: UnsafePointer<S>, across points: UnsafePointer<S>, stride: Int
+  ) -> S.Lanes {
+    var sum = S.Lanes(repeating: 0)
+    for d in 0..<count {
+      let x = UnsafeRawPointer(points + d &* stride).load(as: S.Lanes.self)
+      let across = S.maximum(x - S.Lanes(repeating: low[d]), S.Lanes(repeating: high[d]) - x)
+      sum = S.multiplyAdd(across, across, sum)
+    }
+    return sum
+  }
+
+  @inline(__always)
+  func scores<A: Scalar, B: Scalar>(
+    _ row: UnsafePointer<A>, _ points: UnsafePointer<B>, stride: Int
+  ) -> SIMD8<Double> {
+    var sum = SIMD8<Double>(repeating: 0)
+    for d in 0..<count {
+      let difference = B.widenedEight(points + d &* stride) - SIMD8(repeating: Double(row[d]))
+      sum = Double.multiplyAdd(difference, difference, sum)
+    }
+    return sum
+  }
+
+  @inline(__always)
+  func score<A: Scalar, B: Scalar>(_ row: UnsafePointer<A>, _ point: UnsafePointer<B>, stride: Int) -> Double {
+    euclideanScore(row, point, stride: stride, dim: count)
   }
 }
 
-extension RuntimeDimension: MetricSpace {
-  @inline(__always)
-  func score<A: Scalar, B: Scalar>(_ x: UnsafePointer<A>, _ y: UnsafePointer<B>, stride: Int) -> Double {
-    euclideanScore(x, y, stride: stride, dim: count)
-  }
-}
+extension FixedDimension: MetricSpace {}
+extension RuntimeDimension: MetricSpace {}
 
-extension MetricSpace {
-  /// The score of one pair, by the scores of eight equal ones.
+extension Scalar {
+  /// Eight consecutive scalars in float64, from the first or the middle of a vector on.
   @inline(__always)
-  func scoreByLanes<A: Scalar, B: Scalar>(_ x: UnsafePointer<A>, _ y: UnsafePointer<B>, stride: Int) -> Double {
-    scores({ SIMD8(repeating: Double(x[$0])) }, { SIMD8(repeating: Double(y[$0 &* stride])) })[0]
+  static func widenedEight(_ scalars: UnsafePointer<Self>) -> SIMD8<Double> {
+    if Self.self == Double.self { return UnsafeRawPointer(scalars).load(as: SIMD8<Double>.self) }
+    return cn_f32x8_widen(UnsafeRawPointer(scalars).load(as: SIMD8<Float>.self))
   }
 }

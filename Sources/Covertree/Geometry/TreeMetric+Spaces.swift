@@ -1,67 +1,56 @@
 import CovertreeBase
 import Glibc
 
-extension AnyNorm.Exponent {
-  init(_ exponent: Double) {
+extension MetricTerms.Term {
+  /// The term of a norm.
+  init(exponent: Double) {
     switch exponent {
-    case 1: self = .one
-    case 2: self = .two
-    case 3: self = .three
-    case 4: self = .four
+    case 1: self = .absolute
+    case 2: self = .square
+    case 3: self = .cube
+    case 4: self = .fourth
     case .infinity: self = .largest
-    default: self = .other(exponent)
+    default: self = .power
     }
   }
 }
 
 /// The metric as searches know it.
 extension TreeMetric {
-  /// Runs a task, with unrolled loops over coordinates for the most common metrics and dimensions.
+  /// Runs a task in the metric.
   ///
   /// - Parameter reach: by coordinate, the largest magnitude of points and queries less the origin. Only Mahalanobis distance needs it.
   func specialized<Task: DimensionTask>(_ task: Task, reach: () -> [Double]) throws(CoverTreeError) -> Task.Result {
-    defer { withExtendedLifetime(self) {} }
-    switch kind {
-    case .haversine: return try task.run(SphereSpace(unit: radians))
-    case .cosine, .angular: return try task.run(DirectionSpace(summed: dim))
-    case .mahalanobis:
-      return try task.run(
-        QuadraticSpace(
-          summed: dim, inverseCovariance: UnsafePointer(factor.base) + dim * dim, bounds: quadraticErrors(reach())))
-    case .euclidean, .manhattan, .chebyshev, .minkowski: break
-    }
-    let norm = AnyNorm.Exponent(exponent)
-    switch norm {
-    case .one where !isPeriodic: return try specialized(task, AbsoluteNorm())
-    case .largest where !isPeriodic: return try specialized(task, LargestNorm())
-    case .two: return try specialized(task, PeriodicSquareNorm())
-    default: return try run(task, RuntimeDimension(count: dim), AnyNorm(exponent: norm))
-    }
+    let terms = try Buffer(count: 1, filledWith: terms(kind == .mahalanobis ? reach() : []))
+    defer { withExtendedLifetime((self, terms)) {} }
+    return try task.run(RuntimeMetric(count: rowLength, terms: UnsafePointer(terms.base)))
+  }
+
+  private func terms(_ reach: [Double]) -> MetricTerms {
+    MetricTerms(
+      term: kind.isNorm ? term : .plainSquare,
+      formula: kind == .haversine ? .haversine : kind == .mahalanobis ? .quadratic : .sum, summed: summed,
+      wraps: isPeriodic, exponent: exponent, dim: dim, floats: UnsafePointer(floats.base),
+      doubles: UnsafePointer(doubles.base),
+      floatErrors: errors(ulp: Double(Float.ulpOfOne), least: Double(Float.leastNormalMagnitude), wraps: isPeriodic),
+      doubleErrors: doubleErrors(reach), unit: radians, inverseCovariance: UnsafePointer(factor.base) + factor.count / 2
+    )
   }
 
   /// Radians in a unit of latitude.
   var radians: Double { parameters.isInDegrees ? .pi / 180 : 1 }
 
-  private func specialized<Task: DimensionTask, N: Norm>(_ task: Task, _ norm: N) throws(CoverTreeError) -> Task.Result
-  {
-    switch dim {
-    case 2: try run(task, FixedDimension<2>(), norm)
-    case 3: try run(task, FixedDimension<3>(), norm)
-    default: try run(task, RuntimeDimension(count: dim), norm)
+  /// Bounds of the errors of sums in float64, in which most are monotone.
+  private func doubleErrors(_ reach: [Double]) -> SumErrors {
+    switch kind {
+    case .mahalanobis: quadraticErrors(reach)
+    // A coordinate of a unit vector has an error below `2^-51`, and differences of longitudes have one below `2^-49`. So distances have
+    // one below `2^-47` in all. See `errors` for the bound by a share of the distance.
+    case .haversine: SumErrors(factor: 1 + 0x1p-19, offset: 0x1p-94 * 0x1p20)
+    case .cosine, .angular: SumErrors()
+    case .euclidean, .manhattan, .chebyshev, .minkowski:
+      term == .power ? errors(ulp: Double.ulpOfOne, least: Double.leastNormalMagnitude, wraps: false) : SumErrors()
     }
-  }
-
-  private func run<Task: DimensionTask, D: Dimension, N: Norm>(
-    _ task: Task, _ dimension: D, _ norm: N
-  ) throws(CoverTreeError) -> Task.Result {
-    try task.run(NormSpace(dimension: dimension, norm: norm, coefficients: coefficients))
-  }
-
-  private var coefficients: NormCoefficients {
-    NormCoefficients(
-      count: dim, floats: UnsafePointer(floats.base), doubles: UnsafePointer(doubles.base),
-      floatErrors: errors(ulp: Double(Float.ulpOfOne), least: Double(Float.leastNormalMagnitude), wraps: isPeriodic),
-      doubleErrors: errors(ulp: Double.ulpOfOne, least: Double.leastNormalMagnitude, wraps: false))
   }
 
   /// Bounds of the errors of a norm's sums in a type.
@@ -71,7 +60,7 @@ extension TreeMetric {
   /// `(a + e)^p <= a^p / (1 - t)^(p - 1) + e^p / t^(p - 1)`.
   private func errors(ulp: Double, least: Double, wraps: Bool) -> SumErrors {
     var factor = 1 + Double(dim + 12) * ulp
-    if case .other = AnyNorm.Exponent(exponent) {
+    if term == .power {
       // `power` loses four bits, and more for exponents of its result, which are at most those of the type.
       factor += 8 * (4 + (ulp == Double.ulpOfOne ? 1024 : 128) + exponent) * ulp
     }

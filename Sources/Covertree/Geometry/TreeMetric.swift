@@ -70,12 +70,14 @@ public final class TreeMetric: @unchecked Sendable {
   let factor: Buffer<Double>
 
   var exponent: Double { parameters.exponent }
+  /// Of a norm.
+  var term: MetricTerms.Term { MetricTerms.Term(exponent: exponent) }
   /// Whether points may be in float32. Transformed coordinates need float64.
   var isInFloat32: Bool { kind.isNorm }
   var isPeriodic: Bool { !parameters.periods.isEmpty }
 
   /// The first coordinates of a row of the tree, over which sums run.
-  var summed: Int { kind == .haversine ? SphereSpace.dimensions : dim }
+  var summed: Int { kind == .haversine ? 3 : dim }
   /// The coordinates of a row of the tree.
   var rowLength: Int { kind.isNorm ? dim : summed + dim }
   /// The first of the caller's coordinates in a row.
@@ -95,8 +97,7 @@ public final class TreeMetric: @unchecked Sendable {
     factor = try kind == .mahalanobis ? Self.factor(parameters.inverseCovariance, dim) : Buffer(count: 0)
     for d in 0..<dim {
       // A power is of the weighted difference, so that a weight of 0 times a power that overflows is 0.
-      let isPower = if case .other = AnyNorm.Exponent(exponent) { true } else { false }
-      doubles[d] = isPower ? pow(parameters.weights[d], 1 / exponent) : parameters.weights[d]
+      doubles[d] = term == .power ? pow(parameters.weights[d], 1 / exponent) : parameters.weights[d]
       doubles[dim + d] = isPeriodic ? parameters.periods[d] : .infinity
       floats[d] = Float(doubles[d])
       floats[dim + d] = Float(doubles[dim + d])

@@ -205,7 +205,7 @@ private struct WithinTask: DimensionTask {
     try search.context.forEach(rows.count, grain: points.queriesPerChunk) { (range, _) throws(CoverTreeError) in
       var boxes = try KDTreeSearch(points, dimension: dimension)
       for row in range.lowerBound + rows.lowerBound..<range.upperBound + rows.lowerBound {
-        var handler = RadiusHandler<Float, D>(found: lists.found[row], worst: score)
+        var handler = RadiusHandler<Float>(found: lists.found[row], worst: score, rounding: boxes.rounding)
         try boxes.run(search.queries.row(row), into: &handler)
       }
       counters.add(queries: range.count, points: boxes.pointsCompared, boxes: boxes.boxesCompared)

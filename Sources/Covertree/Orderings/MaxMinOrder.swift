@@ -86,7 +86,7 @@ private struct MaxMinTask: DimensionTask {
         rank += 1
         let reach = queue.distance[next]
         queue.choose(next)
-        var handler = NearerHandler<D>(worst: reach, queue: queue)
+        var handler = NearerHandler(worst: reach, queue: queue)
         if !Score.isZero(reach) { try search.run(points.row(next), into: &handler) }
       }
       choice.noteWalk(compared: search.pointsCompared - compared, chosen: rank - first)
@@ -136,7 +136,7 @@ private struct MaxMinChoice {
 }
 
 /// Lowers the distances of points that a new one is nearer to.
-private struct NearerHandler<D: MetricSpace>: ExactHandler {
+private struct NearerHandler: ExactHandler {
   typealias S = Double
   let worst: Double
   let queue: FarthestQueue

@@ -142,7 +142,7 @@ struct Invariants<S: Scalar> {
       try invariants.context.forEach(layout.count, grain: grain) { (range, _) throws(CoverTreeError) in
         var search = try KDTreeSearch(nodes, dimension: dimension)
         for t in range where layout.levels[t] != TreeNodes.duplicate {
-          var crowding = Crowding<S, D>(
+          var crowding = Crowding<S>(
             levels: layout.levels, node: Int32(t), worst: radiusScore(ofLevel: layout.levels[t]))
           try search.run(layout.points.base + t * layout.dim, into: &crowding)
           guard crowding.found == Int32.max else { throw invariants.crowded(t, by: Int(crowding.found)) }
@@ -153,7 +153,7 @@ struct Invariants<S: Scalar> {
 }
 
 /// Keeps the first point within the radius that is not a duplicate and is of the node's level or above.
-private struct Crowding<S: Scalar, D: MetricSpace>: ExactHandler {
+private struct Crowding<S: Scalar>: ExactHandler {
   let levels: Buffer<Int32>
   let node: Int32
   let worst: Double

@@ -45,7 +45,7 @@ import Testing
     _ sorted: [Int]
   ) throws {
     let k = min(7, sorted.count)
-    let scratch = try CandidateBuffer<S, RuntimeDimension>.Scratch(k: k)
+    let scratch = try CandidateBuffer<S>.Scratch(k: k)
     var candidates = CandidateBuffer(scratch, bound: .infinity, rounding: search.rounding)
     try search.run(query, into: &candidates)
     let reranker = try ExactReranker<S>(dim: search.dimension.count, k: k)

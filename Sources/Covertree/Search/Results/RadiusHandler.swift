@@ -1,21 +1,18 @@
 import CovertreeBase
 
 /// All points within a radius.
-struct RadiusHandler<S: Scalar, D: MetricSpace>: ExactHandler {
+struct RadiusHandler<S: Scalar>: ExactHandler {
   let found: GrowableBuffer<Candidate>
   let worst: Double
-  /// The limit in the filter's scale.
-  private let reach: Double
+  private let reach: S
 
-  init(found: GrowableBuffer<Candidate>, worst: Double) {
+  init(found: GrowableBuffer<Candidate>, worst: Double, rounding: RoundingBound<S>) {
     (self.found, self.worst) = (found, worst)
-    reach = S.self == Double.self && D.isEuclidean ? max(worst, Score.leastSquare) : worst
+    reach = rounding.upperBound(of: worst)
   }
 
   @inline(__always)
-  func threshold(_ rounding: RoundingBound<S, D>) -> S {
-    S.self == Double.self && D.isEuclidean ? S(reach) : rounding.upperBound(of: reach)
-  }
+  func threshold(_: RoundingBound<S>) -> S { reach }
 
   @inline(__always)
   mutating func insert(_ squared: Double, _ index: Int32) throws(CoverTreeError) {

@@ -1,13 +1,12 @@
 import CovertreeBase
 
 /// Handles the points that a search finds: one traversal serves nearest neighbours, radius search and counting.
-protocol ResultHandler<S, D> {
+protocol ResultHandler {
   associatedtype S: Scalar
-  associatedtype D: MetricSpace
   /// Points and boxes with a larger distance in the filter are of no use any more.
-  func threshold(_ rounding: RoundingBound<S, D>) -> S
+  func threshold(_ rounding: RoundingBound<S>) -> S
   /// Points of a group with at most the threshold in the filter. Some may be of no use.
-  mutating func collect(_ hits: Hits<S, D>) throws(CoverTreeError)
+  mutating func collect<D: MetricSpace>(_ hits: Hits<S, D>) throws(CoverTreeError)
 }
 
 /// A handler that decides each point at once, by its score.
@@ -20,10 +19,10 @@ protocol ExactHandler: ResultHandler {
 
 extension ExactHandler {
   @inline(__always)
-  func threshold(_ rounding: RoundingBound<S, D>) -> S { rounding.upperBound(of: worst) }
+  func threshold(_ rounding: RoundingBound<S>) -> S { rounding.upperBound(of: worst) }
 
   @inline(__always)
-  mutating func collect(_ hits: Hits<S, D>) throws(CoverTreeError) {
+  mutating func collect<D: MetricSpace>(_ hits: Hits<S, D>) throws(CoverTreeError) {
     let near = hits.near
     if near != 0 { try collect(near, of: hits) }
     for lane in SetBits(hits.lanes & ~near) {
@@ -34,7 +33,7 @@ extension ExactHandler {
 
   /// Points whose squares have lost digits.
   @inline(never)
-  private mutating func collect(_ near: UInt32, of hits: Hits<S, D>) throws(CoverTreeError) {
+  private mutating func collect<D: MetricSpace>(_ near: UInt32, of hits: Hits<S, D>) throws(CoverTreeError) {
     for lane in SetBits(near) {
       let score = hits.scoreOfNear(lane)
       if score <= worst { try insert(score, hits.index(lane)) }

@@ -60,7 +60,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
       (chunk, queries) throws(CoverTreeError) in
       var search = try KDTreeSearch(points, dimension: dimension)
       var exact = Decisions(points: points, k: wanted, dimension: dimension)
-      if wanted == 1 && chunk.count > 1 {
+      if D.isEuclidean && wanted == 1 && chunk.count > 1 {
         try walkPackets(chunk, queries, &search, &exact)
       } else if wanted <= TopK.sortedLimit {
         try walkTiles(chunk, queries, &search, &exact)
@@ -77,7 +77,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     _ positions: Range<Int>, _ queries: QueryRows<S>, _ search: inout KDTreeSearch<S, D>, _ exact: inout Decisions<S, D>
   ) throws(CoverTreeError) {
     var lanes = try PacketSearch(points, dimension: search.dimension)
-    var closest = PacketNearest<S, D>(lanes.rounding)
+    var closest = PacketNearest<S>(lanes.rounding)
     let result = try Arena(Arena.size(1, of: Double.self), Arena.size(1, of: Int64.self))
     defer { withExtendedLifetime(result) {} }
     let (square, index) = (result.allocate(1, of: Double.self), result.allocate(1, of: Int64.self))
@@ -115,7 +115,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     _ positions: Range<Int>, _ queries: QueryRows<S>, _ search: inout KDTreeSearch<S, D>, _ exact: inout Decisions<S, D>
   ) throws(CoverTreeError) {
     let k = exact.k
-    let scratch = try CandidateBuffer<S, D>.Scratch(k: k)
+    let scratch = try CandidateBuffer<S>.Scratch(k: k)
     defer { withExtendedLifetime(scratch) {} }
     let reranker = try ExactReranker<S>(dim: points.dim, k: k)
     let tile = try QueryTile<S>(dim: points.dim)

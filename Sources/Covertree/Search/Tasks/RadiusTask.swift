@@ -40,7 +40,8 @@ struct RadiusTask<S: Scalar, Reported: Scalar>: DimensionTask {
         if S.self == Float.self, let rounded {
           try search.findPrecisely(query, locator!, rounded, options, into: list)
         } else {
-          var handler = RadiusHandler<S, D>(found: list, worst: options.farthestScore(query.row, S.self))
+          var handler = RadiusHandler<S>(
+            found: list, worst: options.farthestScore(query.row, S.self), rounding: search.rounding)
           try search.run(query.coordinates, options.eligible(query), into: &handler)
         }
         try sort.sort(UnsafeMutableBufferPointer(rebasing: list.all[first...]))

@@ -6,7 +6,7 @@ import CovertreeBase
 /// During a search a point becomes a candidate, and its distance in the filter is inserted into the sorted list of the `k` smallest. The
 /// list is in vectors, and three instructions per vector shift the larger distances. At the end the candidates within the threshold are
 /// decided by float64 distances and then by indices.
-struct CandidateBuffer<S: Scalar, D: MetricSpace>: ResultHandler {
+struct CandidateBuffer<S: Scalar>: ResultHandler {
   /// Scratch for candidates of `k`, one query after the other.
   final class Scratch {
     /// A whole vector may be written behind the last candidate.
@@ -55,7 +55,7 @@ struct CandidateBuffer<S: Scalar, D: MetricSpace>: ResultHandler {
   private let filtered: UnsafeMutablePointer<S>
   private let positions: UnsafeMutablePointer<Int32>
   private let vectors: Int
-  private let rounding: RoundingBound<S, D>
+  private let rounding: RoundingBound<S>
   private var count = 0
   /// The number of candidates whose distances were inserted, and the number at which the next ones are.
   private var inserted = 0
@@ -66,7 +66,7 @@ struct CandidateBuffer<S: Scalar, D: MetricSpace>: ResultHandler {
 
   /// - Parameter bound: the largest distance in the filter that is of use.
   @inline(__always)
-  init(_ scratch: Scratch, bound: S, rounding: RoundingBound<S, D>) {
+  init(_ scratch: Scratch, bound: S, rounding: RoundingBound<S>) {
     self.scratch = scratch
     self.rounding = rounding
     smallest = scratch.smallest
@@ -79,10 +79,10 @@ struct CandidateBuffer<S: Scalar, D: MetricSpace>: ResultHandler {
   }
 
   @inline(__always)
-  func threshold(_ rounding: RoundingBound<S, D>) -> S { threshold }
+  func threshold(_ rounding: RoundingBound<S>) -> S { threshold }
 
   @inline(__always)
-  mutating func collect(_ hits: Hits<S, D>) {
+  mutating func collect<D: MetricSpace>(_ hits: Hits<S, D>) {
     if count &+ S.width > scratch.limit { dropFarCandidates() }
     S.store(hits.filtered, hits.lanes, packedTo: filtered + count)
     let lanes = SIMD16<Int32>(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
@@ -157,7 +157,7 @@ struct CandidateBuffer<S: Scalar, D: MetricSpace>: ResultHandler {
   /// Sorts the candidates within the threshold by float64 distance and then by index. Keeps the first `k` that are within the bound; the
   /// reranker records them.
   @inline(__always)
-  mutating func decided(
+  mutating func decided<D: MetricSpace>(
     _ search: borrowing KDTreeSearch<S, D>, _ row: UnsafePointer<S>, bound: Double, into reranker: ExactReranker<S>
   ) throws(CoverTreeError) -> SortedNeighbors {
     if count > scratch.k { tighten() }
@@ -181,7 +181,7 @@ struct CandidateBuffer<S: Scalar, D: MetricSpace>: ResultHandler {
 
   /// For more candidates than a reranker has room for, for example many equally distant points.
   @inline(never)
-  private func decidedOneByOne(
+  private func decidedOneByOne<D: MetricSpace>(
     _ search: borrowing KDTreeSearch<S, D>, _ row: UnsafePointer<S>, bound: Double
   ) throws(CoverTreeError) -> TopK {
     var nearest = TopK(try TopK.Scratch(k: scratch.k), bound: bound)

@@ -17,7 +17,7 @@ struct CountSearch<S: Scalar, D: MetricSpace> {
 
   private let points: SearchPoints<S>
   private let segments: [Counted]
-  private let rounding: RoundingBound<S, D>
+  private let rounding: RoundingBound<S>
   private var exact: ScoredQuery<S, D>
   private let query: UnsafeMutablePointer<S.Lanes>
   private let stack: UnsafeMutablePointer<Int32>
@@ -102,13 +102,8 @@ struct CountSearch<S: Scalar, D: MetricSpace> {
   ) -> Int {
     let tree = segment.arrays
     let boxes = tree.boxes + node &* dimension.count &* 2
-    let zero = S.Lanes(repeating: 0)
-    var (nearest, farthest) = (zero, zero)
-    for d in 0..<dimension.summed {
-      let (below, above) = (boxes[2 &* d] - query[d], query[d] - boxes[2 &* d &+ 1])
-      nearest = dimension.addingOutside(S.self, below: below, above: above, d, to: nearest)
-      farthest = dimension.addingFarthest(S.self, S.maximum(-below, -above), d, to: farthest)
-    }
+    let nearest = dimension.sums(S.self, query, query, toBoxes: boxes)
+    let farthest = dimension.sums(S.self, query, across: boxes)
     boxesCompared &+= 1
     let lane0 = node &* S.width
     var hits = S.maskLessOrEqual(nearest, S.Lanes(repeating: limits.possible))
@@ -161,7 +156,7 @@ struct CountSearch<S: Scalar, D: MetricSpace> {
     var count = 0
     pointsCompared &+= tree.leafSize
     for position in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
-      let sum = S.squaredDistances(query, toGroup: group, dimension)
+      let sum = dimension.sums(S.self, query, toGroup: group)
       var hits = S.maskLessOrEqual(sum, S.Lanes(repeating: limits.possible))
       if hits & ~S.maskLessOrEqual(sum, S.Lanes(repeating: limits.certain)) != 0 {
         var decided = UInt32(0)

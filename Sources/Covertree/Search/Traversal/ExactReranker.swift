@@ -123,12 +123,9 @@ final class ExactReranker<S: Scalar> {
   private func fillSquares<D: MetricSpace>(from row: UnsafePointer<S>, _ dimension: D) {
     for first in stride(from: 0, to: count, by: S.width) {
       for part in 0..<S.width / 8 {
-        let sum = dimension.scores {
-          SIMD8(repeating: Double(row[$0]))
-        } _: {
-          S.widened(lanes($0, first), part: part)
-        }
-        UnsafeMutableRawPointer(squares + (first &+ 8 &* part)).storeBytes(of: sum, as: SIMD8<Double>.self)
+        let slot = first &+ 8 &* part
+        let scores = dimension.scores(row, UnsafePointer(coordinates + slot), stride: capacity)
+        UnsafeMutableRawPointer(squares + slot).storeBytes(of: scores, as: SIMD8<Double>.self)
       }
     }
   }
@@ -170,19 +167,9 @@ final class ExactReranker<S: Scalar> {
   func farthest<D: MetricSpace>(from low: UnsafePointer<S>, _ high: UnsafePointer<S>, _ dimension: D) -> S {
     var farthest = S.Lanes(repeating: 0)
     for first in stride(from: 0, to: count, by: S.width) {
-      var sum = S.Lanes(repeating: 0)
-      for d in 0..<dimension.summed {
-        let x = lanes(d, first)
-        let difference = S.maximum(x - S.Lanes(repeating: low[d]), S.Lanes(repeating: high[d]) - x)
-        sum = dimension.addingFarthest(S.self, difference, d, to: sum)
-      }
-      farthest = S.maximum(farthest, sum)
+      let sums = dimension.sums(fromBox: low, high, across: UnsafePointer(coordinates + first), stride: capacity)
+      farthest = S.maximum(farthest, sums)
     }
     return S.largest(farthest)
-  }
-
-  @inline(__always)
-  private func lanes(_ d: Int, _ first: Int) -> S.Lanes {
-    UnsafeRawPointer(coordinates + (d &* capacity &+ first)).load(as: S.Lanes.self)
   }
 }

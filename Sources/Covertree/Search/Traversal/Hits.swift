@@ -14,7 +14,7 @@ struct Hits<S: Scalar, D: MetricSpace> {
   /// The score that all searches decide by, bit for bit, except in the lanes of `near`.
   @inline(__always)
   func squared(_ lane: Int) -> Double {
-    if S.self == Double.self && D.decidesBySum { return Double(filtered[lane]) }
+    if S.self == Double.self && dimension.decidesBySum { return Double(filtered[lane]) }
     return dimension.score(query, point(lane), stride: S.width)
   }
 

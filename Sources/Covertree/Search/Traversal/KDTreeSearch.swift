@@ -10,7 +10,7 @@ import CovertreeBase
 /// A search begins at the root or, for queries near each other, at the *frontier* that they share.
 struct KDTreeSearch<S: Scalar, D: MetricSpace> {
   let dimension: D
-  let rounding: RoundingBound<S, D>
+  let rounding: RoundingBound<S>
   /// The first tree, and its arrays.
   private let tree: KDTree<S>
   private let first: SegmentArrays<S>
@@ -18,7 +18,8 @@ struct KDTreeSearch<S: Scalar, D: MetricSpace> {
   private let trees: [SegmentArrays<S>]
   /// Keeps the arrays alive.
   private let owner: AnyObject
-  /// The query's coordinates, each in all lanes of a vector.
+  /// The query's coordinates, each in all lanes of a vector; while a frontier is collected, the lower sides of its box and then the upper
+  /// ones.
   private let query: UnsafeMutablePointer<S.Lanes>
   private let stackBounds: UnsafeMutablePointer<S>
   private let stackChildren: UnsafeMutablePointer<Int32>
@@ -43,9 +44,9 @@ struct KDTreeSearch<S: Scalar, D: MetricSpace> {
     rounding = RoundingBound(dimension)
     let entries = (depth + 1) * S.width + Frontier<S>.capacity
     arena = try Arena(
-      Arena.size(dimension.count, of: S.Lanes.self), Arena.size(entries, of: S.self),
+      Arena.size(2 * dimension.count, of: S.Lanes.self), Arena.size(entries, of: S.self),
       Arena.size(entries, of: Int32.self))
-    query = arena.allocate(dimension.count)
+    query = arena.allocate(2 * dimension.count)
     stackBounds = arena.allocate(entries)
     stackChildren = arena.allocate(entries)
     frontier = Frontier(dim: dimension.count)
@@ -61,7 +62,7 @@ struct KDTreeSearch<S: Scalar, D: MetricSpace> {
   @inline(__always)
   mutating func run<C: ResultHandler>(
     _ row: UnsafePointer<S>, _ eligible: IndexFilter = IndexFilter(), fromFrontier: Bool = false, into handler: inout C
-  ) throws(CoverTreeError) where C.S == S, C.D == D {
+  ) throws(CoverTreeError) where C.S == S {
     for d in 0..<dimension.count { query[d] = S.Lanes(repeating: row[d]) }
     try walk(first, row, eligible, fromFrontier: fromFrontier, into: &handler)
     if trees.count > 1 { try walkOthers(row, eligible, into: &handler) }
@@ -71,7 +72,7 @@ struct KDTreeSearch<S: Scalar, D: MetricSpace> {
   @inline(never)
   private mutating func walkOthers<C: ResultHandler>(
     _ row: UnsafePointer<S>, _ eligible: IndexFilter, into handler: inout C
-  ) throws(CoverTreeError) where C.S == S, C.D == D {
+  ) throws(CoverTreeError) where C.S == S {
     for tree in trees.dropFirst() where tree.firstIndex < Int(eligible.upperIndex) {
       try walk(tree, row, eligible, fromFrontier: false, into: &handler)
     }
@@ -81,7 +82,7 @@ struct KDTreeSearch<S: Scalar, D: MetricSpace> {
   private mutating func walk<C: ResultHandler>(
     _ tree: SegmentArrays<S>, _ row: UnsafePointer<S>, _ eligible: IndexFilter, fromFrontier: Bool,
     into handler: inout C
-  ) throws(CoverTreeError) where C.S == S, C.D == D {
+  ) throws(CoverTreeError) where C.S == S {
     var threshold = handler.threshold(rounding)
     var top = 0
     if fromFrontier {
@@ -120,7 +121,7 @@ struct KDTreeSearch<S: Scalar, D: MetricSpace> {
     _ boxes: UnsafePointer<S.Lanes>, _ children: UnsafePointer<Int32>, _ smallestIndex: UnsafePointer<Int32>,
     _ eligible: IndexFilter, _ threshold: S, _ top: inout Int
   ) {
-    let bound = S.squaredDistances(query, query, toBoxes: boxes, dimension)
+    let bound = dimension.sums(S.self, query, query, toBoxes: boxes)
     boxesCompared &+= 1
     let near = S.maskLessOrEqual(bound, S.Lanes(repeating: threshold))
     let hits = near & S.maskAdmitted(smallestIndex, below: eligible.upperIndex, except: -1)
@@ -148,12 +149,12 @@ struct KDTreeSearch<S: Scalar, D: MetricSpace> {
   private mutating func scan<C: ResultHandler>(
     _ tree: SegmentArrays<S>, leaf: Int, _ row: UnsafePointer<S>, _ eligible: IndexFilter, _ threshold: inout S,
     into handler: inout C
-  ) throws(CoverTreeError) where C.S == S, C.D == D {
+  ) throws(CoverTreeError) where C.S == S {
     let first = leaf &* tree.leafSize
     var group = tree.coordinates + first / S.width &* dimension.count
     pointsCompared &+= tree.leafSize
     for position in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
-      let sum = S.squaredDistances(query, toGroup: group, dimension)
+      let sum = dimension.sums(S.self, query, toGroup: group)
       let near = S.maskLessOrEqual(sum, S.Lanes(repeating: threshold))
       if near != 0 {
         let hits = near & tree.admitted(position, eligible)
@@ -182,6 +183,10 @@ extension KDTreeSearch {
     try frontier.removeAll()
     // Lanes without a child are infinitely far, which is not beyond an infinite reach. Squares that overflow are infinite.
     guard tree.depth > 1, reach < .infinity else { return false }
+    for d in 0..<dimension.count {
+      query[d] = S.Lanes(repeating: low[d])
+      query[dimension.count &+ d] = S.Lanes(repeating: high[d])
+    }
     stackChildren[0] = 0
     var top = 1
     while top > 0 {
@@ -189,12 +194,7 @@ extension KDTreeSearch {
       let node = Int(stackChildren[top])
       let boxes = tree.boxes.base + node &* dimension.count &* 2
       let children = tree.children.base + node &* S.width
-      var bound = S.Lanes(repeating: 0)
-      for d in 0..<dimension.summed {
-        bound = dimension.addingOutside(
-          S.self, below: boxes[2 &* d] - S.Lanes(repeating: high[d]),
-          above: S.Lanes(repeating: low[d]) - boxes[2 &* d &+ 1], d, to: bound)
-      }
+      let bound = dimension.sums(S.self, query, query + dimension.count, toBoxes: boxes)
       boxesCompared &+= 1
       for lane in SetBits(S.maskLessOrEqual(bound, S.Lanes(repeating: reach))) {
         let child = Int(children[lane])

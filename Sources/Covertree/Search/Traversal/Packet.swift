@@ -3,7 +3,7 @@ import CovertreeBase
 /// A packet: points that are searched for together, one in each lane of a vector, and the boxes still to be visited for them.
 ///
 /// A box is within reach if it is within the *limit* of a lane: the largest squared distance, in the filter, of use to it.
-struct Packet<S: Scalar, D: MetricSpace> {
+struct Packet<S: Scalar, D: Dimension> {
   struct Box: BitwiseCopyable {
     /// The distance from the box around all lanes.
     var bound: S
@@ -133,11 +133,13 @@ extension Packet {
   mutating func squaredDistances(_ tree: SegmentArrays<S>, to box: Box) -> S.Lanes {
     let number = Int(box.number)
     let sides = (tree.boxes + number / S.width &* dimension.count &* 2).scalars + number % S.width
-    var bound = S.Lanes(repeating: 0)
-    for d in 0..<dimension.summed {
+    let zero = S.Lanes(repeating: 0)
+    var bound = zero
+    for d in 0..<dimension.count {
       let lower = S.Lanes(repeating: sides[2 &* d &* S.width])
       let upper = S.Lanes(repeating: sides[(2 &* d &+ 1) &* S.width])
-      bound = dimension.addingOutside(S.self, below: lower - lanes[d], above: lanes[d] - upper, d, to: bound)
+      let outside = S.maximum(S.maximum(lower - lanes[d], lanes[d] - upper), zero)
+      bound = S.multiplyAdd(outside, outside, bound)
     }
     boxesCompared &+= 1
     return bound
@@ -147,8 +149,9 @@ extension Packet {
   @inline(__always)
   func squaredDistances(to point: UnsafePointer<S>) -> S.Lanes {
     var sum = S.Lanes(repeating: 0)
-    for d in 0..<dimension.summed {
-      sum = dimension.adding(S.self, lanes[d] - S.Lanes(repeating: point[d &* S.width]), d, to: sum)
+    for d in 0..<dimension.count {
+      let difference = lanes[d] - S.Lanes(repeating: point[d &* S.width])
+      sum = S.multiplyAdd(difference, difference, sum)
     }
     return sum
   }
@@ -157,16 +160,16 @@ extension Packet {
   @inline(__always)
   func squaredDistances(toFourFrom point: UnsafePointer<S>) -> (S.Lanes, S.Lanes, S.Lanes, S.Lanes) {
     var sums = (S.Lanes(repeating: 0), S.Lanes(repeating: 0), S.Lanes(repeating: 0), S.Lanes(repeating: 0))
-    for d in 0..<dimension.summed {
+    for d in 0..<dimension.count {
       let (own, others) = (lanes[d], point + d &* S.width)
       let differences = (
         own - S.Lanes(repeating: others[0]), own - S.Lanes(repeating: others[1]),
         own - S.Lanes(repeating: others[2]), own - S.Lanes(repeating: others[3])
       )
-      sums.0 = dimension.adding(S.self, differences.0, d, to: sums.0)
-      sums.1 = dimension.adding(S.self, differences.1, d, to: sums.1)
-      sums.2 = dimension.adding(S.self, differences.2, d, to: sums.2)
-      sums.3 = dimension.adding(S.self, differences.3, d, to: sums.3)
+      sums.0 = S.multiplyAdd(differences.0, differences.0, sums.0)
+      sums.1 = S.multiplyAdd(differences.1, differences.1, sums.1)
+      sums.2 = S.multiplyAdd(differences.2, differences.2, sums.2)
+      sums.3 = S.multiplyAdd(differences.3, differences.3, sums.3)
     }
     return sums
   }
@@ -176,8 +179,9 @@ extension Packet {
   func squaredDistances(from lane: Int, to group: UnsafePointer<S.Lanes>) -> S.Lanes {
     let row = rows[lane]
     var sum = S.Lanes(repeating: 0)
-    for d in 0..<dimension.summed {
-      sum = dimension.adding(S.self, group[d] - S.Lanes(repeating: row[d]), d, to: sum)
+    for d in 0..<dimension.count {
+      let difference = group[d] - S.Lanes(repeating: row[d])
+      sum = S.multiplyAdd(difference, difference, sum)
     }
     return sum
   }
@@ -185,6 +189,6 @@ extension Packet {
   /// The score of one lane and a point, which decides.
   @inline(__always)
   func score(from lane: Int, to point: UnsafePointer<S>) -> Double {
-    dimension.score(rows[lane], point, stride: S.width)
+    euclideanScore(rows[lane], point, stride: S.width, dim: dimension.count)
   }
 }

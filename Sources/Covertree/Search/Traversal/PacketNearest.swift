@@ -2,7 +2,7 @@
 ///
 /// A lane keeps the point with the least distance in the filter, and the next distance. If rounding could have swapped the two, or they
 /// are equal, the lane is *undecided* and is searched by itself.
-struct PacketNearest<S: Scalar, D: MetricSpace>: PacketHandler {
+struct PacketNearest<S: Scalar>: PacketHandler {
   enum Outcome {
     case nothing
     /// A position, and the score that decides.
@@ -10,7 +10,7 @@ struct PacketNearest<S: Scalar, D: MetricSpace>: PacketHandler {
     case undecided
   }
 
-  private let rounding: RoundingBound<S, D>
+  private let rounding: RoundingBound<S>
   private var wanted = S.Lanes(repeating: -1)
   private var nearest = S.Lanes(repeating: .infinity)
   private var next = S.Lanes(repeating: .infinity)
@@ -18,14 +18,14 @@ struct PacketNearest<S: Scalar, D: MetricSpace>: PacketHandler {
   /// A bit for each lane that was given up.
   private var givenUp = UInt32(0)
 
-  init(_ rounding: RoundingBound<S, D>) { self.rounding = rounding }
+  init(_ rounding: RoundingBound<S>) { self.rounding = rounding }
 
   @inline(__always)
   var threshold: S.Lanes { S.minimum(wanted, rounding.upperBound(ofFiltered: nearest)) }
 
   /// Starts from the points that the last queries found, which are near to these. They bound the search.
   @inline(__always)
-  mutating func begin(_ search: borrowing PacketSearch<S, D>) {
+  mutating func begin<D: Dimension>(_ search: borrowing PacketSearch<S, D>) {
     var seen = S.Lanes(repeating: .infinity)
     for lane in 0..<S.width where positions[lane] >= 0 {
       seen = S.minimum(seen, search.squaredDistances(to: Int(positions[lane])))
@@ -55,7 +55,7 @@ struct PacketNearest<S: Scalar, D: MetricSpace>: PacketHandler {
 
   /// The result of the query that was added as the `lane`-th.
   @inline(__always)
-  func outcome(_ lane: Int, of search: borrowing PacketSearch<S, D>) -> Outcome {
+  func outcome<D: Dimension>(_ lane: Int, of search: borrowing PacketSearch<S, D>) -> Outcome {
     if givenUp & (1 &<< UInt32(truncatingIfNeeded: lane)) != 0 { return .undecided }
     guard nearest[lane] <= wanted[lane] else { return .nothing }
     guard next[lane] > rounding.upperBound(ofFiltered: nearest[lane]) else { return .undecided }

@@ -6,13 +6,13 @@ import CovertreeBase
 /// One walk serves the `width` queries of a packet. A node or a leaf is entered if its box is within the limit of any lane. The points of
 /// a leaf are compared one by one with all lanes or, if few lanes want the leaf, `width` at a time with each of these. As in
 /// `KDTreeSearch`, comparisons are a filter in the coordinates' own type that allows for its rounding.
-struct PacketSearch<S: Scalar, D: MetricSpace> {
+struct PacketSearch<S: Scalar, D: Dimension> {
   /// If at most this many lanes want a leaf, it is compared with each of them.
   private static var fewLanes: Int { S.width / 2 }
   /// After this many leaves undecided lanes stop: they may be among any number of equal points.
   private static var manyLeaves: Int { 32 }
 
-  let rounding: RoundingBound<S, D>
+  let rounding: RoundingBound<S>
   private var packet: Packet<S, D>
   /// The trees, the largest first.
   private let trees: [SegmentArrays<S>]
@@ -29,7 +29,7 @@ struct PacketSearch<S: Scalar, D: MetricSpace> {
     owner = points
     trees = points.arrays
     first = trees[0]
-    rounding = RoundingBound(dimension)
+    rounding = RoundingBound(dim: dimension.count)
     packet = try Packet(dimension, depth: points.views.reduce(0) { max($0, $1.boxes.depth) })
     arena = try Arena(Arena.size(S.width, of: Int32.self), Arena.size(S.width, of: Int32.self))
     (before, excluded) = (arena.allocate(S.width), arena.allocate(S.width))
@@ -51,7 +51,7 @@ struct PacketSearch<S: Scalar, D: MetricSpace> {
 
   /// Passes the handler every point that a lane could want.
   @inline(__always)
-  mutating func run<C: PacketHandler>(into handler: inout C) throws(CoverTreeError) where C.S == S, C.D == D {
+  mutating func run<C: PacketHandler>(into handler: inout C) throws(CoverTreeError) where C.S == S {
     packet.close()
     for lane in packet.count..<S.width {
       before[lane] = Int32.min
@@ -68,14 +68,14 @@ struct PacketSearch<S: Scalar, D: MetricSpace> {
   @inline(never)
   private mutating func walkOthers<C: PacketHandler>(
     _ latest: Int32, into handler: inout C
-  ) throws(CoverTreeError) where C.S == S, C.D == D {
+  ) throws(CoverTreeError) where C.S == S {
     for tree in trees.dropFirst() { try walk(tree, latest, into: &handler) }
   }
 
   @inline(__always)
   private mutating func walk<C: PacketHandler>(
     _ tree: SegmentArrays<S>, _ latest: Int32, into handler: inout C
-  ) throws(CoverTreeError) where C.S == S, C.D == D {
+  ) throws(CoverTreeError) where C.S == S {
     var threshold = handler.threshold
     var reach = S.largest(threshold)
     var leaves = 0
@@ -105,7 +105,7 @@ struct PacketSearch<S: Scalar, D: MetricSpace> {
   @inline(__always)
   private mutating func scan<C: PacketHandler>(
     _ tree: SegmentArrays<S>, leaf: Int, _ wanting: UInt32, _ threshold: S.Lanes, into handler: inout C
-  ) throws(CoverTreeError) where C.S == S, C.D == D {
+  ) throws(CoverTreeError) where C.S == S {
     let first = leaf &* tree.leafSize
     guard wanting.nonzeroBitCount <= Self.fewLanes else { return try scan(tree, from: first, into: &handler) }
     for lane in SetBits(wanting) { try scan(tree, from: first, lane: lane, threshold[lane], into: &handler) }
@@ -115,7 +115,7 @@ struct PacketSearch<S: Scalar, D: MetricSpace> {
   @inline(__always)
   private mutating func scan<C: PacketHandler>(
     _ tree: SegmentArrays<S>, from first: Int, into handler: inout C
-  ) throws(CoverTreeError) where C.S == S, C.D == D {
+  ) throws(CoverTreeError) where C.S == S {
     for position in stride(from: first, to: first &+ tree.leafSize, by: 4) {
       let squares = packet.squaredDistances(toFourFrom: tree.point(position, packet.dimension.count))
       try handler.collect(admitted(tree, squares.0, position), tree.firstPosition &+ position)
@@ -130,7 +130,7 @@ struct PacketSearch<S: Scalar, D: MetricSpace> {
   @inline(__always)
   private mutating func scan<C: PacketHandler>(
     _ tree: SegmentArrays<S>, from first: Int, lane: Int, _ threshold: S, into handler: inout C
-  ) throws(CoverTreeError) where C.S == S, C.D == D {
+  ) throws(CoverTreeError) where C.S == S {
     var group = tree.coordinates + first / S.width &* packet.dimension.count
     for position in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
       let squares = packet.squaredDistances(from: lane, to: group)
@@ -178,12 +178,11 @@ extension PacketSearch {
 }
 
 /// Handles the points that a search of several lanes finds.
-protocol PacketHandler<S, D> {
+protocol PacketHandler {
   associatedtype S: Scalar
-  associatedtype D: MetricSpace
   /// Points and boxes with a larger distance in the filter are of no use to a lane.
   var threshold: S.Lanes { get }
-  mutating func begin(_ search: borrowing PacketSearch<S, D>)
+  mutating func begin<D: Dimension>(_ search: borrowing PacketSearch<S, D>)
   /// A point, with its squared distance to each lane in the filter; infinity for lanes that do not want it.
   mutating func collect(_ squared: S.Lanes, _ position: Int) throws(CoverTreeError)
   /// Stops the lanes that the search would probably not decide.
