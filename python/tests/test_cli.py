@@ -62,6 +62,39 @@ def ask(*arguments):
     return json.loads(done.stdout)
 
 
+@pytest.mark.parametrize(
+    ("options", "arguments"),
+    [
+        (("--metric", "manhattan"), {"metric": "manhattan"}),
+        (
+            ("--metric", "minkowski", "--metric-param", "p=3", "--metric-param", "w=1,2,0.5"),
+            {"metric": "minkowski", "metric_params": {"p": 3, "w": [1.0, 2.0, 0.5]}},
+        ),
+        (("--period", "1,inf,2"), {"period": [1.0, np.inf, 2.0]}),
+        (
+            (
+                "--metric",
+                "haversine",
+                "--metric-param",
+                "unit=degrees",
+                "--metric-param",
+                "radius=2",
+                "--columns",
+                "0,1",
+            ),
+            {"metric": "haversine", "metric_params": {"unit": "degrees", "radius": 2.0}},
+        ),
+    ],
+)
+def test_a_tree_of_another_metric_is_built(folder, options, arguments):
+    ask("build", "points.npy", "built.ct", *options)
+    built = load("built.ct")
+    tree = cover_tree(points[:, : built.dim], **arguments)
+    assert ask("info", "built.ct")["metric"] == tree.metric == built.metric
+    for mine, wanted in zip(built.knn(4, return_distances=True), tree.knn(4, return_distances=True)):
+        assert np.array_equal(mine, wanted)
+
+
 def test_a_tree_is_built_and_searched(folder):
     assert "points" in run("build", "points.npy", "built.ct", "--set", "order=natural", "--threads", 1)
     tree = load("built.ct")
@@ -174,6 +207,12 @@ def test_errors_take_one_line(folder, capsys):
         (("build", "either.csv", "x.ct"), "either.csv: line 1 (0, 1) may have names"),
         (("build", "tree.ct", "x.ct"), "expected a file that ends in .npy"),
         (("build", "points.npy", "no/such/folder.ct"), "no/such/folder.ct"),
+        (("build", "points.npy", "x.ct", "--metric", "far"), "--metric: expected one of"),
+        (("build", "points.npy", "x.ct", "--metric", "minkowski"), "--metric-param: expected p for 'minkowski'"),
+        (("build", "points.npy", "x.ct", "--metric-param", "w"), "--metric-param: expected a name, = and a value"),
+        (("build", "points.npy", "x.ct", "--metric-param", "w=a"), "--metric-param w: expected numbers with commas"),
+        (("build", "points.npy", "x.ct", "--period", "1,2"), "--period: expected a number, or 3 of them"),
+        (("build", "points.npy", "x.ct", "--kernel", "rbf", "--period", "1"), "expected only without --kernel"),
         (("build", "points.npy", "x.ct", "--kernel", "cubic"), "--kernel: expected one of rbf"),
         (("build", "points.npy", "x.ct", "--inducing", 3), "--inducing: expected only with --kernel"),
         (("build", "points.npy", "x.ct", "--kernel", "rbf", "--lengthscale", "a"), "--lengthscale: expected numbers"),

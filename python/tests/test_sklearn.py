@@ -10,7 +10,7 @@ from sklearn.cluster import DBSCAN, HDBSCAN
 from sklearn.datasets import make_blobs, make_s_curve
 from sklearn.manifold import TSNE, Isomap
 from sklearn.model_selection import GridSearchCV, cross_val_score
-from sklearn.neighbors import KNeighborsTransformer, NearestNeighbors
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsTransformer, NearestNeighbors
 from sklearn.neighbors import RadiusNeighborsTransformer as TheirRadiusTransformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -28,6 +28,7 @@ from covertreex.sklearn import (
 
 rng = np.random.default_rng(0)
 points, queries = rng.random((300, 3)), rng.random((40, 3))
+COVARIANCE = np.array([[2.0, 0.3, 0.1], [0.3, 1.0, 0.2], [0.1, 0.2, 0.5]])
 ours, theirs = CoverTreeNeighbors(radius=0.2).fit(points), NearestNeighbors(radius=0.2).fit(points)
 
 
@@ -178,15 +179,62 @@ def test_metrics():
     with pytest.warns(SyntaxWarning, match="p: is replaced"):
         CoverTreeNeighbors(p=1, metric_params={"p": 2}).fit(points)
     for parameters, words in [
-        ({"p": 1}, "p: expected 2, for Euclidean distance, got 1"),
-        ({"p": np.inf}, "p: expected 2, for Euclidean distance, got inf"),
-        ({"p": None}, "p: expected 2, for Euclidean distance, got None"),
-        ({"metric": "manhattan"}, "metric"),
-        ({"metric_params": {"w": [1, 2, 3]}}, "metric_params: expected no parameter but p .*, got 'w'"),
-        ({"metric": "euclidean", "metric_params": {"p": 2}, "p": None}, "metric_params: expected no parameter"),
+        ({"p": 0.5}, "p: expected a number from 1 up, got 0.5"),
+        ({"p": None}, "p: expected a number, got None"),
+        ({"metric": "hamming"}, "metric"),
+        ({"metric_params": {"V": [1, 2, 3]}}, "metric_params: expected p or w or scale for 'minkowski', got 'V'"),
+        ({"metric": "euclidean", "metric_params": {"p": 2}}, "metric_params: expected w or scale for 'euclidean'"),
+        ({"metric": "mahalanobis"}, "metric_params: expected either VI or V for 'mahalanobis'"),
+        ({"metric": "seuclidean"}, "metric_params: expected V for 'seuclidean'"),
     ]:
-        with pytest.raises(ValueError, match=words):
+        with pytest.raises((ValueError, TypeError), match=words):
             CoverTreeNeighbors(**parameters).fit(points)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "effective"),
+    [
+        ({"p": 1}, ("manhattan", {})),
+        ({"metric": "cityblock", "p": 7}, ("manhattan", {})),
+        ({"p": np.inf}, ("chebyshev", {})),
+        ({"metric": "chebyshev"}, ("chebyshev", {})),
+        ({"p": 3}, ("minkowski", {"p": 3})),
+        ({"p": None, "metric_params": {"p": 1.5}}, ("minkowski", {"p": 1.5})),
+        ({"p": 1, "metric_params": {"w": [1.0, 2.0, 3.0]}}, ("minkowski", {"p": 1, "w": [1.0, 2.0, 3.0]})),
+        ({"metric": "seuclidean", "metric_params": {"V": [1.0, 2.0, 3.0]}}, ("seuclidean", {"V": [1.0, 2.0, 3.0]})),
+        ({"metric": "mahalanobis", "metric_params": {"VI": COVARIANCE}}, ("mahalanobis", {"VI": COVARIANCE})),
+        ({"metric": "cosine"}, ("cosine", {})),
+    ],
+)
+def test_other_metrics_are_those_of_scikit_learn(parameters, effective):
+    model = CoverTreeNeighbors(7, radius=0.2, **parameters).fit(points)
+    theirs = NearestNeighbors(n_neighbors=7, radius=0.2, algorithm="brute", **parameters).fit(points)
+    assert (model.effective_metric_, model.effective_metric_params_) == effective
+    for asked in (queries, None):
+        (found, indices), (wanted, nearest) = model.kneighbors(asked), theirs.kneighbors(asked)
+        np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-12)
+        assert np.array_equal(indices, nearest)
+    found, _ = model.radius_neighbors(queries)
+    wanted, _ = theirs.radius_neighbors(queries, sort_results=True)
+    for mine, row in zip(found, wanted):
+        np.testing.assert_allclose(mine, row, rtol=1e-9, atol=1e-12)
+    X, y = points, points[:, 0] > 0.5
+    assert np.array_equal(
+        CoverTreeClassifier(**parameters).fit(X, y).predict(queries),
+        KNeighborsClassifier(algorithm="brute", **parameters).fit(X, y).predict(queries),
+    )
+
+
+def test_great_circles():
+    places = np.radians([[90.0, 0.0], [0.0, 179.9], [0.0, -179.9], [10.0, 20.0], [-90.0, 77.0]])
+    model = CoverTreeNeighbors(2, metric="haversine").fit(places)
+    theirs = NearestNeighbors(n_neighbors=2, metric="haversine").fit(places)
+    np.testing.assert_allclose(model.kneighbors()[0], theirs.kneighbors()[0], rtol=1e-12)
+    assert np.array_equal(model.kneighbors()[1], theirs.kneighbors()[1])
+    in_degrees = CoverTreeNeighbors(2, metric="haversine", metric_params={"unit": "degrees", "radius": 6371.0})
+    np.testing.assert_allclose(
+        in_degrees.fit(np.degrees(places)).kneighbors()[0], 6371 * theirs.kneighbors()[0], rtol=1e-12
+    )
 
 
 def test_models_are_chosen_and_travel():
@@ -235,9 +283,9 @@ PARAMETERS = {
     "order": ["sorted", 3, True],
     "leaf_size": [0, -1, 2.5, "32"],
     "algorithm": ["cover_tree", None, 3],
-    "metric": ["manhattan", None, len],
-    "p": [0, -1, 1, 3, "2", np.inf],
-    "metric_params": [3, {"w": [1.0]}, [2]],
+    "metric": ["hamming", None, len],
+    "p": [0, -1, 0.5, "2", np.nan],
+    "metric_params": [3, {"q": 1}, [2]],
     "outlier_label": [2.5, "seldom", len],
     "n_jobs": [0, 1025, 1.5, "all"],
     "weights": ["foo", "", 3, [1, 2]],

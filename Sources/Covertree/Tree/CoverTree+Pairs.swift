@@ -35,12 +35,20 @@ extension CoverTree {
 
   /// The points of the tree as it is now.
   fileprivate func whole(_ context: CallContext) throws(CoverTreeError) -> WholeTree<S> {
-    try WholeTree(snapshot.points, leafSize: options.leafSize, context: context)
+    try checkMetric()
+    return try WholeTree(snapshot.points, leafSize: options.leafSize, context: context)
   }
 
   /// The points in float64.
   fileprivate func wholeInDouble(_ context: CallContext) throws(CoverTreeError) -> WholeTree<Double> {
-    try WholeTree(copying: snapshot.points, leafSize: options.leafSize, context: context)
+    try checkMetric()
+    return try WholeTree(copying: snapshot.points, leafSize: options.leafSize, context: context)
+  }
+
+  private func checkMetric() throws(CoverTreeError) {
+    guard let metric else { return }
+    throw CoverTreeError(
+      .invalidArgument, "metric: expected a tree of Euclidean distance for questions on pairs, got \(metric.kind)")
   }
 }
 

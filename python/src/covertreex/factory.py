@@ -173,7 +173,7 @@ def cover_tree(
     if points is None:
         raise TypeError("points: expected rows of coordinates, got None")
     _check_metric(metric, residual)
-    of_metric = {"metric_params": metric_params, "period": period}
+    of_metric: dict[str, Any] = {"metric_params": metric_params, "period": period}
     if residual or folder is not None:
         _refuse(of_metric, "points in memory, without a kernel")
     common: dict[str, Any] = {"order": order, "seed": seed, "n_threads": n_threads, "progress": progress}

@@ -14,17 +14,16 @@ class KDTree:
         self, data, leafsize=10, compact_nodes=True, copy_data=False, balanced_tree=True, boxsize=None
     ):  # fmt: skip
         del compact_nodes, copy_data, balanced_tree
-        _check_metric(2, boxsize)
-        self.tree = cover_tree(data, leaf_size=leafsize)
-        self.data, self.leafsize = np.asarray(data), leafsize
+        self.data, self.leafsize, self.boxsize = np.asarray(data), leafsize, boxsize
+        self.trees = {}
+        self.tree = self._tree(2)
         self.n, self.m = self.tree.n_points, self.tree.dim
         self.maxes, self.mins = self.data.max(axis=0), self.data.min(axis=0)
 
     def query(self, x, k=1, eps=0, p=2, distance_upper_bound=np.inf, workers=1):
         del eps
-        _check_metric(p)
         x = np.asarray(x)
-        indices, distances = self.tree.knn(
+        indices, distances = self._tree(p).knn(
             k, queries=self._rows(x), return_distances=True, max_distance=distance_upper_bound,
             n_threads=_threads(workers),
         )  # fmt: skip
@@ -33,19 +32,29 @@ class KDTree:
         distances, indices = distances.reshape(shape), indices.reshape(shape)
         return (distances, indices) if shape else (float(distances), self.index(indices))
 
+    def _tree(self, p):
+        """The tree of a metric: scipy has one for all."""
+        if p not in self.trees:
+            name = {1: "manhattan", 2: "euclidean", np.inf: "chebyshev"}.get(p, "minkowski")
+            parameters = {"p": p} if name == "minkowski" else None
+            period = None if self.boxsize is None else np.where(np.equal(self.boxsize, 0), np.inf, self.boxsize)
+            self.trees[p] = cover_tree(
+                self.data, leaf_size=self.leafsize, metric=name, metric_params=parameters, period=period
+            )
+        return self.trees[p]
+
     def _rows(self, x):
         """Points as rows, and as floats: integers could be indices."""
         return x.reshape(-1, self.m) if x.dtype.kind in "fc" else x.reshape(-1, self.m).astype(float)
 
     def query_ball_point(self, x, r, p=2.0, eps=0, workers=1, return_sorted=None, return_length=False):
         del eps
-        _check_metric(p)
-        x = np.asarray(x)
+        x, tree = np.asarray(x), self._tree(p)
         asked = {"queries": self._rows(x), "n_threads": _threads(workers)}
         if return_length:
-            counts = self.tree.radius(r, count_only=True, **asked).reshape(x.shape[:-1])
+            counts = tree.radius(r, count_only=True, **asked).reshape(x.shape[:-1])
             return counts if counts.shape else int(counts)
-        lists = _lists(self.tree.radius(r, **asked))
+        lists = _lists(tree.radius(r, **asked))
         if return_sorted or (return_sorted is None and x.ndim > 1):
             lists = [sorted(one) for one in lists]
         results = np.empty(len(lists), object)
@@ -54,32 +63,25 @@ class KDTree:
 
     def query_ball_tree(self, other, r, p=2.0, eps=0):
         del eps
-        _check_metric(p)
-        return _lists(other.tree.radius(r, queries=self._rows(self.data)))
+        return _lists(other._tree(p).radius(r, queries=self._rows(self.data)))
 
     def query_pairs(self, r, p=2.0, eps=0, output_type="set"):
         del eps
-        _check_metric(p)
-        pairs = self.tree.pairs_within(r)
+        found = self._tree(p).radius(r, predecessor_mode=True)
+        later = np.repeat(np.arange(self.n), np.diff(found.offsets))
+        pairs = np.stack([found.indices, later], axis=1)
         return pairs if output_type == "ndarray" else {(int(i), int(j)) for i, j in pairs}
 
     def count_neighbors(self, other, r, p=2.0, weights=None, cumulative=True):
-        _check_metric(p)
-        other = None if other is self else other.tree
-        return self.tree.count_pairs(r, other, weights=weights, cumulative=cumulative)
+        other = None if other is self else other._tree(p)
+        return self._tree(p).count_pairs(r, other, weights=weights, cumulative=cumulative)
 
     def sparse_distance_matrix(self, other, max_distance, p=2.0, output_type="dok_matrix"):
-        _check_metric(p)
-        return self.tree.sparse_distance_matrix(other.tree, max_distance, output_type=output_type)
+        return self._tree(p).sparse_distance_matrix(other._tree(p), max_distance, output_type=output_type)
 
 
 class cKDTree(KDTree):
     index = int
-
-
-def _check_metric(p, boxsize=None):
-    if p != 2 or boxsize is not None:
-        raise NotImplementedError(f"p={p}, boxsize={boxsize}")
 
 
 def _threads(workers):

@@ -20,8 +20,8 @@ class BinaryTree:
     """:class:`sklearn.neighbors.KDTree` by the calls of a cover tree."""
 
     def __init__(self, X, leaf_size=40, metric="minkowski", **metric_params):
-        effective_metric(metric, metric_params.pop("p", 2), metric_params)
-        self.tree = cover_tree(np.asarray(X, self.dtype), leaf_size=leaf_size)
+        name, parameters = effective_metric(metric, metric_params.pop("p", 2), metric_params)
+        self.tree = cover_tree(np.asarray(X, self.dtype), leaf_size=leaf_size, metric=name, metric_params=parameters)
 
     def query(self, X, k=1, return_distance=True, dualtree=False, breadth_first=False, sort_results=True):
         del dualtree, breadth_first, sort_results

@@ -23,12 +23,16 @@ from ._options import (
     JSON,
     KERNEL,
     LENGTHSCALE,
+    METRIC,
+    METRIC_PARAMS,
     ORDERING,
+    PERIOD,
     PROFILE,
     SET,
     THREADS,
     VARIANCE,
     kernel_of,
+    metric_of,
     named,
     runtime_of,
 )
@@ -53,6 +57,9 @@ def build(
     array: Optional[str] = ARRAY,
     columns: Optional[str] = COLUMNS,
     header: Optional[bool] = HEADER,
+    metric: Optional[str] = METRIC,
+    metric_params: Optional[List[str]] = METRIC_PARAMS,
+    period: Optional[str] = PERIOD,
     kernel: Optional[str] = _KERNEL,
     lengthscale: str = LENGTHSCALE,
     variance: float = VARIANCE,
@@ -69,11 +76,14 @@ def build(
         tell(f"{points}: {read}", as_json=as_json)
         if kernel is None and inducing is not None:
             raise ValueError("--inducing: expected only with --kernel")
+        of_metric = metric_of(metric, metric_params, period)
+        if kernel is not None and any(one is not None for one in of_metric.values()):
+            raise ValueError("--metric, --metric-param, --period: expected only without --kernel")
         chosen = None if kernel is None else kernel_of(kernel, lengthscale, variance)
         with waiting("building") as progress:
             tree: Any
             if chosen is None:
-                tree = factory.cover_tree(read.points, progress=progress)
+                tree = factory.cover_tree(read.points, progress=progress, **of_metric)
             else:
                 tree = factory.residual_tree(read.points, chosen, n_inducing=inducing, progress=progress)
         with waiting("saving") as progress:
@@ -201,7 +211,7 @@ def info(file: Path = _TREE, as_json: bool = JSON) -> None:
     if isinstance(opened, CoverTree):
         if opened._info().n_nodes:  # the file has the cover tree
             facts.update(dataclasses.asdict(opened.stats().cover))
-        facts.update(dim=opened.dim, dtype=str(opened.dtype), order=opened.order)
+        facts.update(dim=opened.dim, dtype=str(opened.dtype), metric=opened.metric, order=opened.order)
     if isinstance(opened, ResidualTree):
         facts.update(kernel=repr(opened.kernel))
     # A tree that was just opened has done nothing yet.

@@ -5,18 +5,26 @@ from __future__ import annotations
 import importlib.util
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from .. import _arguments
 from .._settings import Activation, Runtime
 from ..kernels import BY_NAME, Stationary
+from ..tree._metric import CHOICES
 from ._tables import READ
 
 PROFILE = typer.Option(None, "--profile", help="Settings to begin with; see covertreex profile.")
 SET = typer.Option(None, "--set", help="A setting, as in residual.n_inducing=256.")
 THREADS = typer.Option(None, "--threads", min=1, max=1024, help="By default all.")
 JSON = typer.Option(False, "--json", help="Print JSON.")
+
+# Of trees
+
+METRIC = typer.Option(None, "--metric", help=f"{', '.join(CHOICES)}.")
+METRIC_PARAMS = typer.Option(None, "--metric-param", help="Of the metric, as in p=3, w=1,2,0.5 or unit=degrees.")
+PERIOD = typer.Option(None, "--period", help="Of each coordinate: one, or one for each with commas; inf without one.")
 
 # Of files of points
 
@@ -47,11 +55,30 @@ def kernel_of(name: str, lengthscale: str, variance: float) -> Stationary:
     """Return the kernel that the options name."""
     if name not in BY_NAME:
         raise ValueError(f"--kernel: expected one of {', '.join(BY_NAME)}, got {name!r}")
+    return BY_NAME[name](lengthscale=_numbers(lengthscale, "--lengthscale"), variance=variance)
+
+
+def metric_of(metric: str | None, parameters: list[str] | None, period: str | None) -> dict[str, Any]:
+    """The arguments of :func:`covertreex.cover_tree` for the metric that the options name."""
+    given: dict[str, Any] = {}
+    for one in parameters or ():
+        key, equals, value = one.partition("=")
+        if not equals:
+            raise ValueError(f"--metric-param: expected a name, = and a value, got {one!r}")
+        given[key] = value if key == "unit" else _numbers(value, f"--metric-param {key}")
+    return {
+        "metric": metric, "metric_params": given or None,
+        "period": None if period is None else _numbers(period, "--period"),
+    }  # fmt: skip
+
+
+def _numbers(text: str, option: str) -> float | list[float]:
+    """A number, or several with commas."""
     try:
-        scales = [float(one) for one in lengthscale.split(",")]
+        numbers = [float(one) for one in text.split(",")]
     except ValueError:
-        raise ValueError(f"--lengthscale: expected numbers with commas, got {lengthscale!r}") from None
-    return BY_NAME[name](lengthscale=scales[0] if len(scales) == 1 else scales, variance=variance)
+        raise ValueError(f"{option}: expected numbers with commas, got {text!r}") from None
+    return numbers[0] if len(numbers) == 1 else numbers
 
 
 def need_scipy(command: str) -> None:
@@ -72,11 +99,11 @@ def runtime_of(profile: str | None, overrides: list[str] | None, threads: int | 
 
 def named(**files: Path | None) -> AbstractContextManager[None]:
     """Have errors name options as they are written on the command line, and for ``files`` the file of an argument."""
-    same = ("kernel", "lengthscale", "variance", "noise", "ordering", "trend", "seed", "m", "k")
+    same = ("metric", "period", "kernel", "lengthscale", "variance", "noise", "ordering", "trend", "seed", "m", "k")
     options = {name: f"--{name}" for name in same}
     inner = {
-        "n_inducing": "--inducing", "r": "--radius", "n_neighbors": "--neighbors", "neighbors": "--sets",
-        "y": "--response", "design": "--trend",
+        "n_inducing": "--inducing", "metric_params": "--metric-param", "r": "--radius", "n_neighbors": "--neighbors",
+        "neighbors": "--sets", "y": "--response", "design": "--trend",
     }  # fmt: skip
     return _arguments.renamed(
         **options, **inner, **{name: str(path) for name, path in files.items() if path is not None}

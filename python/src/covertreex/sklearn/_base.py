@@ -93,8 +93,9 @@ class NeighborsBase(MultiOutputMixin, BaseEstimator):
         )
         leaf_size = None if self.leaf_size is None else min(self.leaf_size, _LARGEST_LEAF)
         self.tree_ = CoverTree(
-            points, engine="native", order=self.order, leaf_size=leaf_size, n_threads=self._threads()
-        )
+            points, metric=self.effective_metric_, metric_params=self.effective_metric_params_, engine="native",
+            order=self.order, leaf_size=leaf_size, n_threads=self._threads(),
+        )  # fmt: skip
         self.n_samples_fit_ = len(points)
 
     def _threads(self) -> int | None:

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import warnings
-from numbers import Real
 from typing import Any
 
+import numpy as np
+
 from .. import _arguments
+from ..tree._metric import ALIASES, CHOICES
 
 #: Values of ``metric``. With "minkowski" ``p`` decides.
-METRICS = ("euclidean", "l2", "minkowski")
+METRICS = CHOICES
+_BY_POWER = {1.0: "manhattan", 2.0: "euclidean", np.inf: "chebyshev"}
 
 
 def effective_metric(metric: str, p: float | None, metric_params: dict[str, Any] | None) -> tuple[str, dict[str, Any]]:
     """The name of the tree's metric, and its parameters, for the parameters of an estimator.
 
-    As in scikit-learn, a ``p`` of ``metric_params`` replaces ``p``.
+    As in scikit-learn, a ``p`` of ``metric_params`` replaces ``p``, which has no effect on other metrics than
+    "minkowski".
     """
     _arguments.choice(metric, "metric", METRICS)
     given = dict(metric_params or {})
+    if metric != "minkowski":
+        # "seuclidean" has a parameter of its own.
+        return metric if metric == "seuclidean" else ALIASES.get(metric, metric), given
     if "p" in given and p is not None:
         warnings.warn("p: is replaced by the p of metric_params", SyntaxWarning, stacklevel=4)
-    power = given.pop("p", p) if metric == "minkowski" else 2
-    for name in given:
-        raise ValueError(f"metric_params: expected no parameter but p of the metric 'minkowski', got {name!r}")
-    if isinstance(power, bool) or not isinstance(power, Real) or power != 2:
-        raise ValueError(f"p: expected 2, for Euclidean distance, got {_arguments.described(power)}")
-    return "euclidean", {}
+    power = _arguments.number(given.pop("p", p), "p", minimum=1)
+    if power in _BY_POWER and not given:
+        return _BY_POWER[power], {}
+    return metric, {"p": power, **given}

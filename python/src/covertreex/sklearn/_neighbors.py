@@ -33,12 +33,12 @@ class CoverTreeNeighbors(NearestMixin, RadiusMixin, _Unsupervised):
         Accepted for scikit-learn's sake. All search the same tree.
     leaf_size, order
         As in :func:`covertreex.cover_tree`. Results do not depend on them.
-    metric : {"minkowski", "euclidean", "l2"}
-        The metric, by its name in scikit-learn. All are Euclidean distance.
+    metric : str
+        The metric, by its name in scikit-learn: one of those of :func:`covertreex.cover_tree`.
     p : float
-        Of the metric "minkowski": 2.
+        Of the metric "minkowski": from 1 up, infinity included; by default 2, Euclidean distance.
     metric_params : dict, optional
-        May have ``p``, instead of the argument.
+        As in :func:`covertreex.cover_tree`. It may have ``p``, instead of the argument.
     n_jobs : int, optional
         Threads; by default :func:`covertreex.get_num_threads`; all for -1, all but one for -2, and so on. Results do
         not depend on it.
