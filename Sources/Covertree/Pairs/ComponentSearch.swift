@@ -5,7 +5,7 @@ import CovertreeBase
 ///
 /// The points share one walk. It passes over boxes whose points are all in the component of the leaf, and over boxes beyond the best known
 /// edges of the leaf's components. Boxes and points are compared in the filter's type, edges by their scores.
-final class ComponentSearch<S: Scalar, D: Dimension> {
+final class ComponentSearch<S: Scalar, D: MetricSpace> {
   private let forest: SpanningForest<S>
   private let labels: NodeLabels<S>
   private let tree: KDTree<S>

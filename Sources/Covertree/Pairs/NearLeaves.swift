@@ -3,7 +3,7 @@ import CovertreeBase
 /// One thread's search for the leaves of a tree that are near a leaf of the same tree or of another one.
 ///
 /// Rounding is monotone, so boxes are never farther in the filter than their points.
-struct NearLeaves<S: Scalar, D: Dimension> {
+struct NearLeaves<S: Scalar, D: MetricSpace> {
   let tree: KDTree<S>
   let dimension: D
   /// The leaves that the last search has found.

@@ -94,9 +94,10 @@ private struct FoundNeighbors<S: Scalar>: @unchecked Sendable {
     try specialized(
       tree.dim,
       NearestTask(
-        set: QuerySet(allOf: whole.points), points: whole.points, k: searched, options: options.reporting(in: S.self),
+        set: QuerySet(allOf: whole.points), points: whole.points, k: searched,
+        options: options.reporting(in: S.self, nil),
         context: context, counters: SearchCounters(),
-        rows: TreeRows<S>(k: searched, indices: rows.base, distances: nil, scores: scores.base)))
+        rows: TreeRows<S>(k: searched, indices: rows.base, distances: nil, scores: scores.base, metric: nil)))
   }
 
   @inline(__always)

@@ -25,7 +25,7 @@ struct PairCountTask<S: Scalar>: DimensionTask {
   private static var grain: Int { 8 }
 
   /// Returns a count for each limit, or a sum.
-  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) -> PairSums {
+  func run<D: MetricSpace>(_ dimension: D) throws(CoverTreeError) -> PairSums {
     let leaves = first.tree.leafCount
     let grain = max(Self.grain, (leaves + Self.mostChunks - 1) / Self.mostChunks)
     let chunks = (leaves + grain - 1) / grain

@@ -1,7 +1,7 @@
 import CovertreeBase
 
 /// One thread's counts of the pairs between the points of a leaf and all points of a tree.
-final class PairCounter<S: Scalar, D: Dimension> {
+final class PairCounter<S: Scalar, D: MetricSpace> {
   /// A box, and the limits that are open between it and the leaf: no pair is within the limits before them, and all are within those after.
   private struct Open: BitwiseCopyable {
     var slot: Int32

@@ -17,7 +17,7 @@ struct PairsTask<S: Scalar>: DimensionTask {
   /// Leaves of a chunk.
   private static var grain: Int { 8 }
 
-  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) -> PairLists<S> {
+  func run<D: MetricSpace>(_ dimension: D) throws(CoverTreeError) -> PairLists<S> {
     let leaves = first.tree.leafCount
     let grain = Self.grain
     let offsets = try Buffer<Int64>(count: first.count + 1, filledWith: 0)
@@ -73,7 +73,7 @@ final class FoundPairs {
 }
 
 /// One thread's comparisons of the points of a leaf with the leaves near it.
-private final class PairScan<S: Scalar, D: Dimension> {
+private final class PairScan<S: Scalar, D: MetricSpace> {
   private let first: KDTree<S>
   private let second: KDTree<S>
   /// Whether only rows above the first point's count.

@@ -17,7 +17,7 @@ struct SpanningTreeTask<S: Scalar>: DimensionTask {
   /// Leaves of a thread's chunk.
   private static var grain: Int { 4 }
 
-  func run<D: Dimension>(_ dimension: D) throws(CoverTreeError) -> PairLists<S> {
+  func run<D: MetricSpace>(_ dimension: D) throws(CoverTreeError) -> PairLists<S> {
     guard whole.count > 1 else { return try PairLists(count: 0, keepsDistances: true) }
     let forest = try context.within(from: 0, to: 0.4) { () throws(CoverTreeError) in
       try SpanningForest(whole, mutualCount: mutualCount, context: context)

@@ -46,7 +46,7 @@ extension CoverTree {
   }
 
   private func checkMetric() throws(CoverTreeError) {
-    guard let metric else { return }
+    guard let metric = options.metric else { return }
     throw CoverTreeError(
       .invalidArgument, "metric: expected a tree of Euclidean distance for questions on pairs, got \(metric.kind)")
   }
