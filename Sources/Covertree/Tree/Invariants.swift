@@ -132,6 +132,20 @@ struct Invariants<S: Scalar> {
   private struct SeparationTask: DimensionTask {
     let invariants: Invariants
 
+    /// Keeps the first point within the radius that is not a duplicate and is of the node's level or above.
+    struct Crowding: ExactHandler {
+      let levels: Buffer<Int32>
+      let node: Int32
+      let worst: Double
+      var found = Int32.max
+
+      @inline(__always)
+      mutating func insert(_ squared: Double, _ other: Int32) {
+        guard other != node, levels[other] >= levels[node], levels[other] != TreeNodes.duplicate else { return }
+        found = min(found, other)
+      }
+    }
+
     func run<D: MetricSpace>(_ dimension: D) throws(CoverTreeError) {
       let layout = invariants.layout
       // Removed points are nodes like the others. Indices are tree indices.
@@ -142,26 +156,11 @@ struct Invariants<S: Scalar> {
       try invariants.context.forEach(layout.count, grain: grain) { (range, _) throws(CoverTreeError) in
         var search = try KDTreeSearch(nodes, dimension: dimension)
         for t in range where layout.levels[t] != TreeNodes.duplicate {
-          var crowding = Crowding<S>(
-            levels: layout.levels, node: Int32(t), worst: radiusScore(ofLevel: layout.levels[t]))
+          var crowding = Crowding(levels: layout.levels, node: Int32(t), worst: radiusScore(ofLevel: layout.levels[t]))
           try search.run(layout.points.base + t * layout.dim, into: &crowding)
           guard crowding.found == Int32.max else { throw invariants.crowded(t, by: Int(crowding.found)) }
         }
       }
     }
-  }
-}
-
-/// Keeps the first point within the radius that is not a duplicate and is of the node's level or above.
-private struct Crowding<S: Scalar>: ExactHandler {
-  let levels: Buffer<Int32>
-  let node: Int32
-  let worst: Double
-  var found = Int32.max
-
-  @inline(__always)
-  mutating func insert(_ squared: Double, _ other: Int32) {
-    guard other != node, levels[other] >= levels[node], levels[other] != TreeNodes.duplicate else { return }
-    found = min(found, other)
   }
 }
