@@ -69,7 +69,7 @@ def fit(
         With all data; 0 evaluates the starting values.
     tolerance : float
         Nats per observation: a stage between two refits ends after an iteration that gains less than this, or less than
-        a fiftieth of the change by refits.
+        a fiftieth of the change by refits. The last stage ends after two of them.
     seed : int, optional
         For the sample, the restarts, the random ordering and the inducing points; by default 42.
     n_threads : int, optional
