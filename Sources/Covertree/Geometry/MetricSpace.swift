@@ -110,7 +110,7 @@ extension MetricSpace {
   ) -> SIMD8<Double> {
     var sum = SIMD8<Double>(repeating: 0)
     for d in 0..<count {
-      let difference = B.widenedEight(points + d &* stride) - SIMD8(repeating: Double(row[d]))
+      let difference = B.widenedEight(points + d &* stride) - SIMD8(repeating: A.widened(row + d))
       sum = Double.multiplyAdd(difference, difference, sum)
     }
     return sum
@@ -131,5 +131,13 @@ extension Scalar {
   static func widenedEight(_ scalars: UnsafePointer<Self>) -> SIMD8<Double> {
     if Self.self == Double.self { return UnsafeRawPointer(scalars).load(as: SIMD8<Double>.self) }
     return cn_f32x8_widen(UnsafeRawPointer(scalars).load(as: SIMD8<Float>.self))
+  }
+
+  /// A scalar in float64. Unspecialised code, such as that of tests, would convert it in stack memory of a size that is known at run time,
+  /// and then pass vectors that are not aligned.
+  @inline(__always)
+  static func widened(_ scalar: UnsafePointer<Self>) -> Double {
+    if Self.self == Double.self { return UnsafeRawPointer(scalar).load(as: Double.self) }
+    return Double(UnsafeRawPointer(scalar).load(as: Float.self))
   }
 }

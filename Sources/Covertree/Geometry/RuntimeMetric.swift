@@ -68,7 +68,7 @@ struct RuntimeMetric: MetricSpace, @unchecked Sendable {
     _ row: UnsafePointer<A>, _ points: UnsafePointer<B>, stride: Int
   ) -> SIMD8<Double> {
     terms.pointee.scores {
-      SIMD8(repeating: Double(row[$0]))
+      SIMD8(repeating: A.widened(row + $0))
     } _: {
       B.widenedEight(points + $0 &* stride)
     }
@@ -77,9 +77,9 @@ struct RuntimeMetric: MetricSpace, @unchecked Sendable {
   @inline(never)
   func score<A: Scalar, B: Scalar>(_ row: UnsafePointer<A>, _ point: UnsafePointer<B>, stride: Int) -> Double {
     terms.pointee.scores {
-      SIMD8(repeating: Double(row[$0]))
+      SIMD8(repeating: A.widened(row + $0))
     } _: {
-      SIMD8(repeating: Double(point[$0 &* stride]))
+      SIMD8(repeating: B.widened(point + $0 &* stride))
     }[0]
   }
 }
