@@ -30,7 +30,7 @@ PACKAGE := $(shell find python -name '*.py' -not -path '*/tests/*' -o -path '*/s
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 
-.PHONY: lib levels demo test built browser environment swift-tests test-swift test-c test-python test-answers test-processes test-examples test-docs test-r docs tsan soak bench lint format wheel deb abi asan fuzz sbom test-release install install-levels install-r clean
+.PHONY: lib levels demo test built environment swift-tests test-swift test-c test-python test-answers test-processes test-examples test-docs test-r docs tsan soak bench lint format wheel deb abi asan fuzz sbom test-release install install-levels install-r clean
 
 lib: $(LIBRARY)
 
@@ -92,14 +92,17 @@ test: built
 	@$(MAKE) --no-print-directory -j2 --output-sync=target test-answers test-processes test-swift test-c abi test-examples test-docs test-r
 
 # A test opens a report in it.
-browser: build/sqlite
+build/browser: build/sqlite
 	@scripts/need-commands chromium
+	@touch $@
 
-# The library and the Swift tests are built in parallel: each takes minutes of a single thread. What tests need is installed meanwhile.
+# The library and the Swift tests are built in parallel: each takes minutes of a single thread. What tests need is installed meanwhile. At
+# the end all is ready that the longest tests need, so that make starts these first.
 built: build/sqlite
 	@$(MAKE) --no-print-directory -j3 lib swift-tests environment
+	@$(MAKE) --no-print-directory build/installed
 
-environment: browser
+environment: build/browser
 	@scripts/need-r
 	@$(MAKE) --no-print-directory build/venv-test
 
@@ -147,7 +150,7 @@ PROCESSES := $(wildcard python/tests/test_dask.py python/tests/test_files.py pyt
 
 test-python: test-answers test-processes
 
-test-answers: browser build/installed build/venv-test
+test-answers: build/browser build/installed build/venv-test
 	$(IN_VENV) -m pytest python $(PROCESSES:%=--ignore=%)
 
 test-processes: build/installed build/venv-test
