@@ -25,7 +25,7 @@ from regression_data import (
     start,
 )
 
-N_EXACT = 2000
+N_EXACT = 1000
 SVGP_INDUCING, SVGP_BATCH, SVGP_EPOCHS, SVGP_RATE = 500, 1024, 100, 0.01
 # A GPyTorch fit ends after these seconds. It predicts this number of points at a time.
 SVGP_PATIENCE, SVGP_PREDICTED = 1100, 4096
