@@ -47,6 +47,7 @@ struct WholeTree<S: Scalar>: @unchecked Sendable {
       row += 1
     }
     let tree = try KDTree(PointsView(coordinates, count: count, dim: dim), leafSize: leafSize, context: context)
+    withExtendedLifetime(coordinates) {}
     self.init(
       points: SearchPoints([Segment(tree, indexRange: 0..<count)], removedCounts: [0], time: 0), tree: tree,
       datasetIndices: indices)

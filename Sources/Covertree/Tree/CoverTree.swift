@@ -35,6 +35,7 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
     options.metric = try options.metric?.fitted(to: points, context: context)
     self.options = options
     let rows = try options.rows(of: points, context: context)
+    defer { withExtendedLifetime(rows) {} }
     current = try SnapshotBuilder<S>(options: options, context: context).build(rows.view)
     lastChangeSeconds = monotonicSeconds() - start
   }
@@ -57,6 +58,7 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
   public func insert(_ points: PointsView<S>, context: CallContext) throws(CoverTreeError) -> Int {
     guard points.dim == dim else { throw CoverTreeError(.shape, "points: expected \(dim) columns, got \(points.dim)") }
     let rows = try options.rows(of: points, context: context)
+    defer { withExtendedLifetime(rows) {} }
     var first = 0
     try change { (snapshot) throws(CoverTreeError) in
       first = snapshot.indexCount
