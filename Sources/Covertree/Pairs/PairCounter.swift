@@ -147,11 +147,7 @@ final class PairCounter<S: Scalar, D: MetricSpace> {
   private func compare(_ leaf: Int, with other: Int, _ first: Int, _ end: Int, _ sums: PairSums.Row) {
     let isTwice = isSymmetric && other != leaf
     for position in queries.positions(ofLeaf: leaf) {
-      let point = queries.coordinates(at: position)
-      for d in 0..<dimension.count {
-        row[d] = point[d &* S.width]
-        query[d] = S.Lanes(repeating: row[d])
-      }
+      queries.copyPoint(at: position, into: row, query, dimension)
       exact.set(row)
       let start = other &* tree.leafSize
       var group = UnsafePointer(tree.coordinates.base) + start / S.width &* dimension.count
@@ -178,9 +174,7 @@ final class PairCounter<S: Scalar, D: MetricSpace> {
         isScored = true
         var decided: UInt32 = 0
         for part in 0..<ScoredQuery<S, D>.parts {
-          decided |=
-            Double.maskLessOrEqual(scores[part], SIMD8(repeating: worst[limit]))
-            &<< UInt32(truncatingIfNeeded: part &* ScoredQuery<S, D>.width)
+          decided |= ScoredQuery<S, D>.mask(scores[part], part, within: worst[limit])
         }
         within &= decided
       }

@@ -115,11 +115,7 @@ private final class PairScan<S: Scalar, D: MetricSpace> {
   ) throws(CoverTreeError) {
     try near.search(from: leaf, of: first, reach: possible)
     for position in first.positions(ofLeaf: leaf) {
-      let point = first.coordinates(at: position)
-      for d in 0..<dimension.count {
-        row[d] = point[d &* S.width]
-        query[d] = S.Lanes(repeating: row[d])
-      }
+      first.copyPoint(at: position, into: row, query, dimension)
       exact.set(row)
       let before = found.rows.count
       let lower = ascends ? first.indices[position] : -1
@@ -158,9 +154,7 @@ private final class PairScan<S: Scalar, D: MetricSpace> {
     var within: UInt32 = 0
     for part in 0..<ScoredQuery<S, D>.parts {
       scores[part] = exact.scores(group, part: part)
-      within |=
-        Double.maskLessOrEqual(scores[part], SIMD8(repeating: worst))
-        &<< UInt32(truncatingIfNeeded: part &* ScoredQuery<S, D>.width)
+      within |= ScoredQuery<S, D>.mask(scores[part], part, within: worst)
     }
     return within
   }

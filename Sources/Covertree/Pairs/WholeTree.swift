@@ -76,6 +76,18 @@ extension KDTree {
     leaf &* leafSize..<leaf &* leafSize &+ pointCount(ofLeaf: leaf)
   }
 
+  /// Copies the coordinates of a point, and each of them to all lanes of a vector.
+  @inline(__always)
+  func copyPoint<D: MetricSpace>(
+    at position: Int, into row: UnsafeMutablePointer<S>, _ lanes: UnsafeMutablePointer<S.Lanes>, _ dimension: D
+  ) {
+    let point = coordinates(at: position)
+    for d in 0..<dimension.count {
+      row[d] = point[d &* S.width]
+      lanes[d] = S.Lanes(repeating: row[d])
+    }
+  }
+
   /// Copies the sides of the box around a leaf, each to all lanes of a vector.
   @inline(__always)
   func copyBox(ofLeaf leaf: Int, into low: UnsafeMutablePointer<S.Lanes>, _ high: UnsafeMutablePointer<S.Lanes>) {

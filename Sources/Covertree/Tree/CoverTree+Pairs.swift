@@ -3,20 +3,6 @@ import CovertreeBase
 // Questions on pairs of points.
 
 extension CoverTree {
-  /// The pairs of points within `radius` (inclusive), in the order of their dataset indices: of this tree and another one, or of this tree,
-  /// the lower index first.
-  public func pairs(
-    within radius: Double, of other: CoverTree?, keepsDistances: Bool, context: CallContext
-  ) throws(CoverTreeError) -> PairLists<S> {
-    try checkRadius(radius)
-    let whole = try whole(context)
-    return try specializedForPairs(
-      dim,
-      PairsTask(
-        first: whole, second: try other?.whole(context), worst: S.largestScore(withinDistance: radius),
-        keepsDistances: keepsDistances, context: context))
-  }
-
   /// The minimum spanning tree, sorted by (length, lower index, higher index).
   ///
   /// - Parameter mutualCount: 0 for Euclidean distance; otherwise the number of the neighbour whose distance is the core distance of
@@ -52,36 +38,32 @@ extension CoverTree {
   }
 }
 
-private func checkRadius(_ radius: Double) throws(CoverTreeError) {
-  guard radius >= 0 else {
-    throw CoverTreeError(.invalidArgument, "radius: expected a number from 0 up, got \(radius)")
-  }
-}
-
 extension AnyCoverTree {
-  /// The same for trees of a type that is known only at run time. If their types differ, distances are in float64.
+  /// The pairs of points within `radius` (inclusive), in the order of their dataset indices: of this tree and another one, or of this tree,
+  /// the lower index first. If the types of the trees differ, distances are in float64.
   public func pairs(
     within radius: Double, of other: AnyCoverTree?, keepsDistances: Bool, context: CallContext
   ) throws(CoverTreeError) -> AnyPairLists {
+    func pairs<S: Scalar>(_ first: WholeTree<S>, _ second: WholeTree<S>?) throws(CoverTreeError) -> AnyPairLists {
+      AnyPairLists(
+        try specializedForPairs(
+          first.tree.dim,
+          PairsTask(
+            first: first, second: second, worst: S.largestScore(withinDistance: radius), keepsDistances: keepsDistances,
+            context: context)))
+    }
     try checkRadius(radius)
     try checkDimension(of: other)
     switch (self, other) {
-    case (.float32(let tree), nil):
-      return AnyPairLists(try tree.pairs(within: radius, of: nil, keepsDistances: keepsDistances, context: context))
-    case (.float64(let tree), nil):
-      return AnyPairLists(try tree.pairs(within: radius, of: nil, keepsDistances: keepsDistances, context: context))
+    case (.float32(let tree), nil): return try pairs(try tree.whole(context), nil)
+    case (.float64(let tree), nil): return try pairs(try tree.whole(context), nil)
     case (.float32(let tree), .float32(let other)):
-      return AnyPairLists(try tree.pairs(within: radius, of: other, keepsDistances: keepsDistances, context: context))
-    case (_, let other?):
-      return AnyPairLists(
-        try specializedForPairs(
-          dim,
-          PairsTask(
-            first: try inDouble(context), second: try other.inDouble(context),
-            worst: Double.largestScore(withinDistance: radius), keepsDistances: keepsDistances, context: context)))
+      return try pairs(try tree.whole(context), try other.whole(context))
+    case (_, let other?): return try pairs(try inDouble(context), try other.inDouble(context))
     }
   }
 
+  /// The minimum spanning tree, as `CoverTree` finds it.
   public func spanningTree(mutualCount: Int, context: CallContext) throws(CoverTreeError) -> AnyPairLists {
     switch self {
     case .float32(let tree): AnyPairLists(try tree.spanningTree(mutualCount: mutualCount, context: context))

@@ -116,14 +116,18 @@ extension CoverTree {
   }
 }
 
+func checkRadius(_ radius: Double) throws(CoverTreeError) {
+  guard radius >= 0 else {
+    throw CoverTreeError(.invalidArgument, "radius: expected a number from 0 up, got \(radius)")
+  }
+}
+
 extension SearchOptions {
   /// The options of a search within a radius.
   fileprivate func within<S>(
     _ radius: Double, _ queries: Queries<S>, _ metric: TreeMetric?
   ) throws(CoverTreeError) -> SearchOptions {
-    guard radius >= 0 else {
-      throw CoverTreeError(.invalidArgument, "radius: expected a number from 0 up, got \(radius)")
-    }
+    try checkRadius(radius)
     var options = self
     options.maximumDistance = radius
     try options.check(queries, metric)

@@ -145,8 +145,7 @@ struct CountSearch<S: Scalar, D: MetricSpace> {
 
   @inline(__always)
   private func within(_ scores: SIMD8<Double>, _ part: Int, _ limits: Limits) -> UInt32 {
-    Double.maskLessOrEqual(scores, SIMD8(repeating: limits.worst))
-      &<< UInt32(truncatingIfNeeded: part &* ScoredQuery<S, D>.width)
+    ScoredQuery<S, D>.mask(scores, part, within: limits.worst)
   }
 
   @inline(__always)

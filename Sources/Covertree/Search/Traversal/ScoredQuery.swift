@@ -52,6 +52,12 @@ struct ScoredQuery<S: Scalar, D: MetricSpace> {
     return sum { d in S.widened(group[d], part: part) - query[d] }
   }
 
+  /// The lanes of a vector of coordinates whose scores, eight of them, are within a limit.
+  @inline(__always)
+  static func mask(_ scores: SIMD8<Double>, _ part: Int, within worst: Double) -> UInt32 {
+    Double.maskLessOrEqual(scores, SIMD8(repeating: worst)) &<< UInt32(truncatingIfNeeded: part &* width)
+  }
+
   /// The least scores that points in eight boxes of a node can have.
   @inline(__always)
   func least(_ boxes: UnsafePointer<S.Lanes>, part: Int) -> SIMD8<Double> {
