@@ -53,8 +53,9 @@ final class ConflictGraph {
       var finder = try metric.finder(sources)
       let pairs = try GrowableBuffer<Pair>()
       for vertex in range { rivals[vertex] = Rivals(begin: 0, count: 0) }
-      try finder.neighbors(of: range, in: vertices, within: radius) { (vertex, other) throws(CoverTreeError) in
-        guard priorities[other] > priorities[vertex] else { return }
+      try finder.neighbors(of: range, in: vertices, within: radius) { (vertex, other) in
+        priorities[other] > priorities[vertex]
+      } found: { (vertex, other) throws(CoverTreeError) in
         try pairs.append(Pair(vertex: vertex, rival: other))
         rivals.base[Int(vertex)].count += 1
       }

@@ -40,8 +40,10 @@ struct Euclidean<S: Scalar, D: Dimension>: Metric, @unchecked Sendable {
 
   func operations(comparing count: Int) -> Int { count * dimension.count / S.width }
 
-  func squaredDistance(_ a: Int32, _ b: Int32) -> Double {
-    euclideanScore(row(a), row(b), dim: dimension.count)
+  func scores(from point: Int32, to others: UnsafeBufferPointer<Int32>, into scores: UnsafeMutablePointer<Double>) {
+    for (slot, other) in others.enumerated() {
+      scores[slot] = euclideanScore(row(point), row(other), dim: dimension.count)
+    }
   }
 }
 
@@ -77,6 +79,7 @@ struct EuclideanFinder<S: Scalar, D: Dimension>: SourceFinder {
   @inline(__always)
   mutating func neighbors(
     of positions: Range<Int>, in list: GrowableBuffer<Int32>, within radius: Double,
+    wanted: (_ position: Int32, _ neighbor: Int32) -> Bool,
     found: (_ position: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
     let (metric, indices) = (metric, search.tree.indices)
@@ -86,8 +89,9 @@ struct EuclideanFinder<S: Scalar, D: Dimension>: SourceFinder {
       search.load(group: group, within: radius) { metric.row(list[indices[$0]]) }
       within.pairs.removeAll()
       try search.run(guesses: UnsafeBufferPointer(start: nil, count: 0), into: &within)
-      for pair in within.pairs.elements where pair.position != Int32(first) + pair.lane {
-        try found(Int32(first) + pair.lane, pair.position)
+      for pair in within.pairs.elements {
+        let position = Int32(first) + pair.lane
+        if pair.position != position, wanted(position, pair.position) { try found(position, pair.position) }
       }
     }
   }

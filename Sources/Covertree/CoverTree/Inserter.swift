@@ -110,13 +110,13 @@ final class Inserter<M: Metric> {
 
   /// Makes the root the nearest centre of every pending point, and raises it above every level that they can enter.
   private func gatherAtRoot() throws(CoverTreeError) {
-    let farthest = try context.greatest(of: pendingCount, grain: Self.grain) { index in
-      let point = pending[index]
-      nearest[point] = root
-      let squared = metric.squaredDistance(root, point)
-      nearestSquared[point] = squared
-      return squared
+    try context.forEach(pendingCount, grain: Self.grain) { (range, _) throws(CoverTreeError) in
+      let some = UnsafeBufferPointer(rebasing: pending.elements[range])
+      let scores = try Buffer<Double>(count: some.count)
+      try metric.scores(from: root, to: some, into: scores.base)
+      for (slot, point) in some.enumerated() { (nearest[point], nearestSquared[point]) = (root, scores[slot]) }
     }
+    let farthest = try context.greatest(of: pendingCount, grain: Self.grain) { nearestSquared[pending[$0]] }
     statistics.distanceEvaluations += pendingCount
     try dropInserted()
     guard pendingCount > 0 else { return }

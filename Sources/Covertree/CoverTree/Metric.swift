@@ -16,7 +16,10 @@ protocol Metric: Sendable {
   /// Vector operations to compare a point with `count` others.
   func operations(comparing count: Int) -> Int
 
-  func squaredDistance(_ a: Int32, _ b: Int32) -> Double
+  /// The scores of the distances from a point to others.
+  func scores(
+    from point: Int32, to others: UnsafeBufferPointer<Int32>, into scores: UnsafeMutablePointer<Double>
+  ) throws(CoverTreeError)
 }
 
 /// The reach of the searches of one level, in scores.
@@ -49,8 +52,11 @@ protocol SourceFinder {
   ) throws(CoverTreeError)
 
   /// Finds the other sources within a radius (inclusive) of each of those at `positions`, from a multiple of 16 on, in any order.
+  ///
+  /// - Parameter wanted: whether a pair matters.
   mutating func neighbors(
     of positions: Range<Int>, in list: GrowableBuffer<Int32>, within radius: Double,
+    wanted: (_ position: Int32, _ neighbor: Int32) -> Bool,
     found: (_ position: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError)
 

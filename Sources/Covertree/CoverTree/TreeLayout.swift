@@ -29,17 +29,23 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
   /// Lays out the nodes of a finished insertion. `storage` and `ids` are in the builder's order, which is the order of siblings. They are
   /// consumed: the builder's memory is freed before the rest is made.
   ///
-  /// - Parameter squaredDistance: between two points by their dataset indices; nil for the Euclidean one.
   convenience init(
     nodes: consuming TreeNodes, storage: consuming Buffer<S>, ids: consuming Buffer<Int32>, dim: Int,
-    squaredDistance: ((Int32, Int32) -> Double)? = nil, context: CallContext
+    distances: Distances = .euclidean, context: CallContext
   ) throws(CoverTreeError) {
-    try self.init(Arranged(nodes, storage, ids, dim: dim, context: context), squaredDistance, context: context)
+    try self.init(Arranged(nodes, storage, ids, dim: dim, context: context), distances, context: context)
   }
 
-  private init(
-    _ arranged: Arranged, _ squaredDistance: ((Int32, Int32) -> Double)?, context: CallContext
-  ) throws(CoverTreeError) {
+  /// The distances that are the radii of subtrees.
+  enum Distances {
+    case euclidean
+    /// The squared distance between two points by their dataset indices.
+    case squared((Int32, Int32) -> Double)
+    /// The caller fills the radii.
+    case unknown
+  }
+
+  private init(_ arranged: Arranged, _ distances: Distances, context: CallContext) throws(CoverTreeError) {
     count = arranged.order.count
     dim = arranged.dim
     (points, order, levels) = (arranged.points, arranged.order, arranged.levels)
@@ -51,14 +57,16 @@ final class TreeLayout<S: Scalar>: @unchecked Sendable {
     subtreeMax = try Buffer(count: count)
     try fillChildren(try fillIndexRanges(context), context)
     try context.poll()
-    if let squaredDistance {
+    switch distances {
+    case .squared(let squared):
       let order = order
-      try fillRadius(context) { squaredDistance(order[$0], order[$1]) }
-    } else {
+      try fillRadius(context) { squared(order[$0], order[$1]) }
+    case .euclidean:
       let (points, dim) = (points, dim)
       try fillRadius(context) {
         euclideanScore(points.base + $0 * dim, points.base + $1 * dim, dim: dim)
       }
+    case .unknown: break
     }
   }
 

@@ -21,9 +21,15 @@ extension TreeMetric {
   ///
   /// - Parameter reach: by coordinate, the largest magnitude of points and queries less the origin. Only Mahalanobis distance needs it.
   func specialized<Task: DimensionTask>(_ task: Task, reach: () -> [Double]) throws(CoverTreeError) -> Task.Result {
-    let terms = try Buffer(count: 1, filledWith: terms(kind == .mahalanobis ? reach() : []))
-    defer { withExtendedLifetime((self, terms)) {} }
-    return try task.run(RuntimeMetric(count: rowLength, terms: UnsafePointer(terms.base)))
+    let (space, owner) = try space(reach: kind == .mahalanobis ? reach() : [])
+    defer { withExtendedLifetime((self, owner)) {} }
+    return try task.run(space)
+  }
+
+  /// The space of searches, which uses memory of this metric and of the owner.
+  func space(reach: [Double] = []) throws(CoverTreeError) -> (space: RuntimeMetric, owner: AnyObject) {
+    let terms = try Buffer(count: 1, filledWith: terms(reach))
+    return (RuntimeMetric(count: rowLength, terms: UnsafePointer(terms.base)), terms)
   }
 
   private func terms(_ reach: [Double]) -> MetricTerms {

@@ -36,6 +36,14 @@ enum Score {
     return Double(bitPattern: (-ofZero).bitPattern - (-score).bitPattern)
   }
 
+  /// The score of a distance. No two distances have the same one, as `sqrt(fl(d * d)) = d`.
+  static func of(distance: Double) -> Double {
+    if distance >= leastDistance { return distance * distance }
+    guard distance > 0 else { return ofZero }
+    let magnified = distance * magnification
+    return ofMagnified(square: magnified * magnified)
+  }
+
   /// The distance of a score.
   @inline(__always)
   static func distance(_ score: Double) -> Double {

@@ -102,12 +102,12 @@ struct CoverBuild<S: Scalar> {
     var statistics = CoverStatistics()
     let start = monotonicSeconds()
     context.stage(from: 0, to: 0.1)
-    let (storage, ids, nodes, batch, root) = try prepare(points, indices, base: base)
+    let batch = try PreparedBatch(points, indices, base: base, options, context)
+    let (storage, ids, nodes) = (batch.storage, batch.ids, batch.nodes)
     statistics.orderSeconds = monotonicSeconds() - start
 
     context.stage(from: 0.1, to: 0.8)
-    statistics.insertion = try specialized(
-      points.dim, Insertion(storage: storage, nodes: nodes, root: root, batch: batch, build: self))
+    statistics.insertion = try specialized(points.dim, Insertion(batch: consume batch, build: self))
 
     context.stage(from: 0.8, to: 1)
     let layoutStart = monotonicSeconds()
@@ -117,84 +117,14 @@ struct CoverBuild<S: Scalar> {
     return (layout, statistics)
   }
 
-  /// Points, dataset indices and old nodes at their positions along the Hilbert curve; the positions of the batch in the
-  /// order of preference; the position of the root.
-  private func prepare(
-    _ points: PointsView<S>, _ indices: Buffer<Int32>, base: TreeLayout<S>?
-  ) throws(CoverTreeError) -> (Buffer<S>, Buffer<Int32>, TreeNodes, Buffer<Int32>, Int32) {
-    let keys = try HilbertCurve(through: points, context: context).keys(of: points, context: context)
-    let rows = try sortedOrder(ofKeys: keys, context: context)
-    let storage = try gather(points, rows)
-    let ids = try Buffer<Int32>(count: points.count)
-    try context.forEach(points.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
-      for position in range { ids[position] = indices[rows[position]] }
-    }
-    let nodes = try arrangeOldNodes(base, rows)
-    let batch = try preferredOrder(rows, from: base?.count ?? 0)
-    // The root of an existing tree is its node 0.
-    let root = base == nil ? batch[0] : Int32(rows.elements.firstIndex(of: 0) ?? 0)
-    return (storage, ids, nodes, batch, root)
-  }
-
   private struct Insertion: DimensionTask {
-    let storage: Buffer<S>
-    let nodes: TreeNodes
-    let root: Int32
-    let batch: Buffer<Int32>
+    let batch: PreparedBatch<S>
     let build: CoverBuild
 
     func run<D: MetricSpace>(_ dimension: D) throws(CoverTreeError) -> InsertionStatistics {
-      let metric = Euclidean(points: UnsafePointer(storage.base), count: nodes.count, dimension: dimension)
-      let inserter = try Inserter(
-        metric: metric, nodes: nodes, root: root, batch: batch, seed: build.options.seed, context: build.context)
-      return try inserter.run()
+      let metric = Euclidean(
+        points: UnsafePointer(batch.storage.base), count: batch.nodes.count, dimension: dimension)
+      return try batch.insert(by: metric, seed: build.options.seed, context: build.context)
     }
-  }
-
-  private func gather(_ points: PointsView<S>, _ rows: Buffer<Int32>) throws(CoverTreeError) -> Buffer<S> {
-    let dim = points.dim
-    let storage = try Buffer<S>(count: points.count * dim)
-    try context.forEach(points.count, grain: 1 << 14) { (range, _) throws(CoverTreeError) in
-      for position in range {
-        let (target, source) = (storage.base + position * dim, points.row(Int(rows[position])))
-        for d in 0..<dim { target[d] = source[d] }
-      }
-    }
-    return storage
-  }
-
-  /// Parents and levels of the old nodes at their new positions.
-  private func arrangeOldNodes(_ base: TreeLayout<S>?, _ rows: Buffer<Int32>) throws(CoverTreeError) -> TreeNodes {
-    let nodes = TreeNodes(
-      parent: try Buffer(count: rows.count, filledWith: -1),
-      level: try Buffer(count: rows.count, filledWith: TreeNodes.absent))
-    guard let layout = base else { return nodes }
-    let positionOf = try Buffer<Int32>(count: layout.count)
-    for position in 0..<rows.count where Int(rows[position]) < layout.count {
-      positionOf[rows[position]] = Int32(position)
-    }
-    for t in 0..<layout.count {
-      nodes.level[positionOf[t]] = layout.levels[t]
-      nodes.parent[positionOf[t]] = layout.parents[t] < 0 ? -1 : positionOf[layout.parents[t]]
-    }
-    return nodes
-  }
-
-  /// Positions of the batch (rows from `old` on) in the order of preference.
-  private func preferredOrder(_ rows: Buffer<Int32>, from old: Int) throws(CoverTreeError) -> Buffer<Int32> {
-    let batch = try Buffer<Int32>(count: rows.count - old)
-    if options.order == .hilbert {
-      var next = 0
-      for position in 0..<rows.count where Int(rows[position]) >= old {
-        batch[next] = Int32(position)
-        next += 1
-      }
-      return batch
-    }
-    for position in 0..<rows.count where Int(rows[position]) >= old {
-      batch[Int(rows[position]) - old] = Int32(position)
-    }
-    if options.order == .random { batch.shuffle(seed: options.seed) }
-    return batch
   }
 }

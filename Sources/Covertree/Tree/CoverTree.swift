@@ -1,6 +1,4 @@
 import CovertreeBase
-import Glibc
-import Synchronization
 
 /// Points, exact searches among them, and their compressed cover tree, which is made on first use.
 ///
@@ -20,11 +18,7 @@ import Synchronization
 public final class CoverTree<S: Scalar>: @unchecked Sendable {
   public let dim: Int
   public let options: TreeOptions
-  /// Guarded by `processLock`.
-  private var current: TreeSnapshot<S>
-  private var lastChangeSeconds: Double
-  /// The process in which a change runs, or 0. A forked child ignores a change of its parent, whose thread it does not have.
-  private let changing = Atomic<pid_t>(0)
+  private let state: CurrentState<TreeSnapshot<S>>
   let searches = SearchCounters()
 
   /// Builds a tree of all points. O(n log n).
@@ -36,23 +30,23 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
     self.options = options
     let rows = try options.rows(of: points, context: context)
     defer { withExtendedLifetime(rows) {} }
-    current = try SnapshotBuilder<S>(options: options, context: context).build(rows.view)
-    lastChangeSeconds = monotonicSeconds() - start
+    state = CurrentState(
+      try SnapshotBuilder<S>(options: options, context: context).build(rows.view), seconds: monotonicSeconds() - start)
   }
 
   /// A tree from a file.
   init(_ snapshot: TreeSnapshot<S>, options: TreeOptions) {
     dim = options.metric?.dim ?? snapshot.points.dim
     self.options = options
-    (current, lastChangeSeconds) = (snapshot, 0)
+    state = CurrentState(snapshot, seconds: 0)
   }
 
-  var snapshot: TreeSnapshot<S> { processLock.locked { current } }
+  var snapshot: TreeSnapshot<S> { state.current }
 
   /// Points that searches find.
   public var count: Int { snapshot.points.liveCount }
   /// Seconds of the last build, insertion or removal.
-  var changeSeconds: Double { processLock.locked { lastChangeSeconds } }
+  var changeSeconds: Double { state.changeSeconds }
 
   /// Adds points, which get consecutive dataset indices. Returns the first. O(log^2 n) per point on average.
   public func insert(_ points: PointsView<S>, context: CallContext) throws(CoverTreeError) -> Int {
@@ -60,7 +54,7 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
     let rows = try options.rows(of: points, context: context)
     defer { withExtendedLifetime(rows) {} }
     var first = 0
-    try change { (snapshot) throws(CoverTreeError) in
+    try state.change { (snapshot) throws(CoverTreeError) in
       first = snapshot.indexCount
       let total = first + points.count
       guard total < Int(Int32.max) else {
@@ -74,7 +68,7 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
 
   /// Removes points, by dataset index. Other points keep their indices. O(log n) per point on average.
   public func remove(_ indices: UnsafeBufferPointer<Int64>, context: CallContext) throws(CoverTreeError) {
-    try change { (snapshot) throws(CoverTreeError) in
+    try state.change { (snapshot) throws(CoverTreeError) in
       try SnapshotBuilder<S>(options: options, context: context).remove(indices, from: snapshot)
     }
   }
@@ -92,26 +86,5 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
       for row in 0..<queries.count { most = max(most, abs(Double(queries.row(row)[metric.firstGiven + d]) - origin)) }
       return most
     }
-  }
-
-  private func change(_ body: (TreeSnapshot<S>) throws(CoverTreeError) -> TreeSnapshot<S>) throws(CoverTreeError) {
-    let me = getpid()
-    let (isFirst, holder) = changing.compareExchange(expected: 0, desired: me, ordering: .acquiring)
-    if !isFirst {
-      guard holder != me, changing.compareExchange(expected: holder, desired: me, ordering: .acquiring).exchanged else {
-        throw CoverTreeError(.busy, "tree: another thread is changing it")
-      }
-    }
-    defer { changing.store(0, ordering: .releasing) }
-    let start = monotonicSeconds()
-    let next = try body(snapshot)
-    let seconds = monotonicSeconds() - start
-    let replaced = processLock.locked {
-      let replaced = current
-      current = next
-      lastChangeSeconds = seconds
-      return replaced
-    }
-    withExtendedLifetime(replaced) {}
   }
 }

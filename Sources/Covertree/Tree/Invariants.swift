@@ -29,9 +29,10 @@ struct Invariants<S: Scalar> {
   /// The distances of the nodes, by tree index.
   enum Space {
     case euclidean
-    /// - squared: the squared distance of two nodes.
+    /// - scores: of the distances from a node to some others.
     /// - crowding: the first node of a node's level or above that is within `2^level` of it, if there is one.
-    case other(squared: (Int, Int) -> Double, crowding: (Int) throws(CoverTreeError) -> Int?)
+    case other(
+      scores: (Int, Range<Int>) throws(CoverTreeError) -> [Double], crowding: (Int) throws(CoverTreeError) -> Int?)
   }
 
   func check() throws(CoverTreeError) {
@@ -46,14 +47,14 @@ struct Invariants<S: Scalar> {
     case .other(_, let crowding):
       try context.forEach(layout.count, grain: 256) { (range, _) throws(CoverTreeError) in
         for t in range where layout.levels[t] != TreeNodes.duplicate {
-          if let other = try crowding(t) { throw crowded(t, by: other) }
+          if let other = try crowding(t) { throw try crowded(t, by: other) }
         }
       }
     }
   }
 
-  private func crowded(_ t: Int, by other: Int) -> CoverTreeError {
-    broken("separation", t, other, ", \(Score.distance(squared(t, other))) apart")
+  private func crowded(_ t: Int, by other: Int) throws(CoverTreeError) -> CoverTreeError {
+    broken("separation", t, other, ", \(Score.distance(try scores(t, other..<other + 1)[0])) apart")
   }
 
   private func broken(_ rule: String, _ a: Int, _ b: Int? = nil, _ detail: String = "") -> CoverTreeError {
@@ -62,9 +63,10 @@ struct Invariants<S: Scalar> {
       .corrupt, "\(rule): broken by point \(layout.order[a]) (level \(layout.levels[a]))\(other)\(detail)")
   }
 
-  private func squared(_ a: Int, _ b: Int) -> Double {
-    if case .other(let squared, _) = space { return squared(a, b) }
-    return euclideanScore(layout.points.base + a * layout.dim, layout.points.base + b * layout.dim, dim: layout.dim)
+  private func scores(_ t: Int, _ others: Range<Int>) throws(CoverTreeError) -> [Double] {
+    if case .other(let scores, _) = space { return try scores(t, others) }
+    let (points, dim) = (layout.points.base, layout.dim)
+    return others.map { euclideanScore(points + t * dim, points + $0 * dim, dim: dim) }
   }
 
   /// Every dataset index belongs to at most one node.
@@ -107,11 +109,11 @@ struct Invariants<S: Scalar> {
       for t in range {
         let end = Int(layout.subtreeEnd[t])
         var farthest = Score.ofZero
-        for descendant in t + 1..<max(t + 1, end) { farthest = max(farthest, squared(t, descendant)) }
+        for score in try scores(t, t + 1..<max(t + 1, end)) { farthest = max(farthest, score) }
         guard layout.radius[t] == S.roundedUp(Score.distance(farthest)) else { throw broken("radius", t) }
         guard t > 0 else { continue }
         let parent = Int(layout.parents[t])
-        let apart = squared(t, parent)
+        let apart = try scores(parent, t..<t + 1)[0]
         if layout.levels[t] == TreeNodes.duplicate {
           guard Score.isZero(apart), layout.levels[parent] != TreeNodes.duplicate, end == t + 1 else {
             throw broken("duplicate", t, parent, ", \(Score.distance(apart)) apart")
@@ -158,7 +160,7 @@ struct Invariants<S: Scalar> {
         for t in range where layout.levels[t] != TreeNodes.duplicate {
           var crowding = Crowding(levels: layout.levels, node: Int32(t), worst: radiusScore(ofLevel: layout.levels[t]))
           try search.run(layout.points.base + t * layout.dim, into: &crowding)
-          guard crowding.found == Int32.max else { throw invariants.crowded(t, by: Int(crowding.found)) }
+          guard crowding.found == Int32.max else { throw try invariants.crowded(t, by: Int(crowding.found)) }
         }
       }
     }

@@ -28,7 +28,7 @@ extension ResidualSearch {
     let (model, positionOfIndex) = (model, model.positionOfIndex)
     let layout = try TreeLayout<Double>(
       nodes: nodes, storage: storage, ids: ids, dim: model.dim,
-      squaredDistance: { model.squaredDistance(positionOfIndex[$0], positionOfIndex[$1]) }, context: context)
+      distances: .squared { model.squaredDistance(positionOfIndex[$0], positionOfIndex[$1]) }, context: context)
     return CorrelationTree(layout: layout, search: self)
   }
 
@@ -52,8 +52,9 @@ extension ResidualSearch {
     try Invariants(
       layout: layout,
       space: .other(
-        squared: {
-          model.squaredDistance(model.positionOfIndex[Int(order[$0])], model.positionOfIndex[Int(order[$1])])
+        scores: { (t, others) in
+          let position = model.positionOfIndex[Int(order[t])]
+          return others.map { model.squaredDistance(position, model.positionOfIndex[Int(order[$0])]) }
         },
         crowding: { (t) throws(CoverTreeError) in
           let level = layout.levels[t]
@@ -120,7 +121,9 @@ private struct ResidualMetric: Metric {
   }
 
   func operations(comparing count: Int) -> Int { 64 }
-  func squaredDistance(_ a: Int32, _ b: Int32) -> Double { model.squaredDistance(a, b) }
+  func scores(from point: Int32, to others: UnsafeBufferPointer<Int32>, into scores: UnsafeMutablePointer<Double>) {
+    for (slot, other) in others.enumerated() { scores[slot] = model.squaredDistance(point, other) }
+  }
 }
 
 private struct ResidualFinder: SourceFinder {
@@ -146,11 +149,13 @@ private struct ResidualFinder: SourceFinder {
 
   mutating func neighbors(
     of positions: Range<Int>, in list: GrowableBuffer<Int32>, within radius: Double,
+    wanted: (_ position: Int32, _ neighbor: Int32) -> Bool,
     found: (_ position: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
     for position in positions {
       try graph.forEach(of: list[position], among: sources) { (_, neighbor, squared) throws(CoverTreeError) in
-        if squared <= radius, neighbor != Int32(position) { try found(Int32(position), neighbor) }
+        guard squared <= radius, neighbor != Int32(position), wanted(Int32(position), neighbor) else { return }
+        try found(Int32(position), neighbor)
       }
     }
   }
