@@ -102,7 +102,9 @@ typedef enum covertree_dtype {
   COVERTREE_DTYPE_F64 = 2,
   COVERTREE_DTYPE_I32 = 3, /* this one and U8 occur in files only */
   COVERTREE_DTYPE_I64 = 4,
-  COVERTREE_DTYPE_U8 = 5
+  COVERTREE_DTYPE_U8 = 5,
+  COVERTREE_DTYPE_OBJECT = 6 /* an int64_t that stands for an object of the
+                                caller, for trees of a distance function */
 } covertree_dtype;
 
 /* An array that a function reads: rows of `columns` elements. The elements of a
@@ -113,6 +115,7 @@ typedef enum covertree_dtype {
  *   F32, F64  coordinates, finite, one point or vector a row
  *   I64       one column of numbers of points: indices of a tree's points in a
  *             search, slots of a store's vectors in an index
+ *   OBJECT    one column of numbers of the caller's objects
  * Each function says which it accepts. If the data of stored points is NULL,
  * they are all points of the tree, in ascending order of their indices; `rows`
  * must then be their number, which is the size of the results. The call fails
@@ -162,8 +165,8 @@ typedef struct covertree_search_options covertree_search_options;
 
 /* Builds a tree.
  *   points [in]  F32 or F64, at least 1 row; float64 coordinates are at most
- *                2^500 in absolute value
- * O(n log n). */
+ *                2^500 in absolute value. OBJECT: for a distance function
+ * O(n log n). A tree of a distance function is a cover tree, built at once. */
 covertree_status covertree_tree_build(const covertree_matrix *points,
                                       const covertree_tree_options *options,
                                       covertree_tree **tree);
@@ -171,13 +174,16 @@ covertree_status covertree_tree_build(const covertree_matrix *points,
 /* Finds the k nearest points of each query, sorted by (distance, index).
  *   queries   [in]  F32 or F64: new points. Float64 queries are not rounded, if
  *                   the tree's points are float32; a tree of float64 points
- *                   accepts float64 queries only. I64: points of the tree
+ *                   accepts float64 queries only. OBJECT: other objects, for a
+ *                   tree of them; queries of a tree of a distance function
+ *                   have the type of its points. I64: points of the tree
  *   k               at least 1; k times the number of queries is below 2^60.
  *                   It may exceed the number of points
  *   indices   [out] queries x k; -1 if there are fewer than k points
  *   distances [out] queries x k, infinity if there are fewer than k points; or
  *                   NULL. They are float or double: the type of the queries'
- *                   coordinates; for points of the tree, the type of its points
+ *                   coordinates; for points of the tree, the type of its
+ *                   points; double for a distance function
  * NOT_FOUND if the tree does not have a point, BUSY. The time of a query grows
  * with log n if the points have few intrinsic dimensions. No k-d tree is
  * faster than O(n) if they have many. */
@@ -219,8 +225,9 @@ typedef enum covertree_order {
 } covertree_order;
 
 /* The distance of two points, from the differences d of their coordinates and
- * their weights w. A metric other than plain Euclidean distance has no cover
- * tree: covertree_tree_export and scores are UNSUPPORTED for it. */
+ * their weights w. A metric of the library other than plain Euclidean distance
+ * has no cover tree: covertree_tree_export and scores are UNSUPPORTED for it.
+ * For a function, scores, files and questions on pairs are UNSUPPORTED. */
 typedef enum covertree_distance {
   COVERTREE_DISTANCE_EUCLIDEAN = 0, /* the root of the sum of w d^2 */
   COVERTREE_DISTANCE_MANHATTAN = 1, /* the sum of w |d| */
@@ -230,8 +237,29 @@ typedef enum covertree_distance {
   COVERTREE_DISTANCE_HAVERSINE = 4, /* on a sphere, of latitude and longitude */
   COVERTREE_DISTANCE_COSINE = 5,    /* 1 - cosine */
   COVERTREE_DISTANCE_ANGULAR = 6,   /* the angle between vectors in radians */
-  COVERTREE_DISTANCE_MAHALANOBIS = 7 /* the root of d^T M d */
+  COVERTREE_DISTANCE_MAHALANOBIS = 7, /* the root of d^T M d */
+  /* A function of the caller, for points of any type: */
+  COVERTREE_DISTANCE_FUNCTION = 8
 } covertree_distance;
+
+/* A metric of the caller: it fills `count` distances, of row i of `left` from
+ * row i of `right`. Rows have `columns` elements of the type that the tree was
+ * built from: coordinates, or the number of an object. Pairs with the same left
+ * row follow each other.
+ *
+ * Distances are from 0 to 2^500, and those of a metric: 0 from an object to
+ * itself, the same in both directions, and none longer than a way by a third
+ * object. If a function breaks these rules, calls still end, but searches may
+ * miss neighbours; covertree_tree_validate names objects that break one. Rules
+ * hold up to roundings of 2^-22 of the distances, as of float32.
+ *
+ * Several threads call it at once, unless a call has n_threads 1: then only the
+ * calling thread does. A function that returns another value than 0 ends the
+ * call with COVERTREE_CANCELLED. It may call the library, except to change the
+ * same tree, and must not unwind. */
+typedef int32_t (*covertree_distance_fn)(void *user_data, int64_t count,
+                                         int64_t columns, const void *left,
+                                         const void *right, double *distances);
 
 struct covertree_tree_options {
   uint32_t struct_size;
@@ -255,6 +283,9 @@ struct covertree_tree_options {
                             first points are there and some are below 0 */
   const double *inverse_covariance; /* [in] M of MAHALANOBIS, dim x dim:
                                        symmetric and positive definite */
+  covertree_distance_fn distance_fn; /* of FUNCTION. It and its user_data must
+                                        live as long as the tree */
+  void *distance_user_data;
 };
 
 static inline void covertree_tree_options_init(
@@ -512,7 +543,7 @@ typedef struct covertree_tree_info {
   double layout_seconds; /* arrays and radii */
   /* Searches since the tree was built: */
   int64_t queries;
-  int64_t points_compared;
+  int64_t points_compared; /* evaluations of a distance function */
   int64_t boxes_compared; /* vectors of bounding boxes */
 } covertree_tree_info;
 
@@ -530,7 +561,8 @@ covertree_status covertree_tree_indices(covertree_tree *tree,
 
 /* Gives the coordinates of points.
  *   rows   [in]  n_rows indices
- *   points [out] n_rows x dim, of the tree's dtype, contiguous
+ *   points [out] n_rows x dim, of the tree's dtype, contiguous; int64_t for
+ *                OBJECT
  * NOT_FOUND if a point is not in the tree. */
 covertree_status covertree_tree_points(covertree_tree *tree,
                                        const int64_t *rows, int64_t n_rows,

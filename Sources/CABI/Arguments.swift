@@ -66,6 +66,21 @@ enum Arguments {
     return try copies.numbers(base, count: Int(matrix.rows), stride: stride)
   }
 
+  static func isObjects(_ matrix: covertree_matrix) -> Bool { matrix.dtype == Int32(COVERTREE_DTYPE_OBJECT.rawValue) }
+
+  /// Objects for a distance function: numbers of the caller's objects, or coordinates.
+  static func objects(_ matrix: covertree_matrix, _ name: String, minimum: Int64) throws(CoverTreeError) -> ObjectsView
+  {
+    guard isObjects(matrix) else { return ObjectsView(try points(matrix, name, minimum: minimum)) }
+    let stride = try rowStride(matrix, of: Int64.self, name, minimum: minimum)
+    guard matrix.columns == 1 else {
+      throw CoverTreeError(.shape, "\(name): expected 1 column of COVERTREE_DTYPE_OBJECT, got \(matrix.columns)")
+    }
+    let isEmpty = matrix.data == nil && matrix.rows == 0
+    let base = isEmpty ? UnsafeRawPointer(bitPattern: 64)! : UnsafeRawPointer(try required(matrix.data, name))
+    return ObjectsView(base: base, type: .number, count: Int(matrix.rows), stride: stride)
+  }
+
   static func dimension(_ dim: Int64) throws(CoverTreeError) -> Int {
     guard dim >= 1, dim <= maximumDimension else {
       throw CoverTreeError(.shape, "dim: expected 1 to \(maximumDimension) columns, got \(dim)")
@@ -237,6 +252,18 @@ extension covertree_tree_options: CallOptions {
       options.metric = try TreeMetric(kind, dim: dim, parameters)
     }
     return options
+  }
+
+  /// The caller's metric; nil if the metric is one of the library.
+  func distanceFunction(columns: Int) throws(CoverTreeError) -> DistanceFunction? {
+    guard metric == Int32(COVERTREE_DISTANCE_FUNCTION.rawValue) else { return nil }
+    let function = try required(distance_fn, "distance_fn")
+    let userData = distance_user_data
+    return DistanceFunction { (count, left, right, distances) throws(CoverTreeError) in
+      guard function(userData, Int64(count), Int64(columns), left, right, distances) == 0 else {
+        throw CoverTreeError(.cancelled, "distance_fn: ended the call")
+      }
+    }
   }
 
   /// The options apart from the metric.

@@ -10,9 +10,12 @@ extension Arguments {
     _ matrix: In<covertree_matrix>, _ copies: Copies
   ) throws(CoverTreeError) -> (AnyCoverTree.Queries, count: Int64) {
     let matrix = try required(matrix, "queries").pointee
+    if isObjects(matrix) { return (.objects(try objects(matrix, "queries", minimum: 0)), matrix.rows) }
     guard isNumbers(matrix) else {
       guard matrix.dtype == Float.dtype || matrix.dtype == Double.dtype else {
-        throw unexpected(matrix, "queries", "COVERTREE_DTYPE_F32, COVERTREE_DTYPE_F64 or COVERTREE_DTYPE_I64")
+        throw unexpected(
+          matrix, "queries",
+          "COVERTREE_DTYPE_F32, COVERTREE_DTYPE_F64, COVERTREE_DTYPE_I64 or COVERTREE_DTYPE_OBJECT")
       }
       return (.points(try copies.points(points(matrix, "queries", minimum: 0))), matrix.rows)
     }

@@ -9,10 +9,17 @@ public func covertree_tree_build(
   _ points: In<covertree_matrix>, _ options: In<covertree_tree_options>, _ tree: Out<Handle>
 ) -> covertree_status {
   status { () throws(CoverTreeError) in
-    let points = try Arguments.points(points, "points", minimum: 1)
+    let points = try required(points, "points").pointee
     let output = try required(tree, "tree")
     let options = try covertree_tree_options.read(options)
-    let built = try AnyCoverTree.build(points, options: options.checked(dim: points.dim), context: options.context())
+    if let function = try options.distanceFunction(columns: Int(points.columns)) {
+      let objects = try Arguments.objects(points, "points", minimum: 1)
+      let built = try FunctionTree(objects, by: function, options: options.checked(), context: options.context())
+      output.pointee = trees.add(.function(built))
+      return
+    }
+    let view = try Arguments.points(points, "points", minimum: 1)
+    let built = try AnyCoverTree.build(view, options: options.checked(dim: view.dim), context: options.context())
     output.pointee = trees.add(built)
   }
 }
@@ -25,8 +32,11 @@ public func covertree_tree_insert(
   _ tree: Handle, _ points: In<covertree_matrix>, _ options: In<covertree_call_options>, _ first_index: Out<Int64>
 ) -> covertree_status {
   trees.run(tree, options) { (tree, context, _) throws(CoverTreeError) in
-    let points = try Arguments.points(points, "points", minimum: 0)
-    let first = try tree.insert(points, context: context)
+    let matrix = try required(points, "points").pointee
+    let first =
+      Arguments.isObjects(matrix)
+      ? try tree.insert(Arguments.objects(matrix, "points", minimum: 0), context: context)
+      : try tree.insert(Arguments.points(matrix, "points", minimum: 0), context: context)
     first_index?.pointee = Int64(first)
   }
 }
@@ -53,7 +63,7 @@ public func covertree_tree_get_info(_ tree: Handle, _ info: Out<covertree_tree_i
     let cover = info.cover
     output.pointee = covertree_tree_info(
       n_points: Int64(info.pointCount), n_nodes: Int64(info.nodeCount ?? 0), n_segments: Int64(info.segmentCount),
-      next_index: Int64(info.nextIndex), dim: Int64(info.dim), dtype: dtype(isFloat32: tree.isFloat32),
+      next_index: Int64(info.nextIndex), dim: Int64(info.dim), dtype: tree.pointType,
       order: info.options.order.rawValue, leaf_size: Int32(info.options.leafSize), root_level: info.rootLevel ?? 0,
       seed: info.options.seed, memory_bytes: Int64(info.memoryBytes), total_seconds: info.changeSeconds,
       distance_evaluations: Int64(cover.insertion.distanceEvaluations),
@@ -61,6 +71,18 @@ public func covertree_tree_get_info(_ tree: Handle, _ info: Out<covertree_tree_i
       levels_entered: Int64(cover.insertion.levels), order_seconds: cover.orderSeconds,
       insert_seconds: cover.insertion.seconds, layout_seconds: cover.layoutSeconds, queries: Int64(info.queries),
       points_compared: Int64(info.pointsCompared), boxes_compared: Int64(info.boxesCompared))
+  }
+}
+
+extension AnyCoverTree {
+  /// The `covertree_dtype` of its points.
+  fileprivate var pointType: Int32 {
+    guard case .function(let tree) = self else { return dtype(isFloat32: isFloat32) }
+    return switch tree.type {
+    case .float32: Float.dtype
+    case .float64: Double.dtype
+    case .number: Int32(COVERTREE_DTYPE_OBJECT.rawValue)
+    }
   }
 }
 

@@ -149,6 +149,86 @@ static void test_pairs(const double *points) {
   covertree_tree_free(other);
 }
 
+/* Objects of a distance function are known by numbers: here those of points in an array. */
+struct objects {
+  const double *points;
+  int64_t calls, pairs, fails_after;
+};
+
+static int32_t distances_of_objects(void *user_data, int64_t count, int64_t columns, const void *left,
+                                    const void *right, double *distances) {
+  struct objects *objects = user_data;
+  const int64_t *a = left, *b = right;
+  EXPECT(columns == 1);
+  for (int64_t pair = 0; pair < count; pair++)
+    distances[pair] = distance(objects->points + a[pair] * DIM, objects->points + b[pair] * DIM, DIM);
+  objects->pairs += count;
+  return objects->calls++ >= objects->fails_after;
+}
+
+static int32_t distances_of_rows(void *user_data, int64_t count, int64_t columns, const void *left, const void *right,
+                                 double *distances) {
+  (void)user_data;
+  const double *a = left, *b = right;
+  for (int64_t pair = 0; pair < count; pair++)
+    distances[pair] = distance(a + pair * columns, b + pair * columns, (int)columns);
+  return 0;
+}
+
+static void test_distance_functions(const double *points) {
+  int64_t numbers[N], first = 0, indices[3 * N], expected[3 * N];
+  double distances[3 * N], expected_distances[3 * N];
+  for (int i = 0; i < N; i++) numbers[i] = i;
+  covertree_matrix objects = covertree_matrix_i64(numbers, N - Q);
+  objects.dtype = COVERTREE_DTYPE_OBJECT;
+  covertree_matrix rest = objects;
+  rest.data = numbers + (N - Q), rest.rows = Q;
+  struct objects user_data = {points, 0, 0, INT64_MAX};
+  covertree_tree_options options;
+  covertree_tree_options_init(&options);
+  options.metric = COVERTREE_DISTANCE_FUNCTION;
+  options.n_threads = 1;
+  covertree_tree *tree = NULL, *plain = NULL, *rows = NULL;
+  EXPECT_ERROR(covertree_tree_build(&objects, &options, &tree), COVERTREE_INVALID_ARGUMENT, "distance_fn: ");
+  options.distance_fn = distances_of_objects;
+  options.distance_user_data = &user_data;
+  covertree_call_options one_thread;
+  covertree_call_options_init(&one_thread);
+  one_thread.n_threads = 1;
+  covertree_search_options how;
+  covertree_search_options_init(&how);
+  how.n_threads = 1;
+  EXPECT(covertree_tree_build(&objects, &options, &tree) == COVERTREE_OK);
+  EXPECT(covertree_tree_insert(tree, &rest, &one_thread, &first) == COVERTREE_OK && first == N - Q);
+  EXPECT(covertree_tree_validate(tree, &one_thread) == COVERTREE_OK);
+  EXPECT(covertree_tree_build(F64(points, N, DIM, 0), NULL, &plain) == COVERTREE_OK);
+  covertree_matrix all = covertree_matrix_i64(NULL, N);
+  EXPECT(covertree_tree_knn(plain, &all, 3, NULL, expected, expected_distances) == COVERTREE_OK);
+  covertree_tree_info before, after;
+  EXPECT(covertree_tree_get_info(tree, &before) == COVERTREE_OK);
+  EXPECT(before.dtype == COVERTREE_DTYPE_OBJECT && before.n_points == N && before.dim == 1);
+  user_data.pairs = 0;
+  EXPECT(covertree_tree_knn(tree, &all, 3, &how, indices, distances) == COVERTREE_OK);
+  EXPECT(covertree_tree_get_info(tree, &after) == COVERTREE_OK);
+  EXPECT(after.points_compared - before.points_compared == user_data.pairs && user_data.pairs < N * N);
+  for (int i = 0; i < 3 * N; i++) EXPECT(indices[i] == expected[i] && fabs(distances[i] - expected_distances[i]) < 1e-12);
+  EXPECT(covertree_tree_knn(tree, &rest, 1, &how, indices, distances) == COVERTREE_OK);
+  for (int i = 0; i < Q; i++) EXPECT(distances[i] == 0);
+  user_data.fails_after = user_data.calls;
+  EXPECT_ERROR(covertree_tree_knn(tree, &rest, 1, &how, indices, NULL), COVERTREE_CANCELLED, "distance_fn: ");
+  EXPECT_ERROR(covertree_tree_knn(tree, F64(points, 1, DIM, 0), 1, &how, indices, NULL), COVERTREE_SHAPE, "queries: ");
+  EXPECT_ERROR(covertree_tree_knn(plain, &rest, 1, NULL, indices, NULL), COVERTREE_INVALID_ARGUMENT, "queries: ");
+  EXPECT_ERROR(covertree_tree_build(&objects, NULL, &rows), COVERTREE_INVALID_ARGUMENT, "points.dtype: ");
+  options.distance_fn = distances_of_rows;
+  options.n_threads = 0;
+  EXPECT(covertree_tree_build(F64(points, N, DIM, 0), &options, &rows) == COVERTREE_OK);
+  EXPECT(covertree_tree_knn(rows, F64(points, N, DIM, 0), 3, NULL, indices, distances) == COVERTREE_OK);
+  for (int i = 0; i < 3 * N; i++) EXPECT(indices[i] == expected[i]);
+  covertree_tree_free(tree);
+  covertree_tree_free(plain);
+  covertree_tree_free(rows);
+}
+
 /* float64 queries of float32 points are not rounded; a distance that was returned is a limit that includes its point. */
 static void test_precise_queries(void) {
   float points[4] = {1.6e9f, 0, 1.6e9f + 128, 50};
@@ -251,7 +331,8 @@ static void test_matrices(const double *points) {
   EXPECT(indices[0] == 4 && indices[1] == 2 && indices[2] == 0);
   matrix.dtype = COVERTREE_DTYPE_U8;
   EXPECT_ERROR(covertree_tree_knn(tree, &matrix, 1, NULL, indices, NULL), COVERTREE_INVALID_ARGUMENT,
-               "queries.dtype: expected COVERTREE_DTYPE_F32, COVERTREE_DTYPE_F64 or COVERTREE_DTYPE_I64, got 5");
+               "queries.dtype: expected COVERTREE_DTYPE_F32, COVERTREE_DTYPE_F64, COVERTREE_DTYPE_I64 or "
+               "COVERTREE_DTYPE_OBJECT, got 5");
   numbers.row_stride = 12;
   EXPECT_ERROR(covertree_tree_knn(tree, &numbers, 1, NULL, indices, NULL), COVERTREE_SHAPE, "queries: a row stride of 12");
   numbers = covertree_matrix_i64(rows, few), numbers.columns = 2;
@@ -527,6 +608,7 @@ int main(void) {
   for (int i = 0; i < N * DIM; i++) points[i] = uniform();
   test_search(points);
   test_pairs(points);
+  test_distance_functions(points);
   test_precise_queries();
   test_changes(points);
   test_misuse(points);

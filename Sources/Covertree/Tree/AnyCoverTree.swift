@@ -7,6 +7,8 @@ import CovertreeBase
 public enum AnyCoverTree: Sendable {
   case float32(CoverTree<Float>)
   case float64(CoverTree<Double>)
+  /// Objects of any kind, by a metric of the caller.
+  case function(FunctionTree)
 
   public static func build(
     _ points: AnyPoints, options: TreeOptions, context: CallContext
@@ -23,16 +25,28 @@ public enum AnyCoverTree: Sendable {
 
   public func insert(_ points: AnyPoints, context: CallContext) throws(CoverTreeError) -> Int {
     switch (self, points) {
+    case (.function(let tree), _): try tree.insert(ObjectsView(points), context: context)
     case (.float32(let tree), .float32(let view)): try tree.insert(view, context: context)
     case (.float64(let tree), .float64(let view)): try tree.insert(view, context: context)
     default: throw wrongType("points")
     }
   }
 
+  /// Adds numbers of objects to a tree of a distance function.
+  public func insert(_ objects: ObjectsView, context: CallContext) throws(CoverTreeError) -> Int {
+    guard case .function(let tree) = self else { throw Self.unexpectedObjects("points") }
+    return try tree.insert(objects, context: context)
+  }
+
+  fileprivate static func unexpectedObjects(_ argument: String) -> CoverTreeError {
+    CoverTreeError(.invalidArgument, "\(argument): expected coordinates, got numbers of objects")
+  }
+
   public func remove(_ indices: UnsafeBufferPointer<Int64>, context: CallContext) throws(CoverTreeError) {
     switch self {
     case .float32(let tree): try tree.remove(indices, context: context)
     case .float64(let tree): try tree.remove(indices, context: context)
+    case .function(let tree): try tree.remove(indices, context: context)
     }
   }
 
@@ -40,14 +54,25 @@ public enum AnyCoverTree: Sendable {
     switch self {
     case .float32(let tree): try tree.validate(context: context)
     case .float64(let tree): try tree.validate(context: context)
+    case .function(let tree): try tree.validate(context: context)
     }
   }
 
   /// Queries of a type that is known only at run time.
   public enum Queries: Sendable {
     case points(AnyPoints)
+    /// Numbers that stand for objects of the caller.
+    case objects(ObjectsView)
     case stored(StoredIndices)
     case allStored
+
+    /// Whether they are not points of the tree.
+    var areNew: Bool {
+      switch self {
+      case .points, .objects: true
+      case .stored, .allStored: false
+      }
+    }
   }
 
   /// `distances` points to scalars of the tree's type, or to float64 if the queries are.
@@ -69,6 +94,10 @@ public enum AnyCoverTree: Sendable {
       try tree.nearest(
         typed(queries), k: k, options: options, context: context, rows: rows, indices: indices,
         distances: distances?.assumingMemoryBound(to: Double.self))
+    case .function(let tree):
+      try tree.nearest(
+        queries, k: k, options: options, context: context, rows: rows, indices: indices,
+        distances: distances?.assumingMemoryBound(to: Double.self))
     }
   }
 
@@ -83,6 +112,8 @@ public enum AnyCoverTree: Sendable {
       return AnyNeighborLists(try tree.within(radius, of: typed(queries), options: options, context: context))
     case .float64(let tree):
       return AnyNeighborLists(try tree.within(radius, of: typed(queries), options: options, context: context))
+    case .function(let tree):
+      return AnyNeighborLists(try tree.within(radius, of: queries, options: options, context: context))
     }
   }
 
@@ -98,6 +129,8 @@ public enum AnyCoverTree: Sendable {
       try tree.countWithin(radius, of: typed(queries), options: options, context: context, rows: rows, counts: counts)
     case .float64(let tree):
       try tree.countWithin(radius, of: typed(queries), options: options, context: context, rows: rows, counts: counts)
+    case .function(let tree):
+      try tree.countWithin(radius, of: queries, options: options, context: context, rows: rows, counts: counts)
     }
   }
 
@@ -109,6 +142,7 @@ public enum AnyCoverTree: Sendable {
     switch self {
     case .float32(let tree): tree.info
     case .float64(let tree): tree.info
+    case .function(let tree): tree.info
     }
   }
 
@@ -116,6 +150,7 @@ public enum AnyCoverTree: Sendable {
     switch self {
     case .float32(let tree): try tree.export(context: context)
     case .float64(let tree): try tree.export(context: context)
+    case .function(let tree): try tree.export(context: context)
     }
   }
 
@@ -125,6 +160,7 @@ public enum AnyCoverTree: Sendable {
     switch self {
     case .float32(let tree): try tree.copyIndices(inLeafOrder: inLeafOrder, count: count, into: indices)
     case .float64(let tree): try tree.copyIndices(inLeafOrder: inLeafOrder, count: count, into: indices)
+    case .function(let tree): try tree.copyIndices(inLeafOrder: inLeafOrder, count: count, into: indices)
     }
   }
 
@@ -137,6 +173,7 @@ public enum AnyCoverTree: Sendable {
       try tree.copyPoints(indices, into: rows.assumingMemoryBound(to: Float.self), context: context)
     case .float64(let tree):
       try tree.copyPoints(indices, into: rows.assumingMemoryBound(to: Double.self), context: context)
+    case .function(let tree): try tree.copyObjects(indices, into: rows)
     }
   }
 
@@ -149,6 +186,7 @@ public enum AnyCoverTree: Sendable {
     switch queries {
     case .points(.float32(let view)): .points(view)
     case .points: throw wrongType("queries")
+    case .objects: throw Self.unexpectedObjects("queries")
     case .stored(let list): .stored(list)
     case .allStored: .allStored
     }
@@ -158,6 +196,7 @@ public enum AnyCoverTree: Sendable {
     switch queries {
     case .points(.float64(let view)): .points(view)
     case .points: throw wrongType("queries")
+    case .objects: throw Self.unexpectedObjects("queries")
     case .stored(let list): .stored(list)
     case .allStored: .allStored
     }

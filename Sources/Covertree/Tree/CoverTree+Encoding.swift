@@ -167,6 +167,8 @@ extension AnyCoverTree {
     switch self {
     case .float32(let tree): try tree.image(context: context)
     case .float64(let tree): try tree.image(context: context)
+    case .function:
+      throw CoverTreeError(.unsupported, "metric: a tree of a distance function cannot be written to a file")
     }
   }
 

@@ -38,13 +38,15 @@ public struct TreeArrays: @unchecked Sendable {
   /// Whether the tree is still in this state.
   public let isCurrent: @Sendable () -> Bool
 
+  /// - Parameter points: other ones than those of the layout, with `dim` numbers each.
   init<S: Scalar>(
-    _ layout: TreeLayout<S>, owner: AnyObject, removed: Buffer<UInt8>?, isCurrent: @escaping @Sendable () -> Bool
+    _ layout: TreeLayout<S>, points: Buffer<S>? = nil, dim: Int? = nil, owner: AnyObject, removed: Buffer<UInt8>?,
+    isCurrent: @escaping @Sendable () -> Bool
   ) {
     self.owner = owner
     self.isCurrent = isCurrent
-    (nodeCount, dim) = (layout.count, layout.dim)
-    points = UnsafeRawPointer(layout.points.base)
+    (nodeCount, self.dim) = (layout.count, dim ?? layout.dim)
+    self.points = UnsafeRawPointer((points ?? layout.points).base)
     order = UnsafePointer(layout.order.base)
     levels = UnsafePointer(layout.levels.base)
     parents = UnsafePointer(layout.parents.base)

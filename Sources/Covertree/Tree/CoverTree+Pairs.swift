@@ -59,6 +59,7 @@ extension AnyCoverTree {
     case (.float64(let tree), nil): return try pairs(try tree.whole(context), nil)
     case (.float32(let tree), .float32(let other)):
       return try pairs(try tree.whole(context), try other.whole(context))
+    case (.function, nil): throw Self.noCoordinates
     case (_, let other?): return try pairs(try inDouble(context), try other.inDouble(context))
     }
   }
@@ -68,6 +69,7 @@ extension AnyCoverTree {
     switch self {
     case .float32(let tree): AnyPairLists(try tree.spanningTree(mutualCount: mutualCount, context: context))
     case .float64(let tree): AnyPairLists(try tree.spanningTree(mutualCount: mutualCount, context: context))
+    case .function: throw Self.noCoordinates
     }
   }
 
@@ -91,6 +93,7 @@ extension AnyCoverTree {
     case (.float64(let tree), nil): return try counts(try tree.whole(context), nil, radii, weights, context)
     case (.float32(let tree), .float32(let other)):
       return try counts(try tree.whole(context), try other.whole(context), radii, weights, context)
+    case (.function, nil): throw Self.noCoordinates
     case (_, let other?):
       return try counts(try inDouble(context), try other.inDouble(context), radii, weights, context)
     }
@@ -143,6 +146,7 @@ extension AnyCoverTree {
     switch self {
     case .float32(let tree): tree.dim
     case .float64(let tree): tree.dim
+    case .function(let tree): tree.type.columns
     }
   }
 
@@ -150,7 +154,13 @@ extension AnyCoverTree {
     switch self {
     case .float32(let tree): try tree.wholeInDouble(context)
     case .float64(let tree): try tree.whole(context)
+    case .function: throw Self.noCoordinates
     }
+  }
+
+  private static var noCoordinates: CoverTreeError {
+    CoverTreeError(
+      .unsupported, "metric: questions on pairs are for metrics of the library, not for a distance function")
   }
 }
 

@@ -24,11 +24,16 @@ public struct SearchOptions: @unchecked Sendable {
     guard metric == nil || limits == nil && scores == nil && !listsScores else {
       throw CoverTreeError(.unsupported, "metric: scores and limits are for plain Euclidean distance")
     }
+    if case .points = queries { try check(areNew: true) } else { try check(areNew: false) }
+  }
+
+  /// - Parameter areNew: whether queries are not points of the tree.
+  func check(areNew: Bool) throws(CoverTreeError) {
     guard maximumDistance >= 0 else {
       throw CoverTreeError(.invalidArgument, "max_distance: expected a number from 0 up, got \(maximumDistance)")
     }
     try checkBounds()
-    guard case .points = queries else { return }
+    guard areNew else { return }
     if predecessorsOnly {
       throw CoverTreeError(
         .invalidArgument,

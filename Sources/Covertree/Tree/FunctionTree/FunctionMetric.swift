@@ -1,0 +1,233 @@
+import CovertreeBase
+
+/// A caller's metric over the objects of a build. Sources are found by a k-d tree of embeddings (`PivotTable`): bounds by the pivots exclude
+/// most pairs, and the function evaluates the others.
+struct FunctionMetric: Metric, @unchecked Sendable {
+  let function: DistanceFunction
+  let pivots: PivotTable
+  let objects: ObjectRows
+  /// By the builder's number: the row of the object, and its embedding.
+  let rows: Buffer<Int32>
+  let embedding: Buffer<Double>
+  let context: CallContext
+  private let space: TreeMetric
+
+  init(
+    _ function: DistanceFunction, _ pivots: PivotTable, _ objects: ObjectRows, rows: Buffer<Int32>,
+    embedding: Buffer<Double>, context: CallContext
+  ) throws(CoverTreeError) {
+    (self.function, self.pivots, self.objects, self.context) = (function, pivots, objects, context)
+    (self.rows, self.embedding) = (rows, embedding)
+    space = try TreeMetric(.chebyshev, dim: pivots.columns, MetricParameters())
+  }
+
+  var pointCount: Int { rows.count }
+
+  @inline(__always)
+  func row(_ point: Int32) -> UnsafeRawPointer { objects.row(rows[point]) }
+
+  @inline(__always)
+  func embedding(_ point: Int32) -> UnsafePointer<Double> {
+    UnsafePointer(embedding.base) + Int(point) &* pivots.columns
+  }
+
+  func sources(_ list: GrowableBuffer<Int32>, context: CallContext) throws(CoverTreeError) -> FunctionSources {
+    let columns = pivots.columns
+    let embeddings = try Buffer<Double>(count: list.count * columns)
+    for position in 0..<list.count {
+      (embeddings.base + position * columns).update(from: embedding(list[position]), count: columns)
+    }
+    defer { withExtendedLifetime(embeddings) {} }
+    return FunctionSources(
+      points: try list.copied(),
+      tree: try KDTree(
+        PointsView(embeddings, count: list.count, dim: columns), leafSize: KDTree<Double>.defaultLeafSize,
+        context: context),
+      reach: embeddings.elements.reduce(0, max))
+  }
+
+  func finder(_ sources: FunctionSources) throws(CoverTreeError) -> FunctionFinder {
+    try FunctionFinder(metric: self, sources: sources, space: space)
+  }
+
+  func operations(comparing count: Int) -> Int { 1 << 14 }
+
+  func scores(
+    from point: Int32, to others: UnsafeBufferPointer<Int32>, into scores: UnsafeMutablePointer<Double>
+  ) throws(CoverTreeError) {
+    let evaluator = try evaluator()
+    for other in others { try evaluator.add(row(point), row(other)) }
+    for (slot, distance) in try evaluator.run().enumerated() { scores[slot] = Score.of(distance: distance) }
+  }
+
+  func evaluator() throws(CoverTreeError) -> PairEvaluator {
+    try PairEvaluator(function, objects.type, context: context)
+  }
+}
+
+/// Centres of a level, and the k-d tree of their embeddings.
+struct FunctionSources: @unchecked Sendable {
+  /// The builder's numbers.
+  let points: GrowableBuffer<Int32>
+  let tree: KDTree<Double>
+  /// The largest number of an embedding.
+  let reach: Double
+}
+
+/// One thread's searches among the centres of a level. A position of a source is its place in their list.
+struct FunctionFinder: SourceFinder {
+  /// Points whose candidates are evaluated together.
+  private static let mostPoints = 256
+  private static let mostCandidates = 1 << 18
+
+  private let metric: FunctionMetric
+  private let sources: FunctionSources
+  /// Owns memory of the search.
+  private let space: (TreeMetric, AnyObject)
+  private var search: KDTreeSearch<Double, RuntimeMetric>
+  private let evaluator: PairEvaluator
+  private let candidates: GrowableBuffer<Candidate>
+  private let items: GrowableBuffer<Item>
+
+  /// A point, and its candidates: by ascending bound of the distance.
+  private struct Item: BitwiseCopyable {
+    var point: Int32
+    var next: Int
+    var end: Int
+    /// The score below which it wants sources, its nearest one, and the score of that.
+    var bar: Double
+    var found: Int32 = -1
+    var score = Double.infinity
+    var asked = 0
+    /// The first candidate that is not evaluated in this round.
+    var until = 0
+  }
+
+  fileprivate init(metric: FunctionMetric, sources: FunctionSources, space: TreeMetric) throws(CoverTreeError) {
+    (self.metric, self.sources) = (metric, sources)
+    let (runtime, owner) = try space.space()
+    self.space = (space, owner)
+    search = try KDTreeSearch(sources.tree, dimension: runtime)
+    evaluator = try metric.evaluator()
+    candidates = try GrowableBuffer()
+    items = try GrowableBuffer()
+  }
+
+  var distanceEvaluations: Int { evaluator.evaluations }
+
+  func listed(_ position: Int) -> Int { position }
+
+  mutating func nearest(
+    to points: UnsafeBufferPointer<Int32>, knowing known: Buffer<Double>, reach: LevelReach,
+    found: (_ point: Int32, _ listed: Int32, _ score: Double) -> Void
+  ) throws(CoverTreeError) {
+    var next = 0
+    while next < points.count {
+      items.removeAll()
+      candidates.removeAll()
+      while next < points.count, items.count < Self.mostPoints, candidates.count < Self.mostCandidates {
+        let point = points[next]
+        let bar = reach.bar(knowing: known[point])
+        let first = candidates.count
+        try findCandidates(point, within: Score.distance(bar)) { _ in true }
+        var mine = UnsafeMutableBufferPointer(rebasing: candidates.all[first...])
+        mine.sort { $0 < $1 }
+        try items.append(Item(point: point, next: first, end: candidates.count, bar: bar))
+        next += 1
+      }
+      while try askOnce(half: reach.half.nextUp) {}
+      for item in items.elements where item.found >= 0 { found(item.point, item.found, item.score) }
+    }
+  }
+
+  /// Evaluates some candidates of each point. The more a point has asked, the more it asks at once. Returns false if none was left.
+  private mutating func askOnce(half: Double) throws(CoverTreeError) -> Bool {
+    for number in 0..<items.count {
+      let most = 1 + items[number].asked / 4
+      var until = items[number].next
+      while until < items[number].end, until - items[number].next < most,
+        Score.of(distance: max(0, candidates[until].squared)) < items[number].bar
+      {
+        try evaluator.add(metric.row(items[number].point), metric.row(sources.points[candidates[until].index]))
+        until += 1
+      }
+      items.base[number].until = until
+    }
+    let distances = try evaluator.run()
+    var next = 0
+    for number in 0..<items.count {
+      var item = items[number]
+      item.asked += item.until - item.next
+      for slot in item.next..<item.until {
+        let score = Score.of(distance: distances[next])
+        next += 1
+        guard score < item.bar else { continue }
+        (item.found, item.score) = (candidates[slot].index, score)
+        item.bar = min(score, half)
+      }
+      item.next = item.until
+      items[number] = item
+    }
+    return next > 0
+  }
+
+  mutating func neighbors(
+    of positions: Range<Int>, in list: GrowableBuffer<Int32>, within radius: Double,
+    wanted: (_ position: Int32, _ neighbor: Int32) -> Bool,
+    found: (_ position: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
+  ) throws(CoverTreeError) {
+    var next = positions.lowerBound
+    while next < positions.upperBound {
+      items.removeAll()
+      candidates.removeAll()
+      while next < positions.upperBound, candidates.count < Self.mostCandidates {
+        let (position, first) = (Int32(next), candidates.count)
+        try findCandidates(list[next], within: Score.distance(radius)) { $0 != position && wanted(position, $0) }
+        try items.append(Item(point: position, next: first, end: candidates.count, bar: 0))
+        next += 1
+      }
+      for item in items.elements {
+        for slot in item.next..<item.end {
+          try evaluator.add(metric.row(list[item.point]), metric.row(list[candidates[slot].index]))
+        }
+      }
+      let distances = try evaluator.run()
+      for item in items.elements {
+        for slot in item.next..<item.end where Score.of(distance: distances[slot]) <= radius {
+          try found(item.point, candidates[slot].index)
+        }
+      }
+    }
+  }
+
+  /// Appends the sources that may be within a distance of a point, with lower bounds of theirs.
+  private mutating func findCandidates(
+    _ point: Int32, within distance: Double, wanted: (Int32) -> Bool
+  ) throws(CoverTreeError) {
+    let (pivots, embedding) = (metric.pivots, metric.embedding(point))
+    let most = (0..<pivots.columns).reduce(sources.reach) { max($0, embedding[$1]) }
+    let first = candidates.count
+    var handler = Near(found: candidates, worst: distance + 2 * DistanceFunction.slack * most)
+    try search.run(embedding, into: &handler)
+    var count = first
+    for slot in first..<candidates.count {
+      let position = candidates[slot].index
+      let bound = pivots.bound(embedding, metric.embedding(sources.points[position]))
+      guard bound <= distance, wanted(position) else { continue }
+      candidates[count] = Candidate(squared: bound, index: position)
+      count += 1
+    }
+    try candidates.resize(to: count)
+  }
+
+  /// All sources within a distance between embeddings.
+  private struct Near: ExactHandler {
+    typealias S = Double
+    let found: GrowableBuffer<Candidate>
+    let worst: Double
+
+    mutating func insert(_ score: Double, _ index: Int32) throws(CoverTreeError) {
+      try found.append(Candidate(squared: score, index: index))
+    }
+  }
+}

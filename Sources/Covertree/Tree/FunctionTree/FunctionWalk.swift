@@ -1,0 +1,185 @@
+import CovertreeBase
+
+/// The walk of one query through a tree of a caller's metric: best first, by lower bounds of distances.
+///
+/// The queue has objects, by a lower bound of their distance, and subtrees, by a lower bound of all distances in them. Bounds come from the
+/// embeddings, and from known distances `d` of the query to a node: a child whose distance from that node is `e` is at least `|d - e|` away,
+/// and nothing in a subtree of radius `r` is nearer than `d - r`. An object is evaluated only when no bound is below its own, so bounds by
+/// the embeddings alone would not exclude fewer objects (G. Hjaltason, H. Samet, "Distance browsing in spatial databases", ACM TODS 24,
+/// 1999). If embeddings are far below distances (`PivotTable.isLoose`), the root of a subtree is evaluated before its children.
+///
+/// A walk stops where it needs distances, so that those of many walks are evaluated together.
+struct FunctionWalk {
+  /// Subtrees of at least this many nodes are worth the distance of their root.
+  private static let worthwhile: Int32 = 3
+
+  private struct Entry: BitwiseCopyable, Comparable {
+    /// No distance of the entry is below it.
+    var key: Double
+    /// A lower bound of the distance of the node itself.
+    var own: Double
+    var node: Int32
+    var isSubtree: Bool
+
+    /// Objects come before subtrees of the same bound.
+    static func < (a: Entry, b: Entry) -> Bool {
+      (a.key, a.isSubtree ? 1 : 0, a.node) < (b.key, b.isSubtree ? 1 : 0, b.node)
+    }
+  }
+
+  private let snapshot: FunctionSnapshot
+  private let ahead: MinHeap<Entry>
+  private let asked: GrowableBuffer<Entry>
+  private var embedding: UnsafePointer<Double>
+  private var eligible = IndexFilter()
+  private var evaluated = 0
+
+  init(_ snapshot: FunctionSnapshot) throws(CoverTreeError) {
+    self.snapshot = snapshot
+    ahead = try MinHeap()
+    asked = try GrowableBuffer()
+    embedding = snapshot.embedding(0)
+  }
+
+  /// The nodes whose distances the walk needs now.
+  var needed: Int { asked.count }
+  func needed(_ slot: Int) -> Int32 { asked[slot].node }
+
+  /// Begins at the root.
+  mutating func begin<R: FunctionResult>(
+    _ embedding: UnsafePointer<Double>, _ eligible: IndexFilter, into result: inout R
+  ) throws(CoverTreeError) {
+    (self.embedding, self.eligible, evaluated) = (embedding, eligible, 0)
+    ahead.removeAll()
+    asked.removeAll()
+    // The distances of pivots are known.
+    for (pivot, index) in snapshot.pivots.indices.enumerated() {
+      let node = Int(index) < snapshot.nodes.count ? snapshot.nodes[index] : -1
+      if node >= 0, eligible.admits(index) { try result.add(embedding[pivot], index) }
+    }
+    let own = max(0, snapshot.pivots.bound(embedding, snapshot.embedding(0)))
+    let isSubtree = snapshot.layout.count > 1
+    try ahead.push(Entry(key: isSubtree ? 0 : own, own: own, node: 0, isSubtree: isSubtree))
+  }
+
+  /// Goes on until the walk needs distances, or has ended: then it needs none.
+  mutating func advance<R: FunctionResult>(into result: inout R) throws(CoverTreeError) {
+    asked.removeAll()
+    // The more it has evaluated, the more it asks for at once.
+    let most = 1 + evaluated / 8
+    while asked.count < most, let entry = ahead.pop() {
+      guard entry.key <= result.reach else {
+        ahead.removeAll()
+        break
+      }
+      try entry.isSubtree ? open(entry, into: &result) : decide(entry, into: &result)
+    }
+    evaluated += asked.count
+  }
+
+  /// Takes the distances that the walk needed.
+  mutating func take<R: FunctionResult>(
+    _ distances: UnsafeBufferPointer<Double>, into result: inout R
+  ) throws(CoverTreeError) {
+    for slot in 0..<asked.count { try note(asked[slot], distances[slot], into: &result) }
+  }
+
+  private func isCounted(_ node: Int32) -> Bool {
+    snapshot.isLive(node) && eligible.admits(snapshot.layout.order[node])
+  }
+
+  private mutating func decide<R: FunctionResult>(_ entry: Entry, into result: inout R) throws(CoverTreeError) {
+    // A duplicate may have a lower index.
+    let mayWait = snapshot.links.hasDuplicates[entry.node] != 0
+    guard mayWait || result.wants(entry.own, snapshot.layout.order[entry.node]) else { return }
+    let pivot = snapshot.links.pivot[entry.node]
+    guard pivot < 0 else { return try note(entry, embedding[Int(pivot)], into: &result) }
+    try asked.append(entry)
+  }
+
+  private mutating func open<R: FunctionResult>(_ entry: Entry, into result: inout R) throws(CoverTreeError) {
+    let node = entry.node
+    let pivot = snapshot.links.pivot[node]
+    if pivot >= 0 { return try note(entry, embedding[Int(pivot)], into: &result) }
+    if snapshot.pivots.isLoose, snapshot.layout.subtreeEnd[node] - node >= Self.worthwhile {
+      return try asked.append(entry)
+    }
+    try pushChildren(of: entry, at: nil, result.reach)
+    guard isCounted(node), entry.own <= result.reach else { return }
+    try ahead.push(Entry(key: entry.own, own: entry.own, node: node, isSubtree: false))
+  }
+
+  /// Handles an entry whose distance is known.
+  private mutating func note<R: FunctionResult>(
+    _ entry: Entry, _ distance: Double, into result: inout R
+  ) throws(CoverTreeError) {
+    let node = entry.node
+    // Results have the pivots already.
+    if isCounted(node), snapshot.links.pivot[node] < 0 { try result.add(distance, snapshot.layout.order[node]) }
+    if entry.isSubtree {
+      try pushChildren(of: entry, at: distance, result.reach)
+    } else if snapshot.links.hasDuplicates[node] != 0 {
+      for child in snapshot.children(of: node) where snapshot.layout.levels[child] == TreeNodes.duplicate {
+        try push(child, own: distance, key: distance, result.reach)
+      }
+    }
+  }
+
+  /// - Parameter distance: of the query to the entry's node, if it is known.
+  private mutating func pushChildren(of entry: Entry, at distance: Double?, _ reach: Double) throws(CoverTreeError) {
+    let (layout, links, pivots) = (snapshot.layout, snapshot.links, snapshot.pivots)
+    // The duplicates of a node that may be evaluated wait for its distance.
+    let waits = distance == nil && isCounted(entry.node)
+    for child in snapshot.children(of: entry.node) where layout.subtreeMin[child] < eligible.upperIndex {
+      let isDuplicate = layout.levels[child] == TreeNodes.duplicate
+      if isDuplicate, waits { continue }
+      let near = pivots.bound(embedding, snapshot.embedding(child))
+      var own = max(near, entry.key)
+      var key = max(near - links.reach[child], entry.key)
+      if let distance {
+        let apart = links.parentDistance[child]
+        own = max(own, isDuplicate ? distance : thirdSide(distance, apart))
+        let radius = layout.radius[child]
+        key = max(key, thirdSide(distance, apart) - radius * (1 + DistanceFunction.slack))
+      }
+      try push(child, own: own, key: key, reach)
+    }
+  }
+
+  private mutating func push(_ node: Int32, own: Double, key: Double, _ reach: Double) throws(CoverTreeError) {
+    guard snapshot.layout.subtreeEnd[node] - node > 1 else {
+      if own <= reach, isCounted(node) { try ahead.push(Entry(key: own, own: own, node: node, isSubtree: false)) }
+      return
+    }
+    if key <= reach { try ahead.push(Entry(key: min(key, own), own: own, node: node, isSubtree: true)) }
+  }
+}
+
+/// Collects the objects that a walk finds.
+protocol FunctionResult {
+  /// Objects that are farther are of no use.
+  var reach: Double { get }
+  /// Whether an object of at least this distance may be of use.
+  func wants(_ distance: Double, _ index: Int32) -> Bool
+  mutating func add(_ distance: Double, _ index: Int32) throws(CoverTreeError)
+}
+
+/// The `k` nearest objects.
+struct NearestObjects: FunctionResult {
+  var nearest: TopK
+
+  var reach: Double { nearest.worst }
+  func wants(_ distance: Double, _ index: Int32) -> Bool { nearest.wants(distance, index) }
+  mutating func add(_ distance: Double, _ index: Int32) { nearest.insert(distance, index) }
+}
+
+/// All objects within a distance.
+struct ObjectsWithin: FunctionResult {
+  let reach: Double
+  let found: GrowableBuffer<Candidate>
+
+  func wants(_ distance: Double, _ index: Int32) -> Bool { distance <= reach }
+  mutating func add(_ distance: Double, _ index: Int32) throws(CoverTreeError) {
+    if distance <= reach { try found.append(Candidate(squared: distance, index: index)) }
+  }
+}
