@@ -57,7 +57,7 @@ from .residual import ResidualStats, ResidualTree
 from .residual_tree import ResidualCoverTree  # before the function of this name
 from .runtime import Residual, Runtime, RuntimeConfig
 from .store import StoreStats, VectorStore
-from .tree import Neighbors, SpanningTree, TreeArrays, TreeStats
+from .tree import MetricTree, Neighbors, SpanningTree, TreeArrays, TreeStats
 from .tree._duplicates import DuplicateGroups
 
 _OLDER = (algo, api, config, diagnostics, exceptions, logging, plugins, queries)  # modules; see covertreex.legacy
@@ -70,14 +70,14 @@ else:  # the same, and what they were in covertreex 0.4.x
 
 __all__ = [
     "PCCT", "RBF", "BaselineCoverTree", "BaselineNode", "CoverTree", "CoverTreeError", "DuplicateGroups",
-    "EngineCoverTree", "ExternalCoverTreeBaseline", "GPBoostCoverTreeBaseline", "Kernel", "LegacyWarning", "MappedTree",
-    "Matern52", "MlpackCoverTreeBaseline", "Neighbors", "PCCTree", "Residual", "ResidualArrays", "ResidualCorrHostData",
-    "ResidualCoverTree", "ResidualStats", "ResidualTree", "Runtime", "RuntimeConfig", "SpanningTree", "StoreStats",
-    "TreeArrays", "TreeBackend", "TreeLogStats", "TreeStats", "VectorStore", "__version__", "available_metrics",
-    "build_info", "build_tree", "configure_residual_correlation", "configure_residual_metric", "cover_tree",
-    "get_engine", "get_metric", "get_num_threads", "has_external_cover_tree", "has_gpboost_cover_tree",
-    "has_mlpack_cover_tree", "indexes", "kernels", "load", "reset_residual_metric", "residual_tree", "runtime",
-    "set_num_threads", "telemetry", "vecchia",
+    "EngineCoverTree", "ExternalCoverTreeBaseline", "GPBoostCoverTreeBaseline", "Kernel", "LegacyWarning",
+    "MappedTree", "Matern52", "MetricTree", "MlpackCoverTreeBaseline", "Neighbors", "PCCTree", "Residual",
+    "ResidualArrays", "ResidualCorrHostData", "ResidualCoverTree", "ResidualStats", "ResidualTree", "Runtime",
+    "RuntimeConfig", "SpanningTree", "StoreStats", "TreeArrays", "TreeBackend", "TreeLogStats", "TreeStats",
+    "VectorStore", "__version__", "available_metrics", "build_info", "build_tree", "configure_residual_correlation",
+    "configure_residual_metric", "cover_tree", "get_engine", "get_metric", "get_num_threads",
+    "has_external_cover_tree", "has_gpboost_cover_tree", "has_mlpack_cover_tree", "indexes", "kernels", "load",
+    "reset_residual_metric", "residual_tree", "runtime", "set_num_threads", "telemetry", "vecchia",
 ]  # fmt: skip
 
 __version__ = "1.0.0"

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypedDict, cast, overload
 
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import _arguments, _arrays, _files
 from ._calls import ProgressReport
+from ._capi.callbacks import CompiledMetric, compiled
 from ._settings import METRICS, active_config
 from .indexes import VectorIndex
 from .kernels import RBF
 from .outofcore import MappedTree
 from .residual import ResidualTree
 from .residual._inputs import KernelLike
-from .tree import CoverTree
+from .tree import CoverTree, MetricTree
 from .tree._metric import CHOICES
 from .tree._options import checked_leaf_size, kept_dtype
 from .vecchia import VIF, ConditioningSets
@@ -25,6 +26,14 @@ from .vecchia._inputs import KernelGradient
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+
+class _OwnMetric(TypedDict, total=False):
+    order: str | None
+    seed: int | None
+    dtype: DTypeLike | None
+    n_threads: int | None
+    progress: ProgressReport | None
 
 
 class _Options(TypedDict, total=False):
@@ -51,6 +60,12 @@ class _ResidualOptions(_Options, total=False):
 
 
 @overload
+def cover_tree(
+    points: Any, *, metric: Callable[..., Any] | CompiledMetric, **options: Unpack[_OwnMetric]
+) -> MetricTree: ...
+
+
+@overload
 def cover_tree(points: ArrayLike, *, engine: str | None = ..., **options: Unpack[_Options]) -> CoverTree: ...
 
 
@@ -64,8 +79,8 @@ def cover_tree(
 def cover_tree(points: ArrayLike, *, engine: str | None = ..., **options: Unpack[_ResidualOptions]) -> ResidualTree: ...
 
 
-def cover_tree(
-    points: ArrayLike,
+def cover_tree(  # noqa: PLR0912 - a branch for each kind of tree
+    points: Any,
     *,
     kernel: KernelLike | None = None,
     v_matrix: ArrayLike | None = None,
@@ -75,7 +90,7 @@ def cover_tree(
     inducing_points: ArrayLike | str | None = None,
     jitter: float | None = None,
     cover_tree_metric: str | None = None,
-    metric: str | None = None,
+    metric: str | Callable[..., Any] | CompiledMetric | None = None,
     metric_params: Mapping[str, Any] | None = None,
     period: ArrayLike | None = None,
     engine: str | None = None,
@@ -97,13 +112,17 @@ def cover_tree(
     Parameters
     ----------
     points : array_like, shape (n, dim)
-        Finite. Rows of float32 and float64 without gaps are read in place, others are converted once.
+        Finite. Rows of float32 and float64 without gaps are read in place, others are converted once. With a function
+        as the metric also a list of objects, or their numbers: a range, or integers of shape (n,).
     kernel, inducing_count, inducing_points, jitter, cover_tree_metric : optional
         As in :func:`residual_tree`, where ``inducing_count`` is ``n_inducing``.
     v_matrix, p_diag, kernel_diag : array_like, optional
         As in :meth:`covertreex.ResidualTree.from_features`; without a kernel ``RBF()`` is assumed, with a warning.
-    metric : str, optional
-        Of points: "euclidean" or "l2", "manhattan" ("cityblock", "l1"), "chebyshev" ("linf"), "minkowski",
+    metric : str or callable, optional
+        A function makes a cover tree of any objects. It is called with blocks, ``metric(X, Y)``, rows of coordinates or
+        lists of objects, and gives distances of shape (len(X), len(Y)); with numbers of objects it is called with
+        pairs, ``metric(i, j)``, and gives shape (len(i),). :func:`covertreex.numba.metric` compiles one. Or a name. Of
+        points: "euclidean" or "l2", "manhattan" ("cityblock", "l1"), "chebyshev" ("linf"), "minkowski",
         "seuclidean", "haversine" (rows of latitude and longitude), "cosine" (1 - cosine), "angular" (the angle between
         vectors, in radians) or "mahalanobis". "residual_correlation" needs a kernel or ``v_matrix``. "auto" (default)
         is that if there is one of these, and "euclidean" otherwise. An error is raised if the inputs are for another
@@ -144,8 +163,8 @@ def cover_tree(
 
     Returns
     -------
-    CoverTree, ResidualTree or MappedTree
-        The second in the residual-correlation metric, the third with a ``folder``.
+    CoverTree, MetricTree, ResidualTree or MappedTree
+        The second for a function, the third in the residual-correlation metric, the fourth with a ``folder``.
 
     Raises
     ------
@@ -172,8 +191,12 @@ def cover_tree(
     residual = kernel is not None or v_matrix is not None or p_diag is not None
     if points is None:
         raise TypeError("points: expected rows of coordinates, got None")
-    _check_metric(metric, residual)
     of_metric: dict[str, Any] = {"metric_params": metric_params, "period": period}
+    if not (metric is None or isinstance(metric, str)) and (callable(metric) or compiled(metric) is not None):
+        others = {"kernel": kernel, "v_matrix": v_matrix, "p_diag": p_diag, "folder": folder, "engine": engine}
+        _refuse({**of_metric, **others, "leaf_size": leaf_size}, "a metric of the library")
+        return MetricTree(points, metric, order=order, seed=seed, dtype=dtype, n_threads=n_threads, progress=progress)
+    _check_metric(metric, residual)
     if residual or folder is not None:
         _refuse(of_metric, "points in memory, without a kernel")
     common: dict[str, Any] = {"order": order, "seed": seed, "n_threads": n_threads, "progress": progress}
@@ -286,7 +309,7 @@ def residual_tree(
     )  # fmt: skip
 
 
-def _check_metric(metric: str | None, residual: bool) -> None:
+def _check_metric(metric: Any, residual: bool) -> None:
     """Raise if the metric, of the call or of the active settings, does not fit the inputs."""
     source = "metric" if metric is not None else "metric of the active settings"
     metric = active_config().metric if metric is None else metric

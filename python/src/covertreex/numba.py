@@ -5,6 +5,8 @@ for one query without an allocation, and :func:`residual_nearest` searches a res
 :func:`radius` run them for many queries, in threads. Answers are the same as the library's: distances are computed in
 float64 with fused multiply-adds, and ties go to the lower dataset index.
 
+:func:`metric` goes the other way: it compiles a metric of your own for the library.
+
 Trees that are made with ``engine="hybrid"`` search by these kernels themselves.
 """
 
@@ -20,6 +22,7 @@ from ._exports.residual_arrays import ResidualArrays
 from ._exports.tree_arrays import TreeArrays
 from ._jit.common import NO_EXCLUSION, NO_LIMIT, squared_distance
 from ._jit.euclidean import NumbaTree, euclidean_knn, euclidean_radius, nearest, show_tree, within
+from ._jit.metrics import metric
 from ._jit.residual import NumbaResidualTree, residual_distance, show_model
 from ._jit.residual_queries import residual_knn
 from ._jit.skeletons import Workspace, residual_nearest, workspace
@@ -27,7 +30,8 @@ from .residual import ResidualTree
 from .tree import CoverTree
 
 __all__ = [
-    "NO_EXCLUSION", "NO_LIMIT", "NumbaResidualTree", "NumbaTree", "Workspace", "as_numba", "knn", "nearest", "radius",
+    "NO_EXCLUSION", "NO_LIMIT", "NumbaResidualTree", "NumbaTree", "Workspace", "as_numba", "knn", "metric", "nearest",
+    "radius",
     "residual_distance", "residual_nearest", "squared_distance", "within", "workspace",
 ]  # fmt: skip
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .._arrays import results
 from . import running
-from .callbacks import CallbackKernel
+from .callbacks import Callback
 from .library import Function, check, lib, read
 from .memory import DTYPES, Float64s, Int64s, Owner, address, view
 from .running import ProgressReport
@@ -38,7 +38,7 @@ class Way(TypedDict, total=False):
 
     progress: ProgressReport | None
     brief: bool  #: it will not take long, and needs no thread of its own
-    kernel: CallbackKernel | None  #: the callback of the call
+    kernel: Callback | None  #: the callback of the call
 
 
 class How(Way, total=False):

@@ -28,7 +28,7 @@ _ELEMENTS: list[Any] = [np.float32, np.float64, np.int32, np.int64, np.uint8]
 #: Types of elements by their numbers in the library, each a covertree_dtype.
 DTYPES: dict[int, np.dtype[Any]] = {number: np.dtype(element) for number, element in enumerate(_ELEMENTS, 1)}
 DTYPE_NUMBERS = {dtype: number for number, dtype in DTYPES.items()}
-_INT64 = 4
+_INT64, _OBJECT = 4, 6
 
 
 class Owner:
@@ -74,6 +74,11 @@ def matrix(rows: Rows) -> Matrix:
     count, columns = shape if len(shape) == 2 else (shape[0], 1)
     stride = rows.strides[0] if count > 1 else 0
     return _matrix(_bytes(address(rows), DTYPE_NUMBERS[rows.dtype], 0, count, columns, stride))
+
+
+def objects(numbers: Int64s) -> Matrix:
+    """Numbers of a caller's objects, as the library reads them."""
+    return Matrix(address(numbers), _OBJECT, 0, len(numbers), 1, 0)
 
 
 class _Memory:

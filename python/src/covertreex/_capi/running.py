@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import _arguments
 from .library import Function, check
-from .structs import KERNEL, PROGRESS
+from .structs import DISTANCE, KERNEL, PROGRESS
 
 #: Called with the share of a call that is done, 0 to 1.
 ProgressReport = Callable[[float], object]
@@ -69,6 +69,7 @@ def _call_for_derivatives(number: int, *arguments: Any) -> int:
 
 
 _REPORT, CALL_KERNEL, CALL_KERNEL_GRADIENT = PROGRESS(_call_back), KERNEL(_call_back), KERNEL(_call_for_derivatives)
+CALL_DISTANCE = DISTANCE(_call_back)
 
 
 class _Watch(Callee):

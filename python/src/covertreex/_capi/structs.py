@@ -8,10 +8,12 @@ from typing import Any
 
 PROGRESS = ctypes.CFUNCTYPE(c_int32, c_void_p, c_double)
 KERNEL = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p, c_int64, c_void_p, c_int64, c_int64, c_void_p)
+DISTANCE = ctypes.CFUNCTYPE(c_int32, c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_void_p)
 
 _TYPES: dict[str, Any] = {
     "int32": c_int32, "uint32": c_uint32, "int64": c_int64, "uint64": c_uint64, "double": c_double, "text": c_char_p,
     "array": c_void_p, "handle": c_void_p, "pointer": c_void_p, "progress": PROGRESS, "kernel": KERNEL, "void": None,
+    "distance": DISTANCE,
 }  # fmt: skip
 
 
@@ -46,7 +48,8 @@ class _Options(Structure):
 class TreeOptions(_Options):
     _fields_ = _fields("""
         uint32 struct_size; int32 n_threads order leaf_size; uint64 seed; progress progress; pointer progress_user_data;
-        int32 metric degrees; double exponent radius; array weights periods inverse_covariance
+        int32 metric degrees; double exponent radius; array weights periods inverse_covariance;
+        distance distance_fn; pointer distance_user_data
     """)
 
 

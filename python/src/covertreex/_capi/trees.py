@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from ctypes import byref, c_int64
-from typing import Any
+from typing import Any, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from . import files
 from .calls import How, Lists, Nearest, Unpack, Wanted, Way, call, call_options, lists, made, nearest
 from .library import check, lib, read
-from .memory import DTYPES, Float64s, Handle, Int64s, Owner, Rows, address, count, matrix, view
-from .structs import ArraysView, SearchOptions, TreeInfo, TreeOptions
+from .memory import DTYPES, Float64s, Handle, Int64s, Owner, Rows, address, matrix, view
+from .structs import DISTANCE, ArraysView, Matrix, SearchOptions, TreeInfo, TreeOptions
+
+#: Points of a tree: rows of coordinates, or numbers of objects as the library reads them.
+Points = Union[NDArray[Any], Matrix]
 
 
 def options_of(*, order: int, seed: int, n_threads: int, leaf_size: int = 0) -> TreeOptions:
@@ -29,15 +32,28 @@ def set_metric(options: TreeOptions, arrays: Mapping[str, Float64s | None], **nu
         setattr(options, name, address(array))
 
 
-def build(points: NDArray[Any], options: TreeOptions, **way: Unpack[Way]) -> Owner:
+#: A metric of the caller, by its number in the library.
+FUNCTION = 8
+
+
+def set_function(options: TreeOptions, address: int) -> None:
+    """Choose a compiled function as the metric."""
+    options.metric, options.distance_fn = FUNCTION, DISTANCE(address)
+
+
+def _read(points: Points | int) -> Matrix:
+    return points if isinstance(points, Matrix) else matrix(points)
+
+
+def build(points: Points, options: TreeOptions, **way: Unpack[Way]) -> Owner:
     """Build a tree."""
-    return made(lib.covertree_tree_build, lib.covertree_tree_free, way, matrix(points), options=options)
+    return made(lib.covertree_tree_build, lib.covertree_tree_free, way, _read(points), options=options)
 
 
-def insert(tree: Handle, points: NDArray[Any], **how: Unpack[How]) -> int:
+def insert(tree: Handle, points: Points, **how: Unpack[How]) -> int:
     """Add points, and return the index of the first one."""
     first = c_int64()
-    call(lib.covertree_tree_insert, how, (tree, matrix(points)), byref(first))
+    call(lib.covertree_tree_insert, how, (tree, _read(points)), byref(first))
     return first.value
 
 
@@ -51,20 +67,20 @@ def validate(tree: Handle, **how: Unpack[How]) -> None:
     call(lib.covertree_tree_validate, how, (tree,))
 
 
-def knn(tree: Handle, queries: Rows, k: int, options: SearchOptions, **wanted: Unpack[Wanted]) -> Nearest:
+def knn(tree: Handle, queries: Rows | Matrix, k: int, options: SearchOptions, **wanted: Unpack[Wanted]) -> Nearest:
     """Find the ``k`` nearest points of each query."""
-    return nearest(lib.covertree_tree_knn, wanted, (tree, matrix(queries)), k, options)
+    return nearest(lib.covertree_tree_knn, wanted, (tree, _read(queries)), k, options)
 
 
-def radius(tree: Handle, queries: Rows, r: float, options: SearchOptions, **way: Unpack[Way]) -> Lists:
+def radius(tree: Handle, queries: Rows | Matrix, r: float, options: SearchOptions, **way: Unpack[Way]) -> Lists:
     """Find all points within a radius of each query."""
-    return lists(lib.covertree_tree_radius, way, tree, matrix(queries), r, options=options)
+    return lists(lib.covertree_tree_radius, way, tree, _read(queries), r, options=options)
 
 
-def radius_count(tree: Handle, queries: Rows, r: float, options: SearchOptions, **way: Unpack[Way]) -> Int64s:
+def radius_count(tree: Handle, queries: Rows | Matrix, r: float, options: SearchOptions, **way: Unpack[Way]) -> Int64s:
     """Count them."""
-    counts = np.empty(count(queries), np.int64)
-    given = tree, matrix(queries), r
+    given = tree, _read(queries), r
+    counts = np.empty(given[1].rows, np.int64)
     call(lib.covertree_tree_radius_count, way, given, address(counts), options=options, radius="r")
     return counts
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import _arguments, _arrays, _engines, _frames
 from ..tree import CoverTree, Neighbors
-from ._metrics import METRICS, effective_metric
+from ._metrics import METRICS, effective_metric, metric_tree
 
 try:
     from sklearn.utils import _align_api_if_sparse
@@ -59,7 +60,7 @@ class NeighborsBase(MultiOutputMixin, BaseEstimator):
     _parameter_constraints: ClassVar[Constraints] = {
         "algorithm": [StrOptions({"auto", "ball_tree", "kd_tree", "brute"})],
         "leaf_size": [Interval(Integral, 1, None, closed="left"), None],
-        "metric": [StrOptions(set(METRICS))],
+        "metric": [StrOptions(set(METRICS)), callable],
         "p": [Interval(Real, 0, None, closed="right"), None],
         "metric_params": [dict, None],
         "order": [StrOptions(set(_engines.ORDERS)), None],
@@ -73,7 +74,7 @@ class NeighborsBase(MultiOutputMixin, BaseEstimator):
         *,
         algorithm: str = "auto",
         leaf_size: int | None = None,
-        metric: str = "minkowski",
+        metric: str | Callable[..., float] = "minkowski",
         p: float | None = 2,
         metric_params: dict[str, Any] | None = None,
         order: str | None = None,
@@ -92,6 +93,11 @@ class NeighborsBase(MultiOutputMixin, BaseEstimator):
             self.metric, self.p, self.metric_params
         )
         leaf_size = None if self.leaf_size is None else min(self.leaf_size, _LARGEST_LEAF)
+        self.tree_: CoverTree
+        if callable(self.metric):
+            self.tree_ = metric_tree(points, self.metric, self.effective_metric_params_, order=self.order)
+            self.n_samples_fit_ = len(points)
+            return
         self.tree_ = CoverTree(
             points, metric=self.effective_metric_, metric_params=self.effective_metric_params_, engine="native",
             order=self.order, leaf_size=leaf_size, n_threads=self._threads(),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import _arguments
+from ..tree import MetricTree
 from ..tree._metric import ALIASES, CHOICES
 
 #: Values of ``metric``. With "minkowski" ``p`` decides.
@@ -15,12 +19,14 @@ METRICS = CHOICES
 _BY_POWER = {1.0: "manhattan", 2.0: "euclidean", np.inf: "chebyshev"}
 
 
-def effective_metric(metric: str, p: float | None, metric_params: dict[str, Any] | None) -> tuple[str, dict[str, Any]]:
+def effective_metric(metric: Any, p: float | None, metric_params: dict[str, Any] | None) -> tuple[Any, dict[str, Any]]:
     """The name of the tree's metric, and its parameters, for the parameters of an estimator.
 
     As in scikit-learn, a ``p`` of ``metric_params`` replaces ``p``, which has no effect on other metrics than
-    "minkowski".
+    "minkowski". A function stays as it is.
     """
+    if callable(metric):
+        return metric, dict(metric_params or {})
     _arguments.choice(metric, "metric", METRICS)
     given = dict(metric_params or {})
     if metric != "minkowski":
@@ -32,3 +38,21 @@ def effective_metric(metric: str, p: float | None, metric_params: dict[str, Any]
     if power in _BY_POWER and not given:
         return _BY_POWER[power], {}
     return metric, {"p": power, **given}
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """A function of two rows, as scikit-learn calls it, for blocks."""
+
+    metric: Callable[..., float]
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, X: NDArray[Any], Y: NDArray[Any]) -> NDArray[np.float64]:
+        return np.array([[self.metric(x, y, **self.parameters) for y in Y] for x in X], np.float64)
+
+
+def metric_tree(
+    points: NDArray[Any], metric: Callable[..., float], parameters: dict[str, Any], *, order: str | None
+) -> MetricTree:
+    """A tree of a function ``metric(x, y, **parameters)`` of two rows."""
+    return MetricTree(points, _Blocks(metric, parameters), order=order)

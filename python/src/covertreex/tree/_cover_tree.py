@@ -221,7 +221,7 @@ class CoverTree(PairQuestions):
         rows, dtype, options = self._asked(**asked)
         indices, distances, _ = trees.knn(
             self._open(), rows, k, options, dtype=dtype if return_distances else None, progress=progress,
-            brief=self._is_searched_briefly(rows),
+            **self._way(rows),
         )  # fmt: skip
         return indices if distances is None else (indices, distances.astype(self.dtype, copy=False))
 
@@ -264,10 +264,10 @@ class CoverTree(PairQuestions):
         rows, dtype, options = self._asked(**asked)
         if dtype is not self.dtype:
             r = largest_reported(r, self.dtype)
-        handle, brief = self._open(), self._is_searched_briefly(rows)
+        handle, way = self._open(), self._way(rows)
         if count_only:
-            return trees.radius_count(handle, rows, r, options, progress=progress, brief=brief)
-        found = trees.radius(handle, rows, r, options, progress=progress, brief=brief)
+            return trees.radius_count(handle, rows, r, options, progress=progress, **way)
+        found = trees.radius(handle, rows, r, options, progress=progress, **way)
         distances = found.distances.astype(self.dtype, copy=False) if return_distances else None
         return Neighbors(found.offsets, found.indices, distances)
 
@@ -295,6 +295,10 @@ class CoverTree(PairQuestions):
     def _points(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         """Coordinates of points by their dataset indices."""
         return self._call(trees.points, np.ascontiguousarray(indices, np.int64), self.dim, self.dtype)
+
+    def _way(self, rows: Rows) -> dict[str, Any]:
+        """How a search is called."""
+        return {"brief": self._is_searched_briefly(rows)}
 
     def _is_searched_briefly(self, rows: Rows) -> bool:
         n_rows = count(rows)
