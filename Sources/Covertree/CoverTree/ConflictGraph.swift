@@ -29,7 +29,8 @@ final class ConflictGraph {
 
   /// The graph of these points with an edge between any two within a radius.
   init<M: Metric>(
-    _ vertices: GrowableBuffer<Int32>, within radius: Double, metric: M, seed: UInt64, context: CallContext
+    _ vertices: GrowableBuffer<Int32>, knowing known: KnownCenters? = nil, within radius: Double, metric: M, seed: UInt64,
+    context: CallContext
   ) throws(CoverTreeError) {
     count = vertices.count
     // Searches compare 16 at a time.
@@ -53,7 +54,7 @@ final class ConflictGraph {
       var finder = try metric.finder(sources)
       let pairs = try GrowableBuffer<Pair>()
       for vertex in range { rivals[vertex] = Rivals(begin: 0, count: 0) }
-      try finder.neighbors(of: range, in: vertices, within: radius) { (vertex, other) in
+      try finder.neighbors(of: range, in: vertices, knowing: known, within: radius) { (vertex, other) in
         priorities[other] > priorities[vertex]
       } found: { (vertex, other) throws(CoverTreeError) in
         try pairs.append(Pair(vertex: vertex, rival: other))

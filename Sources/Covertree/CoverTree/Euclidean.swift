@@ -55,7 +55,7 @@ struct EuclideanFinder<S: Scalar, D: Dimension>: SourceFinder {
   var distanceEvaluations: Int { search.pointsCompared }
 
   mutating func nearest(
-    to points: UnsafeBufferPointer<Int32>, knowing known: Buffer<Double>, reach: LevelReach,
+    to points: UnsafeBufferPointer<Int32>, knowing known: KnownCenters, reach: LevelReach,
     found: (_ point: Int32, _ listed: Int32, _ score: Double) -> Void
   ) throws(CoverTreeError) {
     closest.half = reach.half.nextUp
@@ -65,7 +65,7 @@ struct EuclideanFinder<S: Scalar, D: Dimension>: SourceFinder {
       closest.begin()
       search.removeAll()
       for (lane, point) in together.enumerated() {
-        let bar = reach.bar(knowing: known[point])
+        let bar = reach.bar(knowing: known.score[point])
         closest.bars[lane] = bar
         search.add(metric.row(point), within: bar)
       }
@@ -78,7 +78,7 @@ struct EuclideanFinder<S: Scalar, D: Dimension>: SourceFinder {
 
   @inline(__always)
   mutating func neighbors(
-    of positions: Range<Int>, in list: GrowableBuffer<Int32>, within radius: Double,
+    of positions: Range<Int>, in list: GrowableBuffer<Int32>, knowing known: KnownCenters?, within radius: Double,
     wanted: (_ position: Int32, _ neighbor: Int32) -> Bool,
     found: (_ position: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {

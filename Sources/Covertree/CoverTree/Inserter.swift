@@ -173,7 +173,8 @@ final class Inserter<M: Metric> {
       statistics.rounds += 1
       let vertices = try uncovered.vertices(share: share, seed: seed)
       let graph = try ConflictGraph(
-        vertices, within: radiusScore(ofLevel: level), metric: metric, seed: seed, context: context)
+        vertices, knowing: KnownCenters(center: nearest, score: nearestSquared), within: radiusScore(ofLevel: level),
+        metric: metric, seed: seed, context: context)
       statistics.conflictEdges += graph.edgeCount
       statistics.distanceEvaluations += graph.distanceEvaluations
       let chosen = try graph.independentSet(context: context)
@@ -204,6 +205,7 @@ final class Inserter<M: Metric> {
     // New centres are more than 2^level from all others, so a point within half of 2^level of its centre has no nearer new one.
     let reach = LevelReach(ofLevel: level)
     let sources = try metric.sources(centers, context: context)
+    let known = KnownCenters(center: nearest, score: nearestSquared)
     let evaluations = Counter()
     let grain = CallContext.grain(operationsPerItem: metric.operations(comparing: centers.count), most: 2048)
     try context.forEach(some.count, grain: grain) { (range, _) throws(CoverTreeError) in
@@ -212,7 +214,7 @@ final class Inserter<M: Metric> {
       for point in some[range] where nodes.level[point] == TreeNodes.absent && nearestSquared[point] > reach.half {
         try seekers.append(point)
       }
-      try finder.nearest(to: seekers.elements, knowing: nearestSquared, reach: reach) { (point, found, squared) in
+      try finder.nearest(to: seekers.elements, knowing: known, reach: reach) { (point, found, squared) in
         nearest[point] = centers[Int(found)]
         nearestSquared[point] = squared
       }

@@ -22,6 +22,13 @@ protocol Metric: Sendable {
   ) throws(CoverTreeError)
 }
 
+/// The centres that pending points know, by point.
+struct KnownCenters {
+  let center: Buffer<Int32>
+  /// Of its distance.
+  let score: Buffer<Double>
+}
+
 /// The reach of the searches of one level, in scores.
 struct LevelReach {
   /// The level's radius: a farther source covers no point.
@@ -44,10 +51,9 @@ protocol SourceFinder {
   /// Finds for each point a source within the reach that is closer than the one it knows: the nearest of all if that is within half of
   /// the reach.
   ///
-  /// - Parameter known: by point, the score of the source that it knows.
   /// - Parameter found: gets the position of the source in the list.
   mutating func nearest(
-    to points: UnsafeBufferPointer<Int32>, knowing known: Buffer<Double>, reach: LevelReach,
+    to points: UnsafeBufferPointer<Int32>, knowing known: KnownCenters, reach: LevelReach,
     found: (_ point: Int32, _ listed: Int32, _ score: Double) -> Void
   ) throws(CoverTreeError)
 
@@ -55,7 +61,7 @@ protocol SourceFinder {
   ///
   /// - Parameter wanted: whether a pair matters.
   mutating func neighbors(
-    of positions: Range<Int>, in list: GrowableBuffer<Int32>, within radius: Double,
+    of positions: Range<Int>, in list: GrowableBuffer<Int32>, knowing known: KnownCenters?, within radius: Double,
     wanted: (_ position: Int32, _ neighbor: Int32) -> Bool,
     found: (_ position: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError)

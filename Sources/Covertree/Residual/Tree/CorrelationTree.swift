@@ -132,11 +132,11 @@ private struct ResidualFinder: SourceFinder {
   var distanceEvaluations = 0
 
   mutating func nearest(
-    to points: UnsafeBufferPointer<Int32>, knowing known: Buffer<Double>, reach: LevelReach,
+    to points: UnsafeBufferPointer<Int32>, knowing known: KnownCenters, reach: LevelReach,
     found: (_ point: Int32, _ listed: Int32, _ score: Double) -> Void
   ) throws(CoverTreeError) {
     for point in points {
-      let bar = reach.bar(knowing: known[point])
+      let bar = reach.bar(knowing: known.score[point])
       var nearest: (squared: Double, position: Int32)?
       try graph.forEach(of: point, among: sources) { (_, position, squared) in
         guard squared < bar else { return }
@@ -148,7 +148,7 @@ private struct ResidualFinder: SourceFinder {
   }
 
   mutating func neighbors(
-    of positions: Range<Int>, in list: GrowableBuffer<Int32>, within radius: Double,
+    of positions: Range<Int>, in list: GrowableBuffer<Int32>, knowing known: KnownCenters?, within radius: Double,
     wanted: (_ position: Int32, _ neighbor: Int32) -> Bool,
     found: (_ position: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {

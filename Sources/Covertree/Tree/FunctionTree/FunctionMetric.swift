@@ -76,9 +76,8 @@ struct FunctionSources: @unchecked Sendable {
 
 /// One thread's searches among the centres of a level. A position of a source is its place in their list.
 struct FunctionFinder: SourceFinder {
-  /// Points whose candidates are evaluated together.
-  private static let mostPoints = 256
-  private static let mostCandidates = 1 << 18
+  private static let mostPoints = 2048
+  private static let mostCandidates = 1 << 19
 
   private let metric: FunctionMetric
   private let sources: FunctionSources
@@ -88,14 +87,19 @@ struct FunctionFinder: SourceFinder {
   private let evaluator: PairEvaluator
   private let candidates: GrowableBuffer<Candidate>
   private let items: GrowableBuffer<Item>
+  private let cells: CellBounds
 
   /// A point, and its candidates: by ascending bound of the distance.
-  private struct Item: BitwiseCopyable {
+  struct Item: BitwiseCopyable {
+    /// What the caller calls it.
+    var number: Int32
     var point: Int32
     var next: Int
     var end: Int
+    /// No farther source is of use.
+    var limit: Double
     /// The score below which it wants sources, its nearest one, and the score of that.
-    var bar: Double
+    var bar = 0.0
     var found: Int32 = -1
     var score = Double.infinity
     var asked = 0
@@ -111,6 +115,7 @@ struct FunctionFinder: SourceFinder {
     evaluator = try metric.evaluator()
     candidates = try GrowableBuffer()
     items = try GrowableBuffer()
+    cells = try CellBounds(metric, sources, evaluator)
   }
 
   var distanceEvaluations: Int { evaluator.evaluations }
@@ -118,22 +123,24 @@ struct FunctionFinder: SourceFinder {
   func listed(_ position: Int) -> Int { position }
 
   mutating func nearest(
-    to points: UnsafeBufferPointer<Int32>, knowing known: Buffer<Double>, reach: LevelReach,
+    to points: UnsafeBufferPointer<Int32>, knowing known: KnownCenters, reach: LevelReach,
     found: (_ point: Int32, _ listed: Int32, _ score: Double) -> Void
   ) throws(CoverTreeError) {
     var next = 0
     while next < points.count {
-      items.removeAll()
-      candidates.removeAll()
+      begin()
       while next < points.count, items.count < Self.mostPoints, candidates.count < Self.mostCandidates {
         let point = points[next]
-        let bar = reach.bar(knowing: known[point])
-        let first = candidates.count
-        try findCandidates(point, within: Score.distance(bar)) { _ in true }
-        var mine = UnsafeMutableBufferPointer(rebasing: candidates.all[first...])
-        mine.sort { $0 < $1 }
-        try items.append(Item(point: point, next: first, end: candidates.count, bar: bar))
+        let bar = reach.bar(knowing: known.score[point])
+        try findCandidates(Item(number: point, point: point, next: 0, end: 0, limit: Score.distance(bar), bar: bar)) {
+          _ in true
+        }
         next += 1
+      }
+      try cells.tighten(items, candidates, knowing: known)
+      for item in items.elements {
+        var mine = UnsafeMutableBufferPointer(rebasing: candidates.all[item.next..<item.end])
+        mine.sort { $0 < $1 }
       }
       while try askOnce(half: reach.half.nextUp) {}
       for item in items.elements where item.found >= 0 { found(item.point, item.found, item.score) }
@@ -172,39 +179,46 @@ struct FunctionFinder: SourceFinder {
   }
 
   mutating func neighbors(
-    of positions: Range<Int>, in list: GrowableBuffer<Int32>, within radius: Double,
+    of positions: Range<Int>, in list: GrowableBuffer<Int32>, knowing known: KnownCenters?, within radius: Double,
     wanted: (_ position: Int32, _ neighbor: Int32) -> Bool,
     found: (_ position: Int32, _ neighbor: Int32) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
     var next = positions.lowerBound
+    let limit = Score.distance(radius)
     while next < positions.upperBound {
-      items.removeAll()
-      candidates.removeAll()
+      begin()
       while next < positions.upperBound, candidates.count < Self.mostCandidates {
-        let (position, first) = (Int32(next), candidates.count)
-        try findCandidates(list[next], within: Score.distance(radius)) { $0 != position && wanted(position, $0) }
-        try items.append(Item(point: position, next: first, end: candidates.count, bar: 0))
+        let position = Int32(next)
+        try findCandidates(Item(number: position, point: list[next], next: 0, end: 0, limit: limit)) {
+          $0 != position && wanted(position, $0)
+        }
         next += 1
       }
+      if let known { try cells.tighten(items, candidates, knowing: known) }
       for item in items.elements {
         for slot in item.next..<item.end {
-          try evaluator.add(metric.row(list[item.point]), metric.row(list[candidates[slot].index]))
+          try evaluator.add(metric.row(item.point), metric.row(sources.points[candidates[slot].index]))
         }
       }
       let distances = try evaluator.run()
+      var pair = 0
       for item in items.elements {
-        for slot in item.next..<item.end where Score.of(distance: distances[slot]) <= radius {
-          try found(item.point, candidates[slot].index)
+        for slot in item.next..<item.end {
+          if Score.of(distance: distances[pair]) <= radius { try found(item.number, candidates[slot].index) }
+          pair += 1
         }
       }
     }
   }
 
-  /// Appends the sources that may be within a distance of a point, with lower bounds of theirs.
-  private mutating func findCandidates(
-    _ point: Int32, within distance: Double, wanted: (Int32) -> Bool
-  ) throws(CoverTreeError) {
-    let (pivots, embedding) = (metric.pivots, metric.embedding(point))
+  private func begin() {
+    items.removeAll()
+    candidates.removeAll()
+  }
+
+  /// Appends a point, and the sources that may be within its limit, with lower bounds of their distances.
+  private mutating func findCandidates(_ given: Item, wanted: (Int32) -> Bool) throws(CoverTreeError) {
+    let (pivots, embedding, distance) = (metric.pivots, metric.embedding(given.point), given.limit)
     let most = (0..<pivots.columns).reduce(sources.reach) { max($0, embedding[$1]) }
     let first = candidates.count
     var handler = Near(found: candidates, worst: distance + 2 * DistanceFunction.slack * most)
@@ -218,6 +232,9 @@ struct FunctionFinder: SourceFinder {
       count += 1
     }
     try candidates.resize(to: count)
+    var item = given
+    (item.next, item.end) = (first, count)
+    try items.append(item)
   }
 
   /// All sources within a distance between embeddings.
@@ -228,6 +245,86 @@ struct FunctionFinder: SourceFinder {
 
     mutating func insert(_ score: Double, _ index: Int32) throws(CoverTreeError) {
       try found.append(Candidate(squared: score, index: index))
+    }
+  }
+}
+
+/// Bounds of distances by the centres that points know: such a centre is one more pivot, for the points of its cell.
+///
+/// It is compared with a source once, for all points of the cell that have the source as a candidate. Where distances are nearly all alike,
+/// pivots of the whole tree exclude little, but a centre is near its points, and far from most sources.
+private final class CellBounds {
+  /// Pairs that one comparison of the centre must concern.
+  private static let worthwhile = 3
+
+  private let metric: FunctionMetric
+  private let sources: FunctionSources
+  private let evaluator: PairEvaluator
+  /// The items by their centres.
+  private let order: GrowableBuffer<Int32>
+  /// Sources that are candidates of a cell; by source: the number of the pair in the cell, or -1.
+  private let members: GrowableBuffer<Int32>
+  private let slots: Buffer<Int32>
+
+  init(_ metric: FunctionMetric, _ sources: FunctionSources, _ evaluator: PairEvaluator) throws(CoverTreeError) {
+    (self.metric, self.sources, self.evaluator) = (metric, sources, evaluator)
+    order = try GrowableBuffer()
+    members = try GrowableBuffer()
+    slots = try Buffer(count: sources.points.count, filledWith: -1)
+  }
+
+  /// Raises the bounds of candidates, and removes those beyond the limits of their points.
+  func tighten(
+    _ items: GrowableBuffer<FunctionFinder.Item>, _ candidates: GrowableBuffer<Candidate>, knowing known: KnownCenters
+  ) throws(CoverTreeError) {
+    order.removeAll()
+    for number in 0..<items.count { try order.append(Int32(number)) }
+    var sorted = order.all
+    sorted.sort { (known.center[items[$0].point], $0) < (known.center[items[$1].point], $1) }
+    var first = 0
+    while first < order.count {
+      let center = known.center[items[order[first]].point]
+      var (end, pairs) = (first, 0)
+      while end < order.count, known.center[items[order[end]].point] == center {
+        pairs += items[order[end]].end - items[order[end]].next
+        end += 1
+      }
+      if end - first >= Self.worthwhile {
+        try tighten(first..<end, of: center, pairs, items, candidates, known.score)
+      }
+      first = end
+    }
+  }
+
+  private func tighten(
+    _ cell: Range<Int>, of center: Int32, _ pairs: Int, _ items: GrowableBuffer<FunctionFinder.Item>,
+    _ candidates: GrowableBuffer<Candidate>, _ scores: Buffer<Double>
+  ) throws(CoverTreeError) {
+    members.removeAll()
+    defer { for member in members.elements { slots[member] = -1 } }
+    for place in cell {
+      let item = items[order[place]]
+      for slot in item.next..<item.end where slots[candidates[slot].index] < 0 {
+        slots[candidates[slot].index] = Int32(members.count)
+        try members.append(candidates[slot].index)
+      }
+    }
+    guard members.count * Self.worthwhile <= pairs else { return }
+    for member in members.elements { try evaluator.add(metric.row(center), metric.row(sources.points[member])) }
+    let distances = try evaluator.run()
+    for place in cell {
+      var item = items[order[place]]
+      let apart = Score.distance(scores[item.point])
+      var end = item.next
+      for slot in item.next..<item.end {
+        let index = candidates[slot].index
+        let bound = max(candidates[slot].squared, thirdSide(distances[Int(slots[index])], apart))
+        guard bound <= item.limit else { continue }
+        candidates[end] = Candidate(squared: bound, index: index)
+        end += 1
+      }
+      item.end = end
+      items[Int(order[place])] = item
     }
   }
 }

@@ -120,7 +120,7 @@ private struct Crowding {
       let first = first
       try context.forEach(own, grain: 256) { (range, _) throws(CoverTreeError) in
         var finder = try metric.finder(sources)
-        try finder.neighbors(of: range, in: list, within: radiusScore(ofLevel: level)) { (_, _) in
+        try finder.neighbors(of: range, in: list, knowing: nil, within: radiusScore(ofLevel: level)) { (_, _) in
           true
         } found: { (position, other) in
           let (node, near) = (list[position], list[other])
