@@ -837,7 +837,6 @@ void covertree_residual_free(covertree_residual *residual);
  *   queries   [in]  F64: new points, whose v and p are made from the inducing
  *                   points. I64: points of the model
  *   k               at least 1; k times the number of queries is below 2^60
- *   options   [in]  COVERTREE_SEARCH_MAX_DISTANCE is not supported
  *   indices   [out] queries x k; -1 if fewer than k points qualify
  *   distances [out] queries x k; infinity there. May be NULL
  * NOT_FOUND, BUSY, UNSUPPORTED for new points if V came from the caller. */
@@ -846,6 +845,25 @@ covertree_status covertree_residual_knn(covertree_residual *residual,
                                         int64_t k,
                                         const covertree_search_options *options,
                                         int64_t *indices, double *distances);
+
+/* Finds all points within a radius (inclusive) of each query, sorted as the
+ * neighbours of covertree_residual_knn are. All points are within 1.
+ *   queries   [in]  as in covertree_residual_knn
+ *   options   [in]  max_distance is not read; COVERTREE_SEARCH_SCORES is not
+ *                   supported
+ *   neighbors [out] with float64 distances
+ * Statuses as of covertree_residual_knn. The memory of a call is that of its
+ * result and of candidates for some hundred queries a thread. */
+covertree_status covertree_residual_radius(
+    covertree_residual *residual, const covertree_matrix *queries,
+    double radius, const covertree_search_options *options,
+    covertree_neighbors **neighbors);
+
+/* Counts the points within a radius (inclusive) of each query.
+ *   counts [out] one a query */
+covertree_status covertree_residual_radius_count(
+    covertree_residual *residual, const covertree_matrix *queries,
+    double radius, const covertree_search_options *options, int64_t *counts);
 
 /* Computes the distances of points of the model from others of it.
  *   rows      [in]  n_rows indices

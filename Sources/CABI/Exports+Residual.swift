@@ -118,22 +118,70 @@ func nearest(
     context: context, rows: Int(count), indices: required(results.indices, "indices"), distances: results.distances)
 }
 
+extension Arguments {
+  /// The queries of a search in a model, and their number: new points, or points of the model.
+  fileprivate static func residualQueries(
+    _ queries: In<covertree_matrix>, _ copies: Copies
+  ) throws(CoverTreeError) -> (ResidualQueries, count: Int64) {
+    let matrix = try required(queries, "queries").pointee
+    if matrix.dtype == Double.dtype {
+      return (.points(try view(matrix, "queries", minimum: 0), features: nil, residualVariance: nil), matrix.rows)
+    }
+    guard isNumbers(matrix) else {
+      throw unexpected(matrix, "queries", "COVERTREE_DTYPE_F64 or COVERTREE_DTYPE_I64")
+    }
+    guard let rows = try numbers(matrix, "queries", copies) else { return (.allStored, matrix.rows) }
+    return (.stored(StoredIndices(rows)), matrix.rows)
+  }
+}
+
 @_cdecl("covertree_residual_knn") @implementation
 public func covertree_residual_knn(
   _ residual: Handle, _ queries: In<covertree_matrix>, _ k: Int64, _ options: In<covertree_search_options>,
   _ indices: Out<Int64>, _ distances: Out<Double>
 ) -> covertree_status {
   copying { (copies) throws(CoverTreeError) in
-    let matrix = try required(queries, "queries").pointee
-    var queries = ResidualQueries.allStored
-    if matrix.dtype == Double.dtype {
-      queries = .points(try Arguments.view(matrix, "queries", minimum: 0), features: nil, residualVariance: nil)
-    } else if !Arguments.isNumbers(matrix) {
-      throw Arguments.unexpected(matrix, "queries", "COVERTREE_DTYPE_F64 or COVERTREE_DTYPE_I64")
-    } else if let rows = try Arguments.numbers(matrix, "queries", copies) {
-      queries = .stored(StoredIndices(rows))
-    }
-    try nearest(residual, queries, matrix.rows, k, options, copies, (indices, distances))
+    let (queries, count) = try Arguments.residualQueries(queries, copies)
+    try nearest(residual, queries, count, k, options, copies, (indices, distances))
+  }
+}
+
+/// Runs the body of a search within a radius.
+private func searchingRadius(
+  _ residual: Handle, _ queries: In<covertree_matrix>, _ options: In<covertree_search_options>,
+  _ body: (ResidualSearch, ResidualQueries, Int, SearchOptions, CallContext) throws(CoverTreeError) -> Void
+) -> covertree_status {
+  copying { (copies) throws(CoverTreeError) in
+    let (queries, count) = try Arguments.residualQueries(queries, copies)
+    let options = try covertree_search_options.read(options)
+    let context = try options.context()
+    let search = try models.value(residual, context)
+    try body(search, queries, Int(count), options.checked(queries: count, copies), context)
+  }
+}
+
+@_cdecl("covertree_residual_radius") @implementation
+public func covertree_residual_radius(
+  _ residual: Handle, _ queries: In<covertree_matrix>, _ radius: Double, _ options: In<covertree_search_options>,
+  _ neighbors: Out<Handle>
+) -> covertree_status {
+  searchingRadius(residual, queries, options) {
+    (search, queries, rows, options, context) throws(CoverTreeError) in
+    let output = try required(neighbors, "neighbors")
+    let lists = try search.within(radius, of: queries, options: options, context: context, rows: rows)
+    output.pointee = handles.add(NeighborsHandle(AnyNeighborLists(lists)))
+  }
+}
+
+@_cdecl("covertree_residual_radius_count") @implementation
+public func covertree_residual_radius_count(
+  _ residual: Handle, _ queries: In<covertree_matrix>, _ radius: Double, _ options: In<covertree_search_options>,
+  _ counts: Out<Int64>
+) -> covertree_status {
+  searchingRadius(residual, queries, options) {
+    (search, queries, rows, options, context) throws(CoverTreeError) in
+    try search.countWithin(
+      radius, of: queries, options: options, context: context, rows: rows, counts: required(counts, "counts"))
   }
 }
 

@@ -279,6 +279,14 @@ CALLS = {
     "residual knn before": (
         residual, lambda t, i, b, **o: t.knn(3, queries=i, before=b, **o), [SOME, SOME], [OUTSIDE, SOME],
     ),
+    "residual knn within": (
+        residual, lambda t, q, **o: t.knn(3, queries=q, max_distance=0.5, **o), [rows()], [with_nan()],
+    ),
+    "residual radius": (residual, lambda t, q, **o: t.radius(0.5, queries=q, **o), [rows()], [with_nan()]),
+    "residual radius of points": (residual, lambda t, i, **o: t.radius(0.5, queries=i, **o), [SOME], [OUTSIDE]),
+    "residual count": (
+        residual, lambda t, q, **o: t.radius(0.5, queries=q, count_only=True, **o), [rows()], [with_nan()],
+    ),
     "residual candidates": (residual, lambda t, i: t.knn(3, queries=i, candidates=5), [SOME], [OUTSIDE]),
     "conditioning sets": (
         residual, lambda t, x, **o: t.conditioning_sets(3, queries=x, cond="all", **o), [rows()], [with_nan()],

@@ -320,8 +320,8 @@ def test_bad_input_names_the_argument(rng, tmp_path):
         load(tmp_path / "callback", kernel=lambda a, b: a @ b.T + 1, engine="hybrid")
     with pytest.raises(ValueError, match="engine: expected one of"):
         load(tmp_path / "callback", kernel=lambda a, b: a @ b.T + 1, engine="best")
-    with pytest.raises(ValueError, match="max_distance: is not supported"):
-        kernels.knn(tree, 1, max_distance=1.0)
+    with pytest.raises(ValueError, match="max_distance: expected a number from 0 up, got -1"):
+        kernels.knn(tree, 1, max_distance=-1)
     with pytest.raises(ValueError, match="before: expected 50 numbers"):
         kernels.knn(cover_tree(points), 1, before=[1])
 

@@ -150,6 +150,13 @@ VECTOR = {
 }
 RESIDUAL_POINTS = {**POINTS, **OTHER_WIDTH}
 QUERIES = {**POINTS, **OTHER_WIDTH, **OUTSIDE, "a string": ("abc", TypeError)}
+OWN_QUERIES = {**without(QUERIES, "one dimension"), "a vector of another width": ([1.0, 2.0, 3.0], ValueError)}
+RANKS = {
+    **without(COUNT, "a list", "an array"),
+    "no ranks": ([], ValueError),
+    "a rank of 0": ([2, 0], ValueError),
+    "ranks that are floats": ([1.0], TypeError),
+}
 NNARRAYS = {
     **ROWS,
     **ONE_ROW,
@@ -335,12 +342,18 @@ TABLE = vif_messages.TABLE | {
     "ResidualTree.with_kernel(progress)": (FUNCTION, lambda v: residual().with_kernel(RBF(), progress=v)),
     "ResidualTree.refit(kernel)": ({**KERNEL, **NONE}, lambda v: residual().refit(v)),
     "ResidualTree.refit(jitter)": (NUMBER, lambda v: residual().refit(RBF(), jitter=v)),
-    "ResidualTree.knn(k)": ({**COUNT, **NONE, **RESULTS}, lambda v: residual().knn(v)),
-    "ResidualTree.knn(queries)": (QUERIES, lambda v: residual().knn(2, queries=v)),
+    "ResidualTree.knn(k)": ({**RANKS, **NONE, **RESULTS}, lambda v: residual().knn(v)),
+    "ResidualTree.knn(queries)": (OWN_QUERIES, lambda v: residual().knn(2, queries=v)),
     "ResidualTree.knn(before)": (
         {**INDICES, "too few": ([1], ValueError)},
         lambda v: residual().knn(2, queries=[3, 4], before=v),
     ),
+    "ResidualTree.knn(max_distance)": (NUMBER, lambda v: residual().knn(2, max_distance=v)),
+    "ResidualTree.knn(max_distance), candidates": (NUMBER, lambda v: residual().knn(2, candidates=9, max_distance=v)),
+    "ResidualTree.radius(r)": ({**NUMBER, **NONE}, lambda v: residual().radius(v)),
+    "ResidualTree.radius(queries)": (OWN_QUERIES, lambda v: residual().radius(0.1, queries=v)),
+    "ResidualTree.radius(n_threads)": (THREADS, lambda v: residual().radius(0.1, n_threads=v)),
+    "ResidualTree.radius(progress)": (FUNCTION, lambda v: residual().radius(0.1, progress=v)),
     "ResidualTree.knn(candidates)": (COUNT, lambda v: residual().knn(2, candidates=v)),
     "ResidualTree.knn(n_threads)": (THREADS, lambda v: residual().knn(2, n_threads=v)),
     "ResidualTree.knn(progress)": (FUNCTION, lambda v: residual().knn(2, progress=v)),

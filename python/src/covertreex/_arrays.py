@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _frames
-from ._arguments import described
+from ._arguments import described, number
 
 _INT64 = np.dtype(np.int64)
 
@@ -158,6 +158,33 @@ def are_indices(array: NDArray[Any]) -> bool:
     return array.ndim == 1
 
 
+def as_rows(queries: Any, dim: Callable[[], int]) -> tuple[Any, bool]:
+    """Queries, and whether they are one point as a vector of floats, which becomes a row.
+
+    A vector of integers has dataset indices.
+    """
+    if queries is None or (type(queries) is np.ndarray and (queries.ndim != 1 or queries.dtype.kind != "f")):
+        return queries, False
+    array = array_of(queries, "queries")
+    if array.ndim != 1 or array.dtype.kind != "f" or (array.size == 0 and array is not queries):
+        return queries, False
+    if len(array) != dim():
+        raise ValueError(f"queries: expected shape ({dim()},) for one point, or (q, {dim()}), got shape {array.shape}")
+    return array.reshape(1, -1), True
+
+
+def ranks(k: Any) -> tuple[int, NDArray[np.int64] | None]:
+    """The number of neighbours to search for and, if ``k`` is a list of ranks from 1 up, the columns of these."""
+    if not (isinstance(k, (list, tuple, range)) or getattr(k, "ndim", 0) > 0):
+        return integer(k, "k", minimum=1), None
+    wanted = indices(k, "k")
+    if not wanted.size:
+        raise ValueError("k: expected at least one rank, got none")
+    if wanted.min() < 1:
+        raise ValueError(f"k[{wanted.argmin()}]: expected a rank from 1 up, got {wanted.min()}")
+    return int(wanted.max()), wanted - 1
+
+
 def upper_indices(before: ArrayLike | None, n_rows: int) -> NDArray[np.int64] | None:
     """For each query the dataset index below which points count; None for all points."""
     if before is None:
@@ -210,6 +237,14 @@ def integer(value: Any, name: str, *, minimum: int, maximum: int = 2**63 - 1) ->
         bounds = f"at least {minimum}" if number < minimum and maximum >= 2**63 - 1 else f"{minimum} to {maximum}"
         raise ValueError(f"{name}: expected {bounds}, got {number}")
     return number
+
+
+def cut(indices: NDArray[np.int64], distances: NDArray[Any], max_distance: float | None) -> None:
+    """Leave out neighbours beyond a distance, which are the last of each row."""
+    if max_distance is None:
+        return
+    beyond = distances > number(max_distance, "max_distance", minimum=0)
+    indices[beyond], distances[beyond] = -1, np.inf
 
 
 def results(n_rows: int, k: int, dtype: Any) -> NDArray[Any]:

@@ -257,13 +257,13 @@ def _observed(self: Any, operation: str, k: Any, call: Callable[[], Any], named:
         operation=operation,
         kind=type(self).__name__,
         points=_points(after),
-        rows=abs(_points(after) - _points(before)) if is_change else _rows(result),
+        rows=abs(_points(after) - _points(before)) if is_change else _rows(operation, result),
         k=int(k) if isinstance(k, (int, np.integer)) else None,
         threads=int(named.get("n_threads") or runtime.active_config().threads or get_num_threads()),
         started=started,
         seconds=seconds,
         phases=_phases(before, after),
-        counts={} if is_change or error else _counts(before, after, _rows(result), named),
+        counts={} if is_change or error else _counts(before, after, _rows(operation, result), named),
         error=None if error is None else f"{type(error).__name__}: {error}",
     )
     return (result if error is None else error), made
@@ -302,10 +302,12 @@ def _points(numbers: dict[str, float]) -> int:
     return int(numbers.get("n_points", numbers.get("n_vectors", 0)))
 
 
-def _rows(result: Any) -> int:
+def _rows(operation: str, result: Any) -> int:
     first = result[0] if isinstance(result, tuple) else result
     if first is None:
         return 0
+    if np.ndim(first) < (2 if operation == "knn" else 1):
+        return 1  # the query was one point
     # Lists by their offsets have one more of these.
     return len(first) - 1 if hasattr(result, "offsets") else len(first)
 

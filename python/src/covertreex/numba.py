@@ -87,12 +87,11 @@ def knn(
     k = _arrays.integer(k, "k", minimum=1)
     options: dict[str, Any] = {
         "queries": queries, "return_distances": return_distances, "predecessor_mode": predecessor_mode,
-        "before": before, "exclude_self": exclude_self, "n_threads": n_threads, "progress": progress,
+        "before": before, "exclude_self": exclude_self, "max_distance": max_distance, "n_threads": n_threads,
+        "progress": progress,
     }  # fmt: skip
     if not isinstance(tree, ResidualTree):
-        return euclidean_knn(_euclidean(tree), k, max_distance=max_distance, **options)
-    if max_distance is not None:
-        raise ValueError("max_distance: is not supported in the residual-correlation metric")
+        return euclidean_knn(_euclidean(tree), k, **options)
     return residual_knn(tree, k, **options)
 
 

@@ -5,8 +5,15 @@ import CovertreeBase
 enum SearchGoal {
   /// The given number of points of the largest residual correlation.
   case nearest(Int)
+  /// All points within the limit of the query.
+  case withinLimit
   /// All points within a squared distance, for queries with at most `most` candidates.
   case within(squared: Double, most: Int)
+
+  /// The same among some number of points.
+  func among(_ count: Int) -> SearchGoal {
+    if case .nearest(let k) = self { .nearest(min(k, count)) } else { self }
+  }
 }
 
 /// Points that may be among the `k` of largest residual correlation of one query, each with bounds of |rho|.
@@ -36,6 +43,8 @@ final class CandidateList {
   private var pruneAt = 0
   /// The number of candidates that the last pruning has left.
   private var keptCount = 0
+  /// The number of decided candidates, which come first: they are within the limit of the query.
+  private(set) var settledCount = 0
   private var endsWhenFull = false
   /// Whether there were more candidates than `most`. The list is then empty and accepts no more.
   private(set) var isFull = false
@@ -58,18 +67,26 @@ final class CandidateList {
     (isFull, isThresholdKnown) = (false, false)
     switch goal {
     case .nearest(let k):
-      (self.k, threshold, pruneAt) = (k, max(0, Self.least(squared: limit * limit)), Self.room(k))
+      (self.k, threshold, pruneAt) = (k, Self.least(within: limit), Self.room(k))
       endsWhenFull = false
+    case .withinLimit:
+      (k, threshold, pruneAt) = (.max, Self.least(within: limit), .max)
+      (isThresholdKnown, endsWhenFull) = (true, false)
     case .within(let squared, let most):
       (k, threshold, pruneAt) = (most, Self.least(squared: squared), most)
       endsWhenFull = true
     }
-    keptCount = 0
+    (keptCount, settledCount) = (0, 0)
     try resize(to: 0)
   }
 
   /// The least upper bound of a point within a squared distance.
   static func least(squared: Double) -> Float { Float(1 - min(squared, 2)) - 0x1p-20 }
+
+  /// The least upper bound of a point whose distance is at most a limit, after rounding.
+  private static func least(within limit: Double) -> Float {
+    Float(max(0, 1 - limit * limit - 0x1p-50)) * (1 - 0x1p-22)
+  }
 
   /// The least |rho| that can change the result.
   var leastUseful: Float { leavesOutVanishing ? max(threshold, Self.vanishing) : threshold }
@@ -141,6 +158,23 @@ final class CandidateList {
   private func raiseThreshold() {
     guard let found = kthLargest(lower, from: threshold, to: 1) else { return }
     threshold = max(threshold, found - 0x1p-50)
+  }
+
+  /// Keeps those of the candidates from `settledCount` on that are within a distance.
+  ///
+  /// - Parameter decide: computes squared distances of up to eight candidates.
+  func settle(
+    within limit: Double, _ decide: (Range<Int>) throws(CoverTreeError) -> (SIMD8<Int32>, SIMD8<Double>)
+  ) throws(CoverTreeError) {
+    for first in stride(from: settledCount, to: count, by: 8) {
+      let slots = first..<min(first + 8, count)
+      let (found, squares) = try decide(slots)
+      for lane in 0..<slots.count where squares[lane].squareRoot() <= limit {
+        (positions[settledCount], self.squares[settledCount]) = (found[lane], squares[lane])
+        settledCount += 1
+      }
+    }
+    try resize(to: settledCount)
   }
 
   /// A number slightly below the k-th largest, or nil if that is below `least`. Halves the interval in steps of floating-point numbers

@@ -7,6 +7,9 @@ import CovertreeBase
 final class GroupSearch {
   /// A query that meets more than this many blocks with too coarse low-rank blocks is a fallback query: it is compared directly.
   private static let mostCoarseBlocks = 8
+  /// A query for all points within a limit decides its candidates if there are more than this. The candidates of a query that becomes a
+  /// fallback query are rarely as many.
+  private static let mostUnsettled = 4096
 
   let model: ResidualModel
   private let lowRankBlocks: LowRankBlocks?
@@ -125,6 +128,7 @@ final class GroupSearch {
     try comparison.compare(block, active, lists, &statistics)
     try refine(active)
     try addFallbackQueries(after: block, active, comparison)
+    try settleLongLists(active)
   }
 
   /// Raises the thresholds of queries by exact correlations with their best candidates so far, after 1, 2, 4, 8, ... blocks.
@@ -183,6 +187,7 @@ final class GroupSearch {
     try context.poll(inSlot: slot)
     if group.leavesOut(block..<block + 1) { return }
     try direct.compare(block, active, lists, &statistics)
+    try settleLongLists(active)
   }
 
   /// The numbers below `count` by descending promise.
@@ -200,19 +205,19 @@ final class GroupSearch {
   }
 
   /// Decides the candidates of each query and writes its row.
-  func rankExactly(into request: NeighborRequest) throws(CoverTreeError) {
-    let (k, indices) = (request.k, request.indices)
+  func rankExactly(into rows: NearestRows) throws(CoverTreeError) {
+    let (k, indices) = (rows.k, rows.indices)
     for i in 0..<group.count where !fallbackQueries.contains(i) {
       statistics.queries += 1
       try lists[i].prune()
       var nearest = TopK(collected!, bound: group.queries[i].limit)
-      try decide(i, min(k, model.count), into: &nearest)
+      try decide(i, into: &nearest)
       // The top-k list has distances, not squares.
       let found = nearest.finished()
       let row = Int(group.queries[i].row) * k
       for rank in 0..<found.count { indices[row + rank] = found.indices[rank] }
       for rank in found.count..<k { indices[row + rank] = -1 }
-      for distances in request.distances {
+      for distances in rows.distances {
         for rank in 0..<found.count { distances[row + rank] = found.squares[rank] }
         for rank in found.count..<k { distances[row + rank] = .infinity }
       }
@@ -220,7 +225,7 @@ final class GroupSearch {
   }
 
   /// Inserts the known distances, then computes others by descending upper bound, until the rest cannot be among the `k`.
-  private func decide(_ i: Int, _ k: Int, into nearest: inout TopK) throws(CoverTreeError) {
+  private func decide(_ i: Int, into nearest: inout TopK) throws(CoverTreeError) {
     let list = lists[i]
     try sequence.resize(to: list.count)
     var undecided = 0
@@ -236,16 +241,39 @@ final class GroupSearch {
     }
     let slots = sortedSlots(undecided)
     for first in stride(from: 0, to: slots.count, by: 8) {
-      // 1 - d^2 is |rho| of the k-th neighbour so far.
-      if nearest.count == k
-        && Double(list.upperBound(slots[first])) < 1 - nearest.worst * nearest.worst - 0x1p-40
-      {
-        return
-      }
+      // 1 - d^2 is |rho| of the k-th neighbour so far, or of a point at the limit.
+      if Double(list.upperBound(slots[first])) < 1 - nearest.worst * nearest.worst - 0x1p-40 { return }
       let next = slots[first..<min(first + 8, slots.count)]
       let (positions, squares) = decide(i, next)
       try context.poll(inSlot: slot)
       for lane in 0..<next.count { nearest.insert(squares[lane].squareRoot(), model.order[Int(positions[lane])]) }
+    }
+  }
+
+  /// Lists the points within the limit of each query.
+  func listWithinLimit(into results: RadiusResults) throws(CoverTreeError) {
+    for i in 0..<group.count where !fallbackQueries.contains(i) {
+      statistics.queries += 1
+      try settle(i)
+      let list = lists[i]
+      try results.add(row: Int(group.queries[i].row), count: list.count, slot: slot, sorted: true) {
+        Candidate(squared: list.square($0).squareRoot(), index: model.order[Int(list.positions[$0])])
+      }
+    }
+  }
+
+  /// Keeps lists of points within a limit about as short as their results.
+  private func settleLongLists(_ active: QueryMask) throws(CoverTreeError) {
+    guard case .withinLimit = goal else { return }
+    for i in 0..<group.count where active.contains(i) && lists[i].count - lists[i].settledCount > Self.mostUnsettled {
+      try settle(i)
+    }
+  }
+
+  private func settle(_ i: Int) throws(CoverTreeError) {
+    try lists[i].settle(within: group.queries[i].limit) { (slots) throws(CoverTreeError) in
+      try context.poll(inSlot: slot)
+      return decide(i, slots)
     }
   }
 
@@ -261,7 +289,7 @@ final class GroupSearch {
       }
       try results.begin(position: own)
       for first in stride(from: 0, to: lists[i].count, by: 8) {
-        let (positions, squares) = decide(i, Array(first..<min(first + 8, lists[i].count))[...])
+        let (positions, squares) = decide(i, first..<min(first + 8, lists[i].count))
         for lane in 0..<min(8, lists[i].count - first)
         where squares[lane] <= squared && positions[lane] != own {
           try results.append(positions[lane], squares[lane])
@@ -271,7 +299,9 @@ final class GroupSearch {
   }
 
   /// The squared distances of up to eight candidates, and their positions.
-  private func decide(_ i: Int, _ slots: ArraySlice<Int>) -> (positions: SIMD8<Int32>, squares: SIMD8<Double>) {
+  private func decide(
+    _ i: Int, _ slots: some Collection<Int>
+  ) -> (positions: SIMD8<Int32>, squares: SIMD8<Double>) {
     let list = lists[i]
     statistics.exact += slots.count
     var positions = SIMD8<Int32>(repeating: 0)

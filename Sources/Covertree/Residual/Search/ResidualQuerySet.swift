@@ -13,9 +13,6 @@ public enum ResidualQueries: @unchecked Sendable {
 extension SearchOptions {
   func check(_ queries: ResidualQueries) throws(CoverTreeError) {
     try checkBounds()
-    guard maximumDistance == .infinity else {
-      throw CoverTreeError(.unsupported, "max_distance: is not supported in the residual-correlation metric")
-    }
     guard case .points = queries else { return }
     if predecessorsOnly {
       throw CoverTreeError(
@@ -27,6 +24,9 @@ extension SearchOptions {
         .invalidArgument, "exclude_self: new points are not in the dataset; give dataset indices as queries")
     }
   }
+
+  /// The largest distance of a neighbour of a row, if scores are distances.
+  fileprivate func farthestDistance(_ row: Int) -> Double { min(maximumDistance, limits?[row] ?? .infinity) }
 }
 
 /// Queries in the order in which they run: in groups of near ones.
@@ -81,7 +81,7 @@ final class ResidualQuerySet: @unchecked Sendable {
       let position = Int(keys[Int(sequence[slot])])
       queries[slot] = ResidualQuery(
         row: row, before: options.upperIndex(ofRow: Int(row), index: model.order[position]), position: Int32(position),
-        limit: options.limits?[Int(row)] ?? .infinity, point: model.point(at: position))
+        limit: options.farthestDistance(Int(row)), point: model.point(at: position))
     }
     fillGroups(groupSize) { Int(self.queries[$0].position) / model.blockSize }
   }
@@ -107,7 +107,7 @@ final class ResidualQuerySet: @unchecked Sendable {
       let row = Int(sequence[slot])
       queries[slot] = ResidualQuery(
         row: Int32(row), before: options.upperIndex(ofRow: row, index: Int32.max), position: -1,
-        limit: options.limits?[row] ?? .infinity, point: new.point(row, in: model))
+        limit: options.farthestDistance(row), point: new.point(row, in: model))
     }
     fillGroups(groupSize) { slot in hosts.map { Int($0.blocks[sequence[slot]]) } }
   }

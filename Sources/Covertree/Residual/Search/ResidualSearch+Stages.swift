@@ -2,15 +2,15 @@ import CovertreeBase
 
 /// The stages of a search. Each serves all queries of a call.
 extension ResidualSearch {
-  /// Finds the neighbours of queries and writes them.
-  func answer(_ queries: ResidualQueryRows, _ request: NeighborRequest) throws(CoverTreeError) {
+  /// Finds the points that queries ask for.
+  func answer(_ queries: ResidualQueryRows, _ request: SearchRequest) throws(CoverTreeError) {
     let (early, late) = try splitEarly(queries, request)
     if let early { try earlySearch(request.context).answer(early, request) }
     guard let late else { return }
     let set = try prepareQueries(late, request)
     let task = GroupTask(
-      goal: .nearest(min(request.k, model.count)), groupSize: groupSize(request.k), context: request.context
-    ) { (search, _) throws(CoverTreeError) in try search.rankExactly(into: request) }
+      goal: request.goal.among(model.count), groupSize: groupSize(request.goal), context: request.context,
+      finish: request.finish)
     let fallback = try searchBlocks(for: set, task)
     try searchFallback(fallback, of: set, task)
   }
@@ -39,11 +39,14 @@ extension ResidualSearch {
   private static var leastGroupSize: Int { 64 }
 
   /// The size of a group: its candidate lists need only some megabytes.
-  private func groupSize(_ k: Int) -> Int { max(tileRows, min(Self.mostGroupSize, (1 << 18) / k)) }
+  private func groupSize(_ goal: SearchGoal) -> Int {
+    guard case .nearest(let k) = goal else { return Self.mostGroupSize }
+    return max(tileRows, min(Self.mostGroupSize, (1 << 18) / k))
+  }
 
   /// Separates queries for which only early points count: these are few, and spread over the whole space.
   private func splitEarly(
-    _ queries: ResidualQueryRows, _ request: NeighborRequest
+    _ queries: ResidualQueryRows, _ request: SearchRequest
   ) throws(CoverTreeError) -> (early: ResidualQueryRows?, late: ResidualQueryRows?) {
     guard case .stored(let indices, let rows) = queries else { return (nil, queries) }
     let (early, late) = (try GrowableBuffer<Int32>(), try GrowableBuffer<Int32>())
@@ -60,9 +63,9 @@ extension ResidualSearch {
 
   /// Reads the queries in groups of near ones, and finds the equal points that they need.
   private func prepareQueries(
-    _ queries: ResidualQueryRows, _ request: NeighborRequest
+    _ queries: ResidualQueryRows, _ request: SearchRequest
   ) throws(CoverTreeError) -> ResidualQuerySet {
-    let (options, context, size) = (request.options, request.context, groupSize(request.k))
+    let (options, context, size) = (request.options, request.context, groupSize(request.goal))
     let set =
       switch queries {
       case .stored(let indices, let rows):
@@ -73,8 +76,10 @@ extension ResidualSearch {
           points, hosts: HostBlocks(points.coordinates, lowRankBlocks, in: model, context: context), in: model,
           options: options, groupSize: size, context: context)
       }
-    let equal = try equalPoints.get { () throws(CoverTreeError) in try EqualPoints(model, context: context) }
-    set.copies = equal.first(min(request.k, model.count), excludesSelf: set.excludesSelf)
+    if case .nearest(let k) = request.goal.among(model.count) {
+      let equal = try equalPoints.get { () throws(CoverTreeError) in try EqualPoints(model, context: context) }
+      set.copies = equal.first(k, excludesSelf: set.excludesSelf)
+    }
     return set
   }
 
@@ -127,11 +132,18 @@ extension ResidualSearch {
   }
 }
 
-/// A call for neighbours, and the arrays for its results.
-struct NeighborRequest {
-  let k: Int
+/// A call, and the step that ends each group of its queries.
+struct SearchRequest {
+  let goal: SearchGoal
   let options: SearchOptions
   let context: CallContext
+  /// Writes the results of a group.
+  let finish: (GroupSearch, _ slot: Int) throws(CoverTreeError) -> Void
+}
+
+/// The arrays for the nearest points.
+struct NearestRows {
+  let k: Int
   /// `rows x k`.
   let indices: UnsafeMutablePointer<Int64>
   /// Distances, and the scores, which are the same numbers.

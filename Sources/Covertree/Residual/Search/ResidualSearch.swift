@@ -186,14 +186,17 @@ public final class ResidualSearch: @unchecked Sendable {
     try options.check(queries)
     let queries = try checked(queries, rows, context)
     if model.isSpatial { return try nearestInSpace(queries, k, options, context, rows, indices, distances) }
-    let request = NeighborRequest(
-      k: k, options: options, context: context, indices: indices,
-      distances: [distances, options.scores].compactMap(\.self))
-    try answer(queries, request)
+    let target = NearestRows(
+      k: k, indices: indices, distances: [distances, options.scores].compactMap(\.self))
+    try answer(
+      queries,
+      SearchRequest(goal: .nearest(k), options: options, context: context) { (search, _) throws(CoverTreeError) in
+        try search.rankExactly(into: target)
+      })
   }
 
   /// The queries of a call whose results have `rows` rows.
-  private func checked(
+  func checked(
     _ queries: ResidualQueries, _ rows: Int, _ context: CallContext
   ) throws(CoverTreeError) -> ResidualQueryRows {
     switch queries {
@@ -218,15 +221,21 @@ public final class ResidualSearch: @unchecked Sendable {
     _ queries: ResidualQueryRows, _ k: Int, _ options: SearchOptions, _ context: CallContext, _ rows: Int,
     _ indices: UnsafeMutablePointer<Int64>, _ distances: UnsafeMutablePointer<Double>?
   ) throws(CoverTreeError) {
+    let target = CorrelationRows(
+      model: model, k: k, indices: indices, distances: distances, scores: options.scores,
+      limit: options.maximumDistance)
+    try searchInSpace(context, rows) { (search) throws(CoverTreeError) in
+      try search.nearest(to: queries, k: k, options: options, context: context, into: target)
+    }
+  }
+
+  /// Runs a search by distance over the lengthscales, and counts its work.
+  func searchInSpace(
+    _ context: CallContext, _ rows: Int, _ body: (SpatialSearch) throws(CoverTreeError) -> Void
+  ) throws(CoverTreeError) {
     let search = try spatial.get { () throws(CoverTreeError) in try SpatialSearch(model, context: context) }
     let start = monotonicSeconds()
-    let target = CorrelationRows(model: model, k: k, indices: indices, distances: distances, scores: options.scores)
-    switch queries {
-    case .stored(let indices, _):
-      try search.nearest(toStored: indices, k: k, options: options, context: context, into: target)
-    case .new(let points):
-      try search.nearest(to: points, k: k, options: options, context: context, into: target)
-    }
+    try body(search)
     var done = ResidualStatistics()
     (done.queries, done.searchSeconds) = (rows, monotonicSeconds() - start)
     count(done)

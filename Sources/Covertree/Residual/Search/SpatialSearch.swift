@@ -5,6 +5,9 @@ import CovertreeBase
 ///
 /// Far away a correlation is so small that `sqrt(1 - rho)` rounds to 1 for all points, or that it underflows, but distances in space
 /// still differ. The search walks boxes and compares points by these distances, which are its scores.
+///
+/// **Limits.** The kernel is rounded, so a farther point can have a residual-correlation distance that is smaller by an ulp; it gets that of
+/// the point before it. So distances ascend, and a limit ends a list before the first point that is beyond it.
 final class SpatialSearch: @unchecked Sendable {
   private let model: ResidualModel
   private let points: SearchPoints<Double>
@@ -22,30 +25,66 @@ final class SpatialSearch: @unchecked Sendable {
 
   var byteCount: Int { points.byteCount }
 
-  /// - Parameter indices: dataset indices of the queries, one per row; nil for all points of the model.
   func nearest(
-    toStored indices: UnsafeBufferPointer<Int64>?, k: Int, options: SearchOptions, context: CallContext,
-    into rows: CorrelationRows
+    to queries: ResidualQueryRows, k: Int, options: SearchOptions, context: CallContext, into rows: CorrelationRows
   ) throws(CoverTreeError) {
-    guard let indices else { return try run(QuerySet(allOf: points), k, options, context, rows) }
-    try run(QuerySet(stored: indices, in: points, context: context), k, options, context, rows)
+    try withSet(queries, options, context) { (set, options) throws(CoverTreeError) in
+      try specialized(
+        model.dim,
+        NearestTask(set: set, points: points, k: k, options: options, context: context, counters: counters, rows: rows))
+    }
   }
 
-  func nearest(
-    to new: NewPoints, k: Int, options: SearchOptions, context: CallContext, into rows: CorrelationRows
+  /// Finds all points within the largest distance of the options.
+  func withinLimit(
+    of queries: ResidualQueryRows, options: SearchOptions, context: CallContext, into results: RadiusResults
   ) throws(CoverTreeError) {
-    let view = PointsView(new.coordinates, count: new.count, dim: model.dim)
-    defer { withExtendedLifetime(new.coordinates) {} }
-    try run(QuerySet(new: view, for: points, context: context), k, options, context, rows)
+    let limit = options.maximumDistance
+    try withSet(queries, options, context) { (set, options) throws(CoverTreeError) in
+      try specialized(
+        model.dim,
+        SpatialRadiusTask(
+          set: set, points: points, options: options, context: context, counters: counters, model: model, limit: limit,
+          results: results))
+    }
   }
 
-  private func run(
-    _ set: QuerySet<Double>, _ k: Int, _ options: SearchOptions, _ context: CallContext, _ rows: CorrelationRows
+  /// Calls `body` with queries, and with options whose largest distance is one in space.
+  private func withSet(
+    _ queries: ResidualQueryRows, _ options: SearchOptions, _ context: CallContext,
+    _ body: (QuerySet<Double>, SearchOptions) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
+    var options = options
+    options.maximumDistance = farthestInSpace(within: options.maximumDistance)
+    options = options.reporting(in: Double.self, nil)
+    let set: QuerySet<Double>
+    switch queries {
+    case .stored(nil, _): set = try QuerySet(allOf: points)
+    case .stored(let indices?, _): set = try QuerySet(stored: indices, in: points, context: context)
+    case .new(let new):
+      set = try QuerySet(
+        new: PointsView(new.coordinates, count: new.count, dim: model.dim), for: points, context: context)
+    }
     try options.check(rows: set.count)
-    try specialized(
-      model.dim,
-      NearestTask(set: set, points: points, k: k, options: options, context: context, counters: counters, rows: rows))
+    try body(set, options)
+    withExtendedLifetime(queries) {}
+  }
+
+  /// A distance in space beyond which no point is within a residual-correlation distance; slightly larger than the least one.
+  private func farthestInSpace(within limit: Double) -> Double {
+    // Errors of the kernel are some ulps.
+    let least = (1 - limit * limit) * (1 - 0x1p-40) - 0x1p-45
+    guard limit < 1, least > 0, case .kernel(let kernel) = model.covariance else { return .infinity }
+    let isWithin = { (squared: Double) in
+      kernel.value(atSquared: SIMD8(repeating: squared))[0] >= least * kernel.variance
+    }
+    var (near, far) = (0.0, 1.0)
+    while isWithin(far) { (near, far) = (far, 2 * far) }
+    while far - near > 0x1p-40 * far {
+      let middle = near + (far - near) / 2
+      if isWithin(middle) { near = middle } else { far = middle }
+    }
+    return far.squareRoot() * (1 + 0x1p-30)
   }
 }
 
@@ -58,37 +97,89 @@ struct CorrelationRows: NeighborRows {
   let indices: UnsafeMutablePointer<Int64>
   let distances: UnsafeMutablePointer<Double>?
   let scores: UnsafeMutablePointer<Double>?
+  /// The largest distance of a neighbour.
+  let limit: Double
 
-  func write(_ found: SortedNeighbors, _ query: QuerySet<Double>.Query) throws(CoverTreeError) {
+  func write(_ found: SortedNeighbors, _ query: QuerySet<S>.Query) throws(CoverTreeError) {
     let first = query.row &* k
-    for rank in 0..<found.count { indices[first + rank] = found.indices[rank] }
-    for rank in found.count..<k { indices[first + rank] = -1 }
-    if let scores {
-      for rank in 0..<found.count {
-        scores[first + rank] = Score.reported(found.squares[rank])
+    var count = found.count
+    if distances != nil || limit < 1 {
+      count = model.forEachDistance(of: count, { found.indices[$0] }, from: query, within: limit) {
+        distances?[first + $0] = $1
       }
-      for rank in found.count..<k { scores[first + rank] = .infinity }
     }
-    guard let distances else { return }
-    for rank in stride(from: 0, to: found.count, by: 8) { fill(distances + first, from: rank, found, query) }
-    // The kernel is rounded, but a farther point must not get a smaller distance.
-    for rank in stride(from: 1, to: found.count, by: 1) {
-      distances[first + rank] = max(distances[first + rank], distances[first + rank - 1])
+    for rank in 0..<count { indices[first + rank] = found.indices[rank] }
+    for rank in count..<k { indices[first + rank] = -1 }
+    if let scores {
+      for rank in 0..<count { scores[first + rank] = Score.reported(found.squares[rank]) }
+      for rank in count..<k { scores[first + rank] = .infinity }
     }
-    for rank in found.count..<k { distances[first + rank] = .infinity }
+    if let distances {
+      for rank in count..<k { distances[first + rank] = .infinity }
+    }
   }
+}
 
-  private func fill(
-    _ distances: UnsafeMutablePointer<Double>, from rank: Int, _ found: SortedNeighbors, _ query: QuerySet<Double>.Query
-  ) {
-    let count = min(8, found.count - rank)
-    var positions = SIMD8<Int32>(repeating: 0)
-    for lane in 0..<count { positions[lane] = model.positionOfIndex[Int(found.indices[rank + lane])] }
-    let squares = model.squaredDistances(
-      from: ExactQuery(
-        coordinates: query.coordinates, features: UnsafePointer(model.features.base),
-        residualVariance: model.variance, index: query.index),
-      to: positions, count: count)
-    for lane in 0..<count { distances[rank + lane] = squares[lane].squareRoot() }
+/// All points within a distance of each query.
+private struct SpatialRadiusTask: DimensionTask {
+  let set: QuerySet<Double>
+  let points: SearchPoints<Double>
+  let options: SearchOptions
+  let context: CallContext
+  let counters: SearchCounters
+  let model: ResidualModel
+  let limit: Double
+  let results: RadiusResults
+
+  func run<D: MetricSpace>(_ dimension: D) throws(CoverTreeError) {
+    try context.forEach(set.count, grain: points.queriesPerChunk) { (range, slot) throws(CoverTreeError) in
+      let queries = try set.queries(range)
+      defer { withExtendedLifetime(queries) {} }
+      var search = try KDTreeSearch(points, dimension: dimension)
+      let (found, sort) = (try GrowableBuffer<Candidate>(), try BucketSort())
+      for number in range {
+        let query = queries[number]
+        found.removeAll()
+        var handler = RadiusHandler<Double>(
+          found: found, worst: options.farthestScore(query.row, Double.self), rounding: search.rounding)
+        try search.run(query.coordinates, options.eligible(query), into: &handler)
+        try sort.sort(found.all)
+        let count = model.forEachDistance(of: found.count, { Int64(found[$0].index) }, from: query, within: limit) {
+          found[$0].squared = $1
+        }
+        try results.add(row: query.row, count: count, slot: slot, sorted: false) { found[$0] }
+      }
+      counters.add(queries: range.count, points: search.pointsCompared, boxes: search.boxesCompared)
+    }
+  }
+}
+
+extension ResidualModel {
+  /// Calls `body` with the residual-correlation distances of points that are sorted by distance in space, up to a limit. Returns their
+  /// number.
+  ///
+  /// - Parameter index: the dataset index of the point of a rank.
+  @inline(__always)
+  fileprivate func forEachDistance(
+    of count: Int, _ index: (Int) -> Int64, from query: QuerySet<Double>.Query, within limit: Double,
+    _ body: (_ rank: Int, _ distance: Double) -> Void
+  ) -> Int {
+    let query = ExactQuery(
+      coordinates: query.coordinates, features: UnsafePointer(features.base), residualVariance: variance,
+      index: query.index)
+    var largest = 0.0
+    for first in stride(from: 0, to: count, by: 8) {
+      let lanes = min(8, count - first)
+      var positions = SIMD8<Int32>(repeating: 0)
+      for lane in 0..<lanes { positions[lane] = positionOfIndex[Int(index(first + lane))] }
+      let squares = squaredDistances(from: query, to: positions, count: lanes)
+      for lane in 0..<lanes {
+        // The kernel is rounded, but a farther point must not get a smaller distance.
+        largest = max(largest, squares[lane].squareRoot())
+        if largest > limit { return first + lane }
+        body(first + lane, largest)
+      }
+    }
+    return count
   }
 }

@@ -29,9 +29,6 @@ public struct SearchOptions: @unchecked Sendable {
 
   /// - Parameter areNew: whether queries are not points of the tree.
   func check(areNew: Bool) throws(CoverTreeError) {
-    guard maximumDistance >= 0 else {
-      throw CoverTreeError(.invalidArgument, "max_distance: expected a number from 0 up, got \(maximumDistance)")
-    }
     try checkBounds()
     guard areNew else { return }
     if predecessorsOnly {
@@ -91,6 +88,9 @@ extension SearchOptions {
   }
 
   func checkBounds() throws(CoverTreeError) {
+    guard maximumDistance >= 0 else {
+      throw CoverTreeError(.invalidArgument, "max_distance: expected a number from 0 up, got \(maximumDistance)")
+    }
     if predecessorsOnly && before != nil {
       throw CoverTreeError(
         .invalidArgument, "before: cannot be combined with predecessor_mode, which sets upper indices itself")

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from . import files
 from .callbacks import CallbackKernel
-from .calls import BRIEF, How, Nearest, Unpack, Wanted, call, made, nearest
+from .calls import BRIEF, How, Lists, Nearest, Unpack, Wanted, Way, call, lists, made, nearest
 from .library import check, lib, read
-from .memory import Float64s, Handle, Int64s, Owner, Rows, address, matrix, view
+from .memory import Float64s, Handle, Int64s, Owner, Rows, address, count, matrix, view
 from .running import ProgressReport
 from .structs import Features, ResidualInfo, ResidualOptions, ResidualView, SearchOptions, TreeOptions
 
@@ -84,6 +84,19 @@ def extend(model: Handle, points: Float64s, **how: Unpack[How]) -> Owner:
 def knn(model: Handle, queries: Rows, k: int, options: SearchOptions, **wanted: Unpack[Wanted]) -> Nearest:
     """Find the ``k`` nearest points of each query; distances are of float64."""
     return nearest(lib.covertree_residual_knn, wanted, (model, matrix(queries)), k, options)
+
+
+def radius(model: Handle, queries: Rows, r: float, options: SearchOptions, **way: Unpack[Way]) -> Lists:
+    """Find all points within a radius of each query."""
+    return lists(lib.covertree_residual_radius, way, model, matrix(queries), r, options=options)
+
+
+def radius_count(model: Handle, queries: Rows, r: float, options: SearchOptions, **way: Unpack[Way]) -> Int64s:
+    """Count them."""
+    counts = np.empty(count(queries), np.int64)
+    given = model, matrix(queries), r
+    call(lib.covertree_residual_radius_count, way, given, address(counts), options=options, radius="r")
+    return counts
 
 
 def distances(model: Handle, rows: Int64s, others: Int64s, **how: Unpack[How]) -> Float64s:

@@ -25,8 +25,8 @@ tree_insert: handle Matrix* CallOptions* int64*
 tree_validate index_rebuild index_optimize store_check store_compact: handle CallOptions*
 tree_remove index_remove store_remove: handle array int64 CallOptions*
 tree_knn residual_knn: handle Matrix* int64 SearchOptions* array array
-tree_radius: handle Matrix* double SearchOptions* handle*
-tree_radius_count: handle Matrix* double SearchOptions* array
+tree_radius residual_radius: handle Matrix* double SearchOptions* handle*
+tree_radius_count residual_radius_count: handle Matrix* double SearchOptions* array
 neighbors_get: handle NeighborsView*
 tree_pairs: handle handle double int32 CallOptions* handle*
 tree_spanning_tree: handle int64 CallOptions* handle*

@@ -64,6 +64,7 @@ def residual_knn(
     predecessor_mode: bool,
     before: ArrayLike | None,
     exclude_self: bool,
+    max_distance: float | None,
     n_threads: int | None,
     progress: _calls.ProgressReport | None,
 ) -> Any:
@@ -79,7 +80,11 @@ def residual_knn(
             predecessor_mode=predecessor_mode, exclude_self=exclude_self, max_distance=None, n_threads=n_threads,
             progress=progress,
         )  # fmt: skip
-        return (indices, _distances_in_space(model, near, indices, n_threads)) if return_distances else indices
+        if max_distance is None and not return_distances:
+            return indices
+        distances = _distances_in_space(model, near, indices, n_threads)
+        _arrays.cut(indices, distances, max_distance)
+        return (indices, distances) if return_distances else indices
     results = _arrays.results(n, k, np.int64), _arrays.results(n, k, np.float64)
     # Comparisons by features need the features of the queries.
     others: tuple[NDArray[Any], ...] = ()
@@ -97,6 +102,7 @@ def residual_knn(
         model = model._replace(bounds=model.bounds[:0])
     queried = (rows, positions, *limits(rows, upper, own, predecessor_mode, exclude_self), *map(read_only, others))
     run(kernel, model, queried, results, n_threads, progress)
+    _arrays.cut(*results, max_distance)
     return results if return_distances else results[0]
 
 

@@ -10,7 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _arguments, _arrays, _calls
 from .._calls import ProgressReport
 from .._capi import Owner, count, partitions, residuals
+from .._capi.calls import Way
 from .._exports.residual_arrays import ResidualArrays
+from .._exports.tree_arrays import Neighbors
 from .._settings import active_config
 from .._telemetry import recorded
 from ..tree import CoverTree, _duplicates
@@ -261,13 +263,14 @@ class ResidualTree(ResidualProcess):
     @recorded("knn")
     def knn(
         self,
-        k: int,
+        k: int | ArrayLike,
         *,
         queries: ArrayLike | None = None,
         return_distances: bool = False,
         predecessor_mode: bool = False,
         before: ArrayLike | None = None,
         exclude_self: bool = False,
+        max_distance: float | None = None,
         candidates: int | None = None,
         n_threads: int | None = None,
         progress: ProgressReport | None = None,
@@ -278,20 +281,23 @@ class ResidualTree(ResidualProcess):
         ----------
         k, queries, return_distances, predecessor_mode, before, exclude_self
             As in :meth:`covertreex.CoverTree.knn`.
+        max_distance : float, optional
+            Nothing farther than this (inclusive). No distance is above 1.
         candidates : int, optional
             **Approximate.** Only this number of nearest points in scaled coordinates is compared, each exactly. For
             kernels of this package and points of the dataset.
 
         Returns
         -------
-        indices : numpy.ndarray of int64, shape (q, k)
+        indices : numpy.ndarray of int64, shape (q, k), or of the shapes of :meth:`covertreex.CoverTree.knn`
             Sorted by (distance, index); -1 if there are fewer than ``k``. Without features, and with a kernel of this
             package, sorted by (distance over the lengthscales, index), because all distances round to 1 if correlations
             are small.
-        distances : numpy.ndarray of float64, shape (q, k)
+        distances : numpy.ndarray of float64, of the same shape
             ``sqrt(1 - |rho|)``; infinity for missing neighbours. Only with ``return_distances``.
         """
-        k = _arrays.integer(k, "k", minimum=1)
+        most, columns = _arrays.ranks(k)
+        queries, is_vector = _arrays.as_rows(queries, lambda: self.dim)
         asked: dict[str, Any] = {
             "queries": queries, "n_threads": n_threads, "predecessor_mode": predecessor_mode,
             "exclude_self": exclude_self,
@@ -299,19 +305,78 @@ class ResidualTree(ResidualProcess):
         if candidates is not None:
             if before is not None:
                 raise ValueError("candidates: cannot be combined with before")
-            found = self._nearest_of_candidates(k, candidates, **asked)
-            return found if return_distances else found[0]
-        asked["before"] = before
+            indices, distances = self._nearest_of_candidates(most, candidates, **asked)
+            _arrays.cut(indices, distances, max_distance)
+        else:
+            asked.update(before=before, max_distance=max_distance, return_distances=return_distances, progress=progress)
+            indices, distances = self._nearest(most, **asked)
+        found: tuple[NDArray[Any], ...] = (indices, distances) if return_distances else (indices,)
+        if columns is not None:
+            found = tuple(one.take(columns, axis=1) for one in found)
+        if is_vector:
+            found = tuple(one[0] for one in found)
+        return found if return_distances else found[0]
+
+    def _nearest(
+        self, k: int, *, return_distances: bool, progress: ProgressReport | None, **asked: Any
+    ) -> tuple[NDArray[np.int64], Any]:
+        """The nearest points by the engine, and their distances; None without ``return_distances``."""
         if self.engine == "hybrid":
             from .._jit.residual_queries import residual_knn  # noqa: PLC0415 - it takes a second to import
 
-            return residual_knn(self, k, return_distances=return_distances, progress=progress, **asked)
+            found = residual_knn(self, k, return_distances=return_distances, progress=progress, **asked)
+            return found if return_distances else (found, None)
         rows, dtype, options = self._asked(**asked)
         indices, distances, _ = residuals.knn(
             self._open(), rows, k, options, dtype=dtype if return_distances else None, progress=progress,
             brief=count(rows) < _calls.ROWS_WORTH_A_THREAD, kernel=self._callback,
         )  # fmt: skip
-        return indices if distances is None else (indices, distances)
+        return indices, distances
+
+    @recorded("radius")
+    def radius(
+        self,
+        r: float,
+        *,
+        queries: ArrayLike | None = None,
+        return_distances: bool = False,
+        predecessor_mode: bool = False,
+        exclude_self: bool = False,
+        count_only: bool = False,
+        n_threads: int | None = None,
+        progress: ProgressReport | None = None,
+    ) -> Any:
+        """Find all points within a residual-correlation distance of each query.
+
+        A distance of at most ``r`` means a correlation ``|rho|`` of at least ``1 - r**2``. The library answers for all
+        engines.
+
+        Parameters
+        ----------
+        r : float
+            The radius, at least 0; inclusive. All points are within 1.
+        queries, return_distances, predecessor_mode, exclude_self
+            As in :meth:`covertreex.CoverTree.knn`.
+        count_only : bool
+            Only count them.
+
+        Returns
+        -------
+        Neighbors or numpy.ndarray of int64, shape (q,)
+            Sorted as the neighbours of :meth:`knn`. The counts with ``count_only``. For one point as a vector: its
+            count, or the Neighbors of one query.
+        """
+        r = _arguments.number(r, "r")
+        queries, is_vector = _arrays.as_rows(queries, lambda: self.dim)
+        rows, _, options = self._asked(queries, n_threads, predecessor_mode=predecessor_mode, exclude_self=exclude_self)
+        way: Way = {
+            "progress": progress, "brief": count(rows) < _calls.ROWS_WORTH_A_THREAD, "kernel": self._callback
+        }  # fmt: skip
+        if count_only:
+            counts = residuals.radius_count(self._open(), rows, r, options, **way)
+            return counts[0] if is_vector else counts
+        found = residuals.radius(self._open(), rows, r, options, **way)
+        return Neighbors(found.offsets, found.indices, found.distances if return_distances else None)
 
     def conditioning_sets(
         self,
