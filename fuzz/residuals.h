@@ -55,7 +55,15 @@ static void residualKnnRows(Stream *s) {
   Search o = searchOptions(s, n, k);
   covertree_status status = covertree_residual_knn(model, I64(list, n), k, o.options, lists, distances);
   CHECK_LISTS(status, lists, distances, n, k)
-  freeSearch(o), free(distances), free(lists), free(list);
+  int64_t *counts = memory(n < 1000 ? n : 0, 8);
+  covertree_neighbors *found = NULL;
+  double radius = number(s);
+  if (oneIn(s, 2)) ok(covertree_residual_radius_count(model, I64(list, n), radius, o.options, counts));
+  else if (ok(covertree_residual_radius(model, I64(list, n), radius, o.options, &found))) keep(s, NEIGHBORS, found);
+  covertree_call_options *c = callOptions(s);
+  covertree_residual *fewer = NULL;
+  if (oneIn(s, 4) && ok(covertree_residual_remove(model, list, n, c, &fewer))) keep(s, RESIDUAL, fewer);
+  free(c), free(counts), freeSearch(o), free(distances), free(lists), free(list);
 }
 
 static void residualNew(Stream *s) {

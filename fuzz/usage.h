@@ -84,6 +84,8 @@ static inline void searchModel(covertree_residual *model, const covertree_residu
   covertree_arrays *tree = NULL;
   covertree_residual_knn(model, I64(NULL, info->n_points), 4, NULL, all, NULL);
   covertree_residual_knn(model, F64(point, 2, info->dim, 0), 5, NULL, lists, distances);
+  covertree_neighbors *near = NULL;
+  if (covertree_residual_radius(model, F64(point, 2, info->dim, 0), 0.5, NULL, &near) == COVERTREE_OK) covertree_neighbors_free(near);
   if (covertree_residual_export(model, NULL, &arrays) == COVERTREE_OK) covertree_residual_arrays_free(arrays);
   if (covertree_residual_build_tree(model, NULL, &tree) == COVERTREE_OK) covertree_arrays_free(tree);
   free(all);

@@ -883,8 +883,20 @@ covertree_status covertree_residual_extend(
     covertree_residual *residual, const covertree_matrix *points,
     const covertree_call_options *options, covertree_residual **extended);
 
+/* Makes a new model without some points. The others keep their indices, and an
+ * index of a removed point is not given to another one. The new model shares
+ * the memory of the given one, and has its points: searches leave out those
+ * that are removed. A model that is built of the other points is smaller and
+ * faster.
+ *   indices [in] n_indices, all different
+ * NOT_FOUND if a point is not in the model. O(n). */
+covertree_status covertree_residual_remove(
+    covertree_residual *residual, const int64_t *indices, int64_t n_indices,
+    const covertree_call_options *options, covertree_residual **remaining);
+
 /* Computes features.
- *   points            [in]  new points; NULL: the points of the model, by index
+ *   points            [in]  new points; NULL: the points of the model, in
+ *                           ascending order of their indices
  *   v_matrix          [out] n x n_features, contiguous; may be NULL
  *   residual_variance [out] n; may be NULL
  * UNSUPPORTED for new points if V came from the caller. O(m^2) for each new

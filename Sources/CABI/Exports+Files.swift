@@ -222,7 +222,7 @@ public func covertree_residual_load(
     let callback = options.callbackKernel(
       dim: try ResidualSearch.dimension(in: stored, hasCallback: options.kernel_fn != nil))
     output.pointee = models.add { (context) throws(CoverTreeError) in
-      try ResidualSearch(stored, callback: callback, context: context)
+      try ResidualSearch.opened(stored, callback: callback, context: context)
     }
   }
 }

@@ -211,6 +211,17 @@ public func covertree_residual_extend(
   }
 }
 
+@_cdecl("covertree_residual_remove") @implementation
+public func covertree_residual_remove(
+  _ residual: Handle, _ indices: In<Int64>, _ n_indices: Int64, _ options: In<covertree_call_options>,
+  _ remaining: Out<Handle>
+) -> covertree_status {
+  models.run(residual, options) { (search, context, copies) throws(CoverTreeError) in
+    let output = try required(remaining, "remaining")
+    output.pointee = models.add(try search.removing(copies.indices(indices, n_indices, "indices")))
+  }
+}
+
 @_cdecl("covertree_residual_build_tree") @implementation
 public func covertree_residual_build_tree(
   _ residual: Handle, _ options: In<covertree_tree_options>, _ arrays: Out<Handle>

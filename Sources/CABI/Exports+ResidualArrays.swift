@@ -10,7 +10,7 @@ public func covertree_residual_features(
   _ residual_variance: Out<Double>
 ) -> covertree_status {
   models.run(residual, options) { (search, context, _) throws(CoverTreeError) in
-    guard let points else { return search.copyFeatures(v_matrix, residual_variance) }
+    guard let points else { return try search.copyFeatures(v_matrix, residual_variance) }
     try search.fillFeatures(
       of: Arguments.view(points, "points", minimum: 0), v_matrix, residual_variance, context: context)
   }

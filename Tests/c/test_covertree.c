@@ -523,6 +523,57 @@ static void test_residual(const double *points) {
   EXPECT(covertree_residual_distances(native, rows, FEW, indices, K, NULL, others) == COVERTREE_OK);
   EXPECT(memcmp(distances, others, sizeof distances) == 0);
 
+  /* Within the distance of the last neighbour there are at least the neighbours; counts agree. */
+  search.flags = COVERTREE_SEARCH_PREDECESSORS | COVERTREE_SEARCH_MAX_DISTANCE;
+  search.max_distance = distances[200 * K + 1];
+  EXPECT(covertree_residual_knn(native, I64(NULL, FEW), K, &search, again, others) == COVERTREE_OK);
+  EXPECT(again[200 * K + 1] == indices[200 * K + 1]);
+  static int64_t counts[FEW];
+  covertree_neighbors *near = NULL;
+  covertree_neighbors_view shown;
+  EXPECT(covertree_residual_radius(native, I64(NULL, FEW), search.max_distance, &search, &near) == COVERTREE_OK);
+  EXPECT(covertree_neighbors_get(near, &shown) == COVERTREE_OK && shown.n_queries == FEW);
+  EXPECT(shown.dtype == COVERTREE_DTYPE_F64 && shown.scores == NULL);
+  EXPECT(covertree_residual_radius_count(native, I64(NULL, FEW), search.max_distance, &search, counts) == COVERTREE_OK);
+  for (int i = 0; i < FEW; i++) {
+    EXPECT(shown.offsets[i + 1] - shown.offsets[i] == counts[i]);
+    for (int r = 0; r < K; r++) {
+      EXPECT(again[i * K + r] == (r < counts[i] ? shown.indices[shown.offsets[i] + r] : -1));
+      EXPECT(again[i * K + r] == (distances[i * K + r] <= search.max_distance ? indices[i * K + r] : -1));
+    }
+  }
+  covertree_neighbors_free(near);
+  EXPECT_ERROR(covertree_residual_radius(native, I64(NULL, FEW), -1, NULL, &near), COVERTREE_INVALID_ARGUMENT, "radius");
+  EXPECT_ERROR(covertree_residual_radius_count(native, I64(NULL, FEW), NAN, NULL, counts), COVERTREE_INVALID_ARGUMENT, "radius");
+  EXPECT(covertree_residual_radius(native, I64(NULL, FEW + 1), 1, NULL, &near) == COVERTREE_BUSY);
+  EXPECT(covertree_residual_radius(native, I64(NULL, FEW), 1, NULL, NULL) == COVERTREE_INVALID_ARGUMENT);
+  EXPECT(covertree_residual_radius_count(native, I64(NULL, FEW), 1, NULL, NULL) == COVERTREE_INVALID_ARGUMENT);
+  search.max_distance = -1;
+  EXPECT_ERROR(covertree_residual_knn(native, I64(NULL, FEW), K, &search, again, others), COVERTREE_INVALID_ARGUMENT, "max_distance");
+  search.flags = COVERTREE_SEARCH_SCORES;
+  EXPECT(covertree_residual_radius(native, I64(NULL, FEW), 1, &search, &near) == COVERTREE_UNSUPPORTED);
+
+  /* A model without some points finds the others, by the same indices; the given one does not change. */
+  covertree_residual *fewer = NULL;
+  search.flags = COVERTREE_SEARCH_PREDECESSORS;
+  EXPECT(covertree_residual_remove(native, (int64_t[]){0, 7}, 2, NULL, &fewer) == COVERTREE_OK);
+  EXPECT(covertree_residual_knn(fewer, I64(NULL, FEW - 2), K, &search, again, others) == COVERTREE_OK);
+  EXPECT(again[0] == -1 && again[K] == 1 && again[K + 1] == -1);
+  for (int i = 0; i < (FEW - 2) * K; i++) EXPECT(again[i] != 0 && again[i] != 7);
+  EXPECT(covertree_residual_radius_count(fewer, I64(NULL, FEW - 2), 1, NULL, counts) == COVERTREE_OK);
+  EXPECT(counts[0] == FEW - 2 && counts[FEW - 3] == FEW - 2);
+  covertree_residual *none_left = NULL;
+  EXPECT(covertree_residual_remove(fewer, (int64_t[]){7}, 1, NULL, &none_left) == COVERTREE_NOT_FOUND);
+  EXPECT(covertree_residual_remove(fewer, (int64_t[]){8, 8}, 2, NULL, &none_left) == COVERTREE_INVALID_ARGUMENT);
+  EXPECT(covertree_residual_remove(fewer, (int64_t[]){FEW}, 1, NULL, &none_left) == COVERTREE_NOT_FOUND);
+  EXPECT(covertree_residual_remove(fewer, NULL, 1, NULL, &none_left) == COVERTREE_INVALID_ARGUMENT);
+  EXPECT(covertree_residual_remove(fewer, rows, 0, NULL, NULL) == COVERTREE_INVALID_ARGUMENT);
+  covertree_residual_arrays *fewer_arrays = NULL;
+  EXPECT(covertree_residual_export(fewer, NULL, &fewer_arrays) == COVERTREE_UNSUPPORTED);
+  EXPECT(covertree_residual_knn(native, I64(NULL, FEW), K, &search, again, others) == COVERTREE_OK);
+  EXPECT(memcmp(indices, again, sizeof indices) == 0);
+  covertree_residual_free(fewer);
+
   /* The tree in the metric itself: the root reaches all, siblings are no nearer than their level says. */
   covertree_arrays *arrays = NULL;
   covertree_arrays_view tree;

@@ -266,6 +266,7 @@ CALLS = {
         lambda: residual(cover_tree_metric="residual_correlation"), lambda t, **o: t.validate(**o), [], None,
     ),
     "residual insert": (residual, lambda t, x, **o: t.insert(x, **o), [rows()], [with_nan()]),
+    "residual remove": (residual, lambda t, i, **o: t.remove(i, **o), [SOME], [OUTSIDE]),
     "residual with_kernel": (
         residual, lambda t, u, **o: t.with_kernel(Matern52(1.0), inducing_points=u, **o), [rows(count=9)],
         [with_nan(count=9)],

@@ -328,6 +328,12 @@ TABLE = vif_messages.TABLE | {
     "ResidualTree.insert(points)": ({**RESIDUAL_POINTS, **NONE}, lambda v: residual().insert(v)),
     "ResidualTree.insert(n_threads)": (THREADS, lambda v: residual().insert(X, n_threads=v)),
     "ResidualTree.insert(progress)": (FUNCTION, lambda v: residual().insert(X, progress=v)),
+    "ResidualTree.remove(indices)": (
+        {**INDICES, **NONE, **OUTSIDE, "the same twice": ([0, 0], ValueError), "a float": (1.5, TypeError)},
+        lambda v: residual().remove(v),
+    ),
+    "ResidualTree.remove(n_threads)": (THREADS, lambda v: residual().remove([0], n_threads=v)),
+    "ResidualTree.remove(progress)": (FUNCTION, lambda v: residual().remove([0], progress=v)),
     "ResidualTree.with_kernel(kernel)": ({**KERNEL, **NONE}, lambda v: residual().with_kernel(v)),
     "ResidualTree.with_kernel(n_inducing)": (
         {**INTEGER, "above n": (61, ValueError)},

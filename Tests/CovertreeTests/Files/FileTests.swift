@@ -86,7 +86,7 @@ import Testing
 
   private func copy(of search: ResidualSearch) throws -> ResidualSearch {
     let file = try StoredFile(search.image(context: CallContext()), context: CallContext())
-    return try ResidualSearch(file, callback: nil, context: CallContext())
+    return try ResidualSearch.opened(file, callback: nil, context: CallContext())
   }
 
   private func neighbors(_ search: ResidualSearch) throws -> [Int64] {

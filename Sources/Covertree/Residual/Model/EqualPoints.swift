@@ -4,23 +4,24 @@ import CovertreeBase
 ///
 /// Equal points are sorted by index. So among the `k` nearest of any query there are at most the first `k` of them,
 /// or `k + 1` if the query is one of them and does not count. Other copies are not compared with anything (`FirstCopies`). Without this,
-/// each of many equal points would be compared with all others, only to find the lowest indices.
+/// each of many equal points would be compared with all others, only to find the lowest indices. Removed points are left out in the same
+/// way: their rank is infinite.
 final class EqualPoints: @unchecked Sendable {
   /// Up to this many copies of a point cost little.
   private static let few = 16
   /// Above this, float32 does not have all integers.
   private static let mostRank = 1 << 24
 
-  /// By position: the number of equal points with lower indices. In float32, which vectors compare; whole vectors.
+  /// By position: the number of equal points with lower indices; infinity for removed points. In float32, which vectors compare; whole vectors.
   fileprivate let ranks: Buffer<Float>
   /// By block: the least of its ranks.
   fileprivate let leastRanks: Buffer<Float>
-  /// 0 if no point has more than a few copies; nothing else is set then.
+  /// 0 if no point has more than a few copies, and none is removed; nothing else is set then.
   private let largestRank: Float
 
-  init(_ model: ResidualModel, context: CallContext) throws(CoverTreeError) {
+  init(_ model: ResidualModel, without removed: RemovedPoints? = nil, context: CallContext) throws(CoverTreeError) {
     let ranks = try Buffer<Float>(count: (model.count + 15) / 16 * 16, filledWith: 0)
-    guard try Self.fill(ranks, model, context) >= Self.few else {
+    guard try Self.fill(ranks, model, removed, context) >= Self.few || removed != nil else {
       (self.ranks, leastRanks, largestRank) = (try Buffer(count: 0), try Buffer(count: 0), 0)
       return
     }
@@ -33,7 +34,7 @@ final class EqualPoints: @unchecked Sendable {
   /// Sorts points by hash and then by index. If the hashes of different points collide, copies may be missed, which changes no answer.
   /// Returns the largest rank.
   private static func fill(
-    _ ranks: Buffer<Float>, _ model: ResidualModel, _ context: CallContext
+    _ ranks: Buffer<Float>, _ model: ResidualModel, _ removed: RemovedPoints?, _ context: CallContext
   ) throws(CoverTreeError) -> Int {
     let keys = try Buffer<UInt64>(count: model.count)
     try context.forEach(model.count, grain: 1 << 12) { (range, _) throws(CoverTreeError) in
@@ -45,8 +46,12 @@ final class EqualPoints: @unchecked Sendable {
       let position = Int(model.positionOfIndex[Int(sequence[slot])])
       let isCopy =
         slot > 0 && keys[Int(sequence[slot])] == keys[Int(sequence[slot - 1])] && model.areEqual(first, position)
-      if !isCopy { first = position }
-      rank = isCopy ? rank + 1 : 0
+      if !isCopy { (first, rank) = (position, -1) }
+      if let removed, removed.has(model.order[position]) {
+        ranks[position] = .infinity
+        continue
+      }
+      rank += 1
       ranks[position] = Float(min(rank, mostRank))
       largest = max(largest, rank)
     }
@@ -60,6 +65,11 @@ final class EqualPoints: @unchecked Sendable {
   func first(_ k: Int, excludesSelf: Bool) -> FirstCopies? {
     let last = min(excludesSelf ? k : k - 1, Self.mostRank)
     return Float(last) < largestRank ? FirstCopies(points: self, last: Float(last)) : nil
+  }
+
+  /// All points that are not removed; nil if all points count.
+  var all: FirstCopies? {
+    largestRank == .infinity ? FirstCopies(points: self, last: .greatestFiniteMagnitude) : nil
   }
 
   var byteCount: Int { ranks.byteCount + leastRanks.byteCount }

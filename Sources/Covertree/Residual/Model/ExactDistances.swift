@@ -68,11 +68,13 @@ extension ResidualSearch {
   ) throws(CoverTreeError) {
     let model = model
     let known = Int64(0)..<Int64(model.count)
-    try rows.check(below: model.count, named: "rows")
-    for (slot, index) in others.enumerated() where index != -1 && !known.contains(index) {
-      throw CoverTreeError(
-        .notFound,
-        "others[\(slot / width), \(slot % width)]: expected a dataset index below \(model.count), got \(index)")
+    try check(rows, named: "rows")
+    for (slot, index) in others.enumerated() where index != -1 {
+      guard known.contains(index), removed?.has(Int32(index)) != true else {
+        throw CoverTreeError(
+          .notFound,
+          "others[\(slot / width), \(slot % width)]: expected the index of a point below \(model.count), got \(index)")
+      }
     }
     try context.forEach(rows.elements.count, grain: 64) { (range, _) throws(CoverTreeError) in
       for row in range {

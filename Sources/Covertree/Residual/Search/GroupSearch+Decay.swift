@@ -61,8 +61,10 @@ extension GroupSearch {
   private func addFirst(_ k: Int, _ i: Int) throws(CoverTreeError) {
     let query = group.queries[i]
     let own = group.excludesSelf ? Int(query.point.index) : -1
+    let end = max(0, min(Int(query.before), model.count))
     // One more than k, if the query is among them.
-    let indices = (0..<max(0, min(Int(query.before), model.count, k + 1))).filter { $0 != own }.prefix(k)
+    let first = removed.map { $0.remaining.elements.prefix(k + 1).map(Int.init) } ?? Array(0..<min(end, k + 1))
+    let indices = first.filter { $0 < end && $0 != own }.prefix(k)
     guard let last = indices.last else { return }
     var isListed = [Bool](repeating: false, count: last + 1)
     for position in lists[i].positions.elements {

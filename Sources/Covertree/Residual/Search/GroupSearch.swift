@@ -12,6 +12,7 @@ final class GroupSearch {
   private static let mostUnsettled = 4096
 
   let model: ResidualModel
+  let removed: RemovedPoints?
   private let lowRankBlocks: LowRankBlocks?
   private let regions: LowRankBlocks.Regions?
   let goal: SearchGoal
@@ -44,7 +45,7 @@ final class GroupSearch {
     _ search: ResidualSearch, directly: Bool, _ task: GroupTask, slot: Int
   ) throws(CoverTreeError) {
     let (model, lowRankBlocks) = (search.model, search.lowRankBlocks)
-    self.model = model
+    (self.model, removed) = (model, search.removed)
     let groupSize = task.groupSize
     (goal, context, self.slot) = (task.goal, task.context, slot)
     self.lowRankBlocks = lowRankBlocks

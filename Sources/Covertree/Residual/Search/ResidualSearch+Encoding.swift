@@ -16,6 +16,7 @@ extension ResidualSearch {
       Section("v_matrix", model.features, columns: model.rank),
       Section("residual_variance", model.residualVariance),
     ]
+    if let removed { sections.append(Section("removed", removed.marks)) }
     if let inducingFeatures = model.inducingFeatures {
       sections.append(Section("whitening.factor", inducingFeatures.factor.strips))
     }
@@ -35,10 +36,23 @@ extension ResidualSearch {
   /// Opens a model in a file; see `CoverTree`.
   ///
   /// - Parameter callback: the kernel, if it is the caller's.
-  public convenience init(_ file: StoredFile, callback: CallbackKernel?, context: CallContext) throws(CoverTreeError) {
+  public static func opened(
+    _ file: StoredFile, callback: CallbackKernel?, context: CallContext
+  ) throws(CoverTreeError) -> ResidualSearch {
     let start = monotonicSeconds()
     try file.expect(.residual)
     try file.verify(context: context)
+    let whole = try ResidualSearch(file, callback, since: start, context: context)
+    guard file.section(named: "removed") != nil else { return whole }
+    let marks: Buffer<UInt8> = try file.buffer("removed", rows: whole.model.count)
+    guard marks.elements.allSatisfy({ $0 <= 1 }) else { throw file.corrupt("section \"removed\": expected 0 or 1") }
+    return try whole.leavingOut(RemovedPoints(marks), since: start)
+  }
+
+  /// The model with all of its points.
+  private convenience init(
+    _ file: StoredFile, _ callback: CallbackKernel?, since start: Double, context: CallContext
+  ) throws(CoverTreeError) {
     let settings = try ModelSettings(file, callback)
     let model = try ResidualModel(file, settings, since: start, context: context)
     let lowRankBlocks: LowRankBlocks? =

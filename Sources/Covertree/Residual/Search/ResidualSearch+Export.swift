@@ -63,7 +63,10 @@ public final class ResidualArrays: @unchecked Sendable {
 extension ResidualSearch {
   /// The model's arrays, without a copy.
   public func export(context: CallContext) throws(CoverTreeError) -> ResidualArrays {
-    try ResidualArrays(self, context: context)
+    guard removed == nil else {
+      throw CoverTreeError(.unsupported, "residual: the arrays of a model with removed points cannot be exported")
+    }
+    return try ResidualArrays(self, context: context)
   }
 
   /// Features of new points, `count x featureCount`, and their residual variances.

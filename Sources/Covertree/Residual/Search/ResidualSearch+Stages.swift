@@ -76,9 +76,15 @@ extension ResidualSearch {
           points, hosts: HostBlocks(points.coordinates, lowRankBlocks, in: model, context: context), in: model,
           options: options, groupSize: size, context: context)
       }
+    let equal = { [self] () throws(CoverTreeError) in
+      try equalPoints.get { () throws(CoverTreeError) in
+        try EqualPoints(model, without: removed, context: context)
+      }
+    }
     if case .nearest(let k) = request.goal.among(model.count) {
-      let equal = try equalPoints.get { () throws(CoverTreeError) in try EqualPoints(model, context: context) }
-      set.copies = equal.first(k, excludesSelf: set.excludesSelf)
+      set.copies = try equal().first(k, excludesSelf: set.excludesSelf)
+    } else if removed != nil {
+      set.copies = try equal().all
     }
     return set
   }

@@ -51,6 +51,10 @@ public final class ResidualSearch: @unchecked Sendable {
   private let comparesBlocks: Bool
   private let tau: Double?
   let model: ResidualModel
+  /// Points of the model that searches do not find; nil if there are none.
+  let removed: RemovedPoints?
+  /// The same search with all points, whose structures serve this one; nil if none are removed.
+  private let whole: ResidualSearch?
   /// Bounds by distance; nil if they exclude little.
   let decayBounds: DecayBounds?
   let lowRankBlocks: LowRankBlocks?
@@ -89,7 +93,7 @@ public final class ResidualSearch: @unchecked Sendable {
     context: CallContext
   ) throws(CoverTreeError) {
     self.model = model
-    (self.sizes, self.tau) = (sizes, tau)
+    (self.sizes, self.tau, removed, whole) = (sizes, tau, nil, nil)
     context.stage(from: 0.7, to: 1)
     earlyCount = sizes.early(of: model.count)
     comparesBlocks = inBlocks ?? !model.isSpatial
@@ -118,7 +122,7 @@ public final class ResidualSearch: @unchecked Sendable {
     comparesBlocks = !model.isSpatial
     decayBounds = comparesBlocks ? try DecayBounds(model, context: context) : nil
     principal = comparesBlocks ? try Self.principal(model, lowRankBlocks, decayBounds, context) : nil
-    (sizes, tau) = (Sizes(), nil)
+    (sizes, tau, removed, whole) = (Sizes(), nil, nil, nil)
     earlyCount = sizes.early(of: model.count)
     buildSeconds = monotonicSeconds() - start
   }
@@ -127,7 +131,7 @@ public final class ResidualSearch: @unchecked Sendable {
   private init(earlyOf search: ResidualSearch, context: CallContext) throws(CoverTreeError) {
     let start = monotonicSeconds()
     let count = search.earlyCount
-    (sizes, tau, comparesBlocks) = (search.sizes, search.tau, true)
+    (sizes, tau, comparesBlocks, removed, whole) = (search.sizes, search.tau, true, nil, nil)
     let isDirect = count <= sizes.direct || search.lowRankBlocks == nil && search.decayBounds == nil
     model = try search.model.first(count, inBlocks: !isDirect, context: context)
     earlyCount = isDirect ? 0 : sizes.early(of: count)
@@ -139,6 +143,21 @@ public final class ResidualSearch: @unchecked Sendable {
     buildSeconds = monotonicSeconds() - start
   }
 
+  /// The same search without some of its points.
+  private init(_ whole: ResidualSearch, without removed: RemovedPoints, since start: Double) {
+    (self.whole, self.removed, model) = (whole, removed, whole.model)
+    (sizes, tau, comparesBlocks, earlyCount) = (whole.sizes, whole.tau, whole.comparesBlocks, whole.earlyCount)
+    (decayBounds, lowRankBlocks, principal) = (whole.decayBounds, whole.lowRankBlocks, whole.principal)
+    buildSeconds = monotonicSeconds() - start
+  }
+
+  /// The same points without these only.
+  func leavingOut(_ removed: RemovedPoints, since start: Double) throws(CoverTreeError) -> ResidualSearch {
+    let whole = whole ?? self
+    return removed.remaining.count == removed.marks.count
+      ? whole : ResidualSearch(whole, without: removed, since: start)
+  }
+
   private static func principal(
     _ model: ResidualModel, _ lowRankBlocks: LowRankBlocks?, _ decayBounds: DecayBounds?, _ context: CallContext
   ) throws(CoverTreeError) -> PrincipalFeatures? {
@@ -148,6 +167,7 @@ public final class ResidualSearch: @unchecked Sendable {
   /// A search of the same model that compares points in blocks.
   func inBlocks(_ context: CallContext) throws(CoverTreeError) -> ResidualSearch {
     if comparesBlocks { return self }
+    if let whole { return try whole.inBlocks(context) }
     return try blocked.get { () throws(CoverTreeError) in
       try ResidualSearch(
         model, since: monotonicSeconds(), sizes: sizes, tau: tau, inBlocks: true, context: context)
@@ -156,7 +176,10 @@ public final class ResidualSearch: @unchecked Sendable {
 
   /// The search of the early points, made on first use.
   func earlySearch(_ context: CallContext) throws(CoverTreeError) -> ResidualSearch {
-    try early.get { () throws(CoverTreeError) in try ResidualSearch(earlyOf: self, context: context) }
+    try early.get { () throws(CoverTreeError) in
+      guard let whole, let removed else { return try ResidualSearch(earlyOf: self, context: context) }
+      return try whole.earlySearch(context).leavingOut(removed, since: monotonicSeconds())
+    }
   }
 
   /// Adds the work of a thread.
@@ -165,8 +188,10 @@ public final class ResidualSearch: @unchecked Sendable {
   /// The same model with more points, which get the next dataset indices. Known features are kept.
   public func extended(by points: PointsView<Double>, context: CallContext) throws(CoverTreeError) -> ResidualSearch {
     let start = monotonicSeconds()
-    return try ResidualSearch(
+    let extended = try ResidualSearch(
       model.extended(by: points, context: context), since: start, sizes: sizes, tau: tau, context: context)
+    guard let removed else { return extended }
+    return try extended.leavingOut(removed.extended(to: extended.model.count), since: start)
   }
 
   /// Other points of the same process: kernel, inducing points and their factor stay.
@@ -201,14 +226,14 @@ public final class ResidualSearch: @unchecked Sendable {
   ) throws(CoverTreeError) -> ResidualQueryRows {
     switch queries {
     case .stored(let list):
-      try list.check(below: model.count, named: "queries")
+      try check(list, named: "queries")
       return .stored(list.elements, rows: try Buffer(counting: list.elements.count))
     case .allStored:
-      guard rows == model.count else {
+      guard rows == remainingCount else {
         throw CoverTreeError(
-          .busy, "n_rows: there are \(model.count) points, results are for \(rows); was one inserted?")
+          .busy, "n_rows: there are \(remainingCount) points, results are for \(rows); was one inserted?")
       }
-      return .stored(nil, rows: try Buffer(counting: rows))
+      return .stored(removed?.remaining.elements, rows: try Buffer(counting: rows))
     case .points(let view, let features?, let residualVariance?):
       return .new(try model.newPoints(view, features, residualVariance, context: context))
     case .points(let view, _, _):
@@ -233,7 +258,9 @@ public final class ResidualSearch: @unchecked Sendable {
   func searchInSpace(
     _ context: CallContext, _ rows: Int, _ body: (SpatialSearch) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
-    let search = try spatial.get { () throws(CoverTreeError) in try SpatialSearch(model, context: context) }
+    let search = try spatial.get { () throws(CoverTreeError) in
+      try SpatialSearch(model, without: removed, context: context)
+    }
     let start = monotonicSeconds()
     try body(search)
     var done = ResidualStatistics()
@@ -246,13 +273,13 @@ public final class ResidualSearch: @unchecked Sendable {
     var statistics = processLock.locked { self.statistics }
     if let early { statistics += early.statistics }
     return ResidualInfo(
-      pointCount: model.count, dim: model.dim, featureCount: model.featureCount,
+      pointCount: remainingCount, dim: model.dim, featureCount: model.featureCount,
       variance: model.unit.unscaled(model.variance),
       jitter: model.inducingFeatures?.jitter ?? 0, blockCount: model.blockCount,
       pivotCount: lowRankBlocks?.pivotCount ?? 0,
       memoryBytes: model.byteCount + (lowRankBlocks?.byteCount ?? 0) + (early?.memoryBytes ?? 0)
         + (spatial.known?.byteCount ?? 0) + (blocked.known?.lowRankBlocks?.byteCount ?? 0)
-        + (equalPoints.known?.byteCount ?? 0)
+        + (equalPoints.known?.byteCount ?? 0) + (removed?.byteCount ?? 0)
         + (decayBounds?.byteCount ?? 0) + (principal?.byteCount ?? 0),
       buildSeconds: buildSeconds, orderSeconds: model.orderSeconds + (early?.orderSeconds ?? 0),
       featureSeconds: model.featureSeconds + (early?.featureSeconds ?? 0),
@@ -260,22 +287,28 @@ public final class ResidualSearch: @unchecked Sendable {
       boundSeconds: (lowRankBlocks?.boundSeconds ?? 0) + (early?.boundSeconds ?? 0), statistics: statistics)
   }
 
-  /// Copies features, `count x featureCount`, and residual variances, by dataset index.
-  public func copyFeatures(_ features: UnsafeMutablePointer<Double>?, _ residualVariance: UnsafeMutablePointer<Double>?)
-  {
-    model.copy(model.features, model.residualVariance, to: features, residualVariance) { Int(model.order[$0]) }
+  /// Copies features, `count x featureCount`, and residual variances of the points, in the order of their dataset indices.
+  public func copyFeatures(
+    _ features: UnsafeMutablePointer<Double>?, _ residualVariance: UnsafeMutablePointer<Double>?
+  ) throws(CoverTreeError) {
+    let rows = try removed?.rows()
+    model.copy(model.features, model.residualVariance, to: features, residualVariance) {
+      let index = Int(model.order[$0])
+      guard let rows else { return index }
+      return rows[index] >= 0 ? Int(rows[index]) : nil
+    }
   }
 }
 
 extension ResidualModel {
   /// Copies features without their padding, and residual variances of points, in the caller's unit, to the row of the result for each
-  /// position.
+  /// position, if it has one.
   func copy(
     _ features: Buffer<Double>, _ residualVariance: Buffer<Double>, to target: UnsafeMutablePointer<Double>?,
-    _ variances: UnsafeMutablePointer<Double>?, row: (Int) -> Int
+    _ variances: UnsafeMutablePointer<Double>?, row: (Int) -> Int?
   ) {
     for position in 0..<residualVariance.count {
-      let row = row(position)
+      guard let row = row(position) else { continue }
       if let target = target.map({ $0 + row * featureCount }) {
         for d in 0..<featureCount { target[d] = features[position * rank + d] * unit.root }
       }

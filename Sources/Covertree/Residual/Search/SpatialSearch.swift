@@ -13,14 +13,19 @@ final class SpatialSearch: @unchecked Sendable {
   private let points: SearchPoints<Double>
   private let counters = SearchCounters()
 
-  init(_ model: ResidualModel, context: CallContext) throws(CoverTreeError) {
+  init(_ model: ResidualModel, without removed: RemovedPoints?, context: CallContext) throws(CoverTreeError) {
     self.model = model
     let view = PointsView(model.coordinates, count: model.count, dim: model.dim)
     let boxes = try KDTree(view, indices: model.order.base, leafSize: KDTree<Double>.defaultLeafSize, context: context)
+    var indices = boxes.indices
+    if let removed {
+      indices = try Buffer(count: boxes.indices.count)
+      for (position, index) in boxes.indices.elements.enumerated() {
+        indices[position] = removed.has(index) ? KDTree<Double>.noIndex : index
+      }
+    }
     points = SearchPoints(
-      boxes, indices: boxes.indices,
-      rows: RowsElsewhere(rows: view, positionOfIndex: model.positionOfIndex, owner: model)
-    )
+      boxes, indices: indices, rows: RowsElsewhere(rows: view, positionOfIndex: model.positionOfIndex, owner: model))
   }
 
   var byteCount: Int { points.byteCount }

@@ -29,7 +29,15 @@ extension ResidualSearch {
     let layout = try TreeLayout<Double>(
       nodes: nodes, storage: storage, ids: ids, dim: model.dim,
       distances: .squared { model.squaredDistance(positionOfIndex[$0], positionOfIndex[$1]) }, context: context)
-    return CorrelationTree(layout: layout, search: self)
+    return CorrelationTree(layout: layout, search: self, removed: try removed(in: layout))
+  }
+
+  /// By node: 1 for removed points; nil if there are none.
+  private func removed(in layout: TreeLayout<Double>) throws(CoverTreeError) -> Buffer<UInt8>? {
+    guard let removed else { return nil }
+    let marks = try Buffer<UInt8>(count: layout.count)
+    for node in 0..<layout.count { marks[node] = removed.marks[Int(layout.order[node])] }
+    return marks
   }
 
   /// Checks every rule of a tree of this model; throws `.corrupt` with the first pair that breaks one.
@@ -92,17 +100,18 @@ extension ResidualSearch {
 }
 
 /// A finished cover tree in the residual-correlation metric.
-public final class CorrelationTree: Sendable {
+public final class CorrelationTree: @unchecked Sendable {
   let layout: TreeLayout<Double>
+  private let removed: Buffer<UInt8>?
   private let isCurrent: @Sendable () -> Bool
 
-  init(layout: TreeLayout<Double>, search: ResidualSearch) {
-    self.layout = layout
+  init(layout: TreeLayout<Double>, search: ResidualSearch, removed: Buffer<UInt8>?) {
+    (self.layout, self.removed) = (layout, removed)
     isCurrent = { [weak search] in search != nil }
   }
 
   /// The arrays; radii are residual-correlation distances, points the scaled coordinates.
-  public func export() -> TreeArrays { TreeArrays(layout, owner: self, removed: nil, isCurrent: isCurrent) }
+  public func export() -> TreeArrays { TreeArrays(layout, owner: self, removed: removed, isCurrent: isCurrent) }
 }
 
 /// The residual-correlation metric of a build: near pairs are known, and far ones do not matter.

@@ -81,6 +81,12 @@ def extend(model: Handle, points: Float64s, **how: Unpack[How]) -> Owner:
     return made(lib.covertree_residual_extend, lib.covertree_residual_free, how, model, matrix(points))
 
 
+def remove(model: Handle, indices: Int64s, **how: Unpack[How]) -> Owner:
+    """A model without some points."""
+    free, given = lib.covertree_residual_free, (model, address(indices), len(indices))
+    return made(lib.covertree_residual_remove, free, how, *given)
+
+
 def knn(model: Handle, queries: Rows, k: int, options: SearchOptions, **wanted: Unpack[Wanted]) -> Nearest:
     """Find the ``k`` nearest points of each query; distances are of float64."""
     return nearest(lib.covertree_residual_knn, wanted, (model, matrix(queries)), k, options)

@@ -53,6 +53,7 @@ hash_points: Matrix* CallOptions* uint64*
 
 residual_build: Matrix* ResidualOptions* handle*
 residual_extend residual_with_points: handle Matrix* CallOptions* handle*
+residual_remove: handle array int64 CallOptions* handle*
 residual_distances: handle array int64 array int64 CallOptions* array
 residual_features: handle Matrix* CallOptions* array array
 residual_build_tree: handle TreeOptions* handle*

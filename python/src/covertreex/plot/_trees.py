@@ -136,7 +136,7 @@ def correlation_decay(
     seed = _arrays.integer(seed, "seed", minimum=0, maximum=2**64 - 1)
     ax = panel(ax)
     rows = np.random.default_rng(seed).permutation(tree.n_points)[:n_points]
-    points = tree._coords[rows]
+    points = tree._coords[tree.indices[rows]]
     # Features of the sample alone, if possible: all may be gigabytes.
     given = tree.inducing_points is None
     v, p = (tree.v_matrix[rows], tree.residual_variance[rows]) if given else tree.features(points)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -36,6 +37,10 @@ class ResidualProcess(Tree):
     _functions: ClassVar = residuals
     _dtype = FLOAT64
     _inducing: NDArray[np.float64] | None
+    #: Points by dataset index, also removed ones.
+    _coords: NDArray[np.float64]
+    #: Dataset indices of removed points, ascending.
+    _removed: NDArray[np.int64] = np.empty(0, np.int64)
 
     # Building
 
@@ -64,6 +69,8 @@ class ResidualProcess(Tree):
     def _check_engine(self) -> None:
         if self.engine == "hybrid" and self._callback is not None:
             raise ValueError("kernel: engine='hybrid' needs one of covertreex.kernels, as Numba cannot call back")
+        if self.engine == "hybrid" and len(self._removed):
+            raise ValueError("engine: 'hybrid' searches all points, and some of this tree are removed")
 
     def _chosen_inducing(
         self, count: int | None, points: ArrayLike | str | None, n_threads: int | None, progress: ProgressReport | None
@@ -161,6 +168,8 @@ class ResidualProcess(Tree):
         if self._euclidean is None:
             points = self._scale(self._coords)
             self._euclidean = CoverTree(points, engine="native", order=self.order, seed=self.seed, dtype=FLOAT64)
+            if len(self._removed):
+                self._euclidean.remove(self._removed)
         return self._euclidean
 
     def _correlation_tree(self) -> TreeArrays:
@@ -189,16 +198,26 @@ class ResidualProcess(Tree):
     def _extend(self, new: NDArray[np.float64], n_threads: int | None, progress: ProgressReport | None) -> Owner:
         return self._call(residuals.extend, new, n_threads=n_threads, progress=progress, kernel=self._callback)
 
+    def _take_out(self, indices: NDArray[np.int64], n_threads: int | None, progress: ProgressReport | None) -> None:
+        self._adopt(self._call(residuals.remove, indices, n_threads=n_threads, progress=progress))
+        self._removed = np.union1d(self._removed, indices)
+        self._forget_trees()
+
     def _distances(
         self, rows: NDArray[np.int64], others: NDArray[np.int64], n_threads: int | None
     ) -> NDArray[np.float64]:
         """Distances of points from others, (q, c); infinity where an index is -1."""
         return self._call(residuals.distances, rows, others, n_threads=n_threads, kernel=self._callback)
 
+    @property
+    @abstractmethod
+    def indices(self) -> NDArray[np.int64]:
+        """Dataset indices of the points, ascending."""
+
     def _nearest_of_candidates(
         self, k: int, candidates: int, *, queries: ArrayLike | None, n_threads: int | None, **flags: Any
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        rows = np.arange(self.n_points) if queries is None else _arrays.own_queries(queries, lambda: self.dim)
+        rows = self.indices if queries is None else _arrays.own_queries(queries, lambda: self.dim)
         if not _arrays.are_indices(rows):
             raise ValueError("candidates: expected points of the dataset as queries, by their dataset indices")
         count = max(k, _arrays.integer(candidates, "candidates", minimum=1))
@@ -221,12 +240,14 @@ class ResidualProcess(Tree):
         tree = cls._holding(residuals.load(file.owner, callback))
         tree._callback = callback
         # The library has checked all but `_SETTINGS`.
-        found = file.sections("settings", "numbers", "lengthscale", "points", "inducing_points", _SETTINGS)
+        found = file.sections("settings", "numbers", "lengthscale", "points", "inducing_points", "removed", _SETTINGS)
         n, dim, _, shape, given = found["settings"].tolist()[:5]
         tree.kernel = (
             kernels.of_shape(shape, found["lengthscale"], float(found["numbers"][1])) if kernel is None else kernel
         )
         tree._coords = found["points"].reshape(n, dim)
+        if "removed" in found:
+            tree._removed = np.flatnonzero(found["removed"])
         tree._inducing = None if given else found["inducing_points"].reshape(-1, dim)
         tree.engine, _ = resolve_engine(engine, None)
         try:

@@ -108,8 +108,13 @@ class ResidualTree(ResidualProcess):
 
     @property
     def n_points(self) -> int:
-        """Points of the dataset."""
-        return len(self._coords)
+        """Points that searches find."""
+        return len(self._coords) - len(self._removed)
+
+    @property
+    def indices(self) -> NDArray[np.int64]:
+        """Dataset indices of the points, ascending; they are the rows of a search with ``queries=None``."""
+        return np.delete(np.arange(len(self._coords)), self._removed)
 
     @property
     def dim(self) -> int:
@@ -123,14 +128,14 @@ class ResidualTree(ResidualProcess):
 
     @property
     def v_matrix(self) -> NDArray[np.float64]:
-        """Whitened features V, shape (n, m): a copy, by dataset index."""
+        """Whitened features V, shape (n, m): a copy, in the order of :attr:`indices`."""
         v = np.empty((self.n_points, self._info().n_features))
         residuals.own_features(self._open(), v=v)
         return v
 
     @property
     def residual_variance(self) -> NDArray[np.float64]:
-        """Residual variances p, shape (n,): a copy, by dataset index."""
+        """Residual variances p, shape (n,): a copy, in the order of :attr:`indices`."""
         p = np.empty(self.n_points)
         residuals.own_features(self._open(), p=p)
         return p
@@ -198,7 +203,13 @@ class ResidualTree(ResidualProcess):
         of unequal points within it.
         """
         self._open()
-        return _duplicates.find(self._scale(self._coords), _arguments.number(tol, "tol"))
+        known = self.indices
+        groups = _duplicates.find(self._scale(self._coords[known]), _arguments.number(tol, "tol"))
+        if not len(self._removed):
+            return groups
+        labels = np.arange(len(self._coords))
+        labels[known] = known[groups.labels]
+        return DuplicateGroups.of_labels(labels)
 
     # Changes
 
@@ -209,10 +220,25 @@ class ResidualTree(ResidualProcess):
         """Add points, as :meth:`CoverTree.insert`; the process stays. Errors are the same as of :meth:`features`."""
         new = _arrays.points(points, "points", dtype=FLOAT64)
         self._adopt(self._extend(new, n_threads, progress))
-        first = self.n_points
+        first = len(self._coords)
         self._coords = np.concatenate([self._coords, new])
         self._forget_trees()
-        return np.arange(first, self.n_points)
+        return np.arange(first, len(self._coords))
+
+    @recorded("remove")
+    def remove(
+        self, indices: ArrayLike, *, n_threads: int | None = None, progress: ProgressReport | None = None
+    ) -> None:
+        """Remove points by their dataset indices: one, or m of them, no two the same. The others keep theirs.
+
+        The process stays, so that inducing points stay, too. Removed points keep their memory; a new tree of the others
+        is smaller and faster. IndexError for an index that the tree does not have; nothing is removed then. Not with
+        ``engine="hybrid"``.
+        """
+        gone = _arrays.indices(indices, "indices", one=True)
+        if self.engine == "hybrid":
+            raise ValueError("remove: engine='hybrid' searches all points; load the tree with another engine")
+        self._take_out(gone, n_threads, progress)
 
     def with_kernel(
         self,
@@ -245,6 +271,8 @@ class ResidualTree(ResidualProcess):
             self._coords, kernel=kernel, n_inducing=n_inducing, inducing_points=inducing_points, jitter=jitter,
             n_threads=n_threads, progress=progress, **choices,
         )  # fmt: skip
+        if len(self._removed):
+            new._take_out(self._removed, n_threads, None)
         if self._euclidean is not None and np.array_equal(new._scale(self._coords), self._scale(self._coords)):
             new._euclidean = self._euclidean
         return new
@@ -396,7 +424,7 @@ class ResidualTree(ResidualProcess):
             The new points, in the order in which they are predicted.
         cond : {"train", "all"}
             Among the points of the dataset; or among these and the new points that come before, which have the
-            indices from ``n_points`` on.
+            indices that an insertion would give them.
         k, return_distances
             As in :meth:`knn`, which has the same results.
         """
@@ -408,7 +436,8 @@ class ResidualTree(ResidualProcess):
                 return self.knn(k, queries=points, **options)
             longer = self._extend(points, n_threads, None)
             with self._of_same_process(longer, np.concatenate([self._coords, points])) as both:
-                rows = np.arange(self.n_points, both.n_points)
+                both._removed = self._removed
+                rows = np.arange(len(self._coords), len(both._coords))
                 return both.knn(k, queries=rows, predecessor_mode=True, **options)
 
     def with_points(

@@ -1,0 +1,55 @@
+import CovertreeBase
+
+/// The points of a model that searches do not find. They keep their positions and dataset indices, so all structures of the model stay.
+final class RemovedPoints: @unchecked Sendable {
+  /// By dataset index: 1 for removed points.
+  let marks: Buffer<UInt8>
+  /// Dataset indices of the other points, ascending.
+  let remaining: Buffer<Int64>
+
+  init(_ marks: Buffer<UInt8>) throws(CoverTreeError) {
+    self.marks = marks
+    remaining = try Buffer(count: marks.elements.count { $0 == 0 })
+    var next = 0
+    for index in 0..<marks.count where marks[index] == 0 {
+      remaining[next] = Int64(index)
+      next += 1
+    }
+  }
+
+  /// Some points of indices below `count`, and those that were removed before.
+  convenience init(
+    _ indices: UnsafeBufferPointer<Int64>, of count: Int, and earlier: RemovedPoints?
+  ) throws(CoverTreeError) {
+    let marks = try Buffer<UInt8>(count: count, filledWith: 0)
+    if let earlier { marks.base.update(from: earlier.marks.base, count: earlier.marks.count) }
+    for (row, index) in indices.enumerated() {
+      guard index >= 0, index < count, earlier?.has(Int32(index)) != true else {
+        throw CoverTreeError(.notFound, "indices[\(row)]: the model has no point \(index)")
+      }
+      guard marks[Int(index)] == 0 else {
+        throw CoverTreeError(.invalidArgument, "indices[\(row)]: point \(index) is named twice")
+      }
+      marks[Int(index)] = 1
+    }
+    try self.init(marks)
+  }
+
+  /// By dataset index: the number of remaining points of lower indices; -1 for removed points.
+  func rows() throws(CoverTreeError) -> Buffer<Int32> {
+    let rows = try Buffer<Int32>(count: marks.count, filledWith: -1)
+    for (row, index) in remaining.elements.enumerated() { rows[Int(index)] = Int32(row) }
+    return rows
+  }
+
+  /// The same among more points.
+  func extended(to count: Int) throws(CoverTreeError) -> RemovedPoints {
+    try RemovedPoints(UnsafeBufferPointer(start: nil, count: 0), of: count, and: self)
+  }
+
+  /// Whether the point of a dataset index is removed. More indices may have been given since.
+  @inline(__always)
+  func has(_ index: Int32) -> Bool { Int(index) < marks.count && marks[Int(index)] != 0 }
+
+  var byteCount: Int { marks.byteCount + remaining.byteCount }
+}
