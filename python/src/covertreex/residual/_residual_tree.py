@@ -307,7 +307,11 @@ class ResidualTree(ResidualProcess):
 
         Parameters
         ----------
-        k, queries, return_distances, predecessor_mode, before, exclude_self
+        k : int or array_like of int, shape (m,)
+            At least 1. A list has ranks from 1 up: ``[1, 3]`` is for the nearest and the third nearest point.
+        queries : array_like, optional
+            As in :meth:`covertreex.CoverTree.knn`, or one new point, floats of shape (dim,).
+        return_distances, predecessor_mode, before, exclude_self
             As in :meth:`covertreex.CoverTree.knn`.
         max_distance : float, optional
             Nothing farther than this (inclusive). No distance is above 1.
@@ -317,7 +321,7 @@ class ResidualTree(ResidualProcess):
 
         Returns
         -------
-        indices : numpy.ndarray of int64, shape (q, k), or of the shapes of :meth:`covertreex.CoverTree.knn`
+        indices : numpy.ndarray of int64, shape (q, k) or (q, m); (k,) or (m,) for one point as a vector
             Sorted by (distance, index); -1 if there are fewer than ``k``. Without features, and with a kernel of this
             package, sorted by (distance over the lengthscales, index), because all distances round to 1 if correlations
             are small.
@@ -384,7 +388,7 @@ class ResidualTree(ResidualProcess):
         r : float
             The radius, at least 0; inclusive. All points are within 1.
         queries, return_distances, predecessor_mode, exclude_self
-            As in :meth:`covertreex.CoverTree.knn`.
+            As in :meth:`knn`.
         count_only : bool
             Only count them.
 
