@@ -109,9 +109,10 @@ CN_INLINE cn_f64x8 cn_f64x8_squared_sine(cn_f64x8 x) {
   return sine * sine;
 }
 
-// The cosine of an angle from -pi / 2 to pi / 2: the sine of its distance from pi / 2, which is a sum of two numbers.
+// The cosine of an angle from -pi / 2 to pi / 2: the sine of its distance from pi / 2, which is a sum of two numbers. The sine of pi / 2, for
+// an angle of 0, may come with the wrong sign.
 CN_INLINE cn_f64x8 cn_f64x8_cosine(cn_f64x8 x) {
-  return cn_f64x8_unsigned_sine((0x1.921fb54442d18p+0 - cn_f64x8_abs(x)) + 0x1.1a62633145c07p-54);
+  return cn_f64x8_abs(cn_f64x8_unsigned_sine((0x1.921fb54442d18p+0 - cn_f64x8_abs(x)) + 0x1.1a62633145c07p-54));
 }
 
 #endif

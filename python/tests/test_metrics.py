@@ -194,6 +194,14 @@ def test_great_circles_at_the_poles_and_the_antimeridian():
     np.testing.assert_array_equal(tree.radius(2.0001, queries=[7], count_only=True), [4])
 
 
+def test_great_circles_to_the_equator():
+    """The cosine of a latitude of 0 is 1."""
+    points = np.array([[20.0, -109.0], [0, 0], [-0.0, 180], [1e-20, 5], [1e-3, 5], [-65, 106]])
+    tree = cover_tree(points, metric="haversine", metric_params={"unit": "degrees"})
+    true = oracle.distances(points, points, "haversine", unit="degrees")
+    oracle.assert_nearest(true, *tree.knn(6, return_distances=True), 6, rtol=1e-12)
+
+
 def test_near_points_on_a_sphere_are_told_apart():
     """A millimetre is 1e-10 of the radius of the earth: squares of chords would lose it."""
     rng = np.random.default_rng(9)
