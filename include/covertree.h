@@ -412,8 +412,9 @@ typedef struct covertree_pairs covertree_pairs;
  * indices.
  *   other              NULL: pairs of two points of the tree, each pair once,
  *                      with the lower index first. Otherwise a tree of the same
- *                      dim: the first index of a pair is of a point of `tree`,
- *                      the second one of a point of `other`
+ *                      dim, metric and parameters of the metric: the first
+ *                      index of a pair is of a point of `tree`, the second one
+ *                      of a point of `other`
  *   with_distances     0: the pairs have no distances
  * If the two trees have points of different dtypes, distances are float64. The
  * time grows with the number of pairs if the points have few intrinsic
@@ -427,10 +428,11 @@ covertree_status covertree_tree_pairs(covertree_tree *tree,
 /* Finds the minimum spanning tree of the points: n_points - 1 pairs, sorted by
  * (length, lower index, higher index). Of several minimum spanning trees it is
  * the one whose edges come first in this order.
- *   mutual_k   0: lengths are distances. Otherwise below the number of points:
- *              lengths are mutual reachability distances. That of two points is
- *              the largest of their distance and of the distances of both to
- *              their mutual_k-th nearest other point
+ *   mutual_k   0: lengths are distances in the metric of the tree. Otherwise
+ *              below the number of points: lengths are mutual reachability
+ *              distances. That of two points is the largest of their distance
+ *              and of the distances of both to their mutual_k-th nearest other
+ *              point
  *   edges [out] with the lengths as distances, in the dtype of the points; the
  *              lower index of an edge is first */
 covertree_status covertree_tree_spanning_tree(

@@ -60,6 +60,44 @@ static void check(covertree_tree *tree, const covertree_tree_options *options, c
   }
 }
 
+/* Pairs, their counts and the minimum spanning tree are in the metric, too. */
+static void check_pairs(covertree_tree *tree, const covertree_tree_options *options, const double *points) {
+  double radius = 0.9 * distance(options, points, points + DIM);
+  covertree_pairs *pairs = NULL;
+  covertree_pairs_view view;
+  EXPECT(covertree_tree_pairs(tree, NULL, radius, 1, NULL, &pairs) == COVERTREE_OK);
+  EXPECT(covertree_pairs_get(pairs, &view) == COVERTREE_OK);
+  int64_t wanted = 0, count = 0;
+  for (int i = 0; i < N; i++)
+    for (int j = i + 1; j < N; j++) wanted += distance(options, points + i * DIM, points + j * DIM) <= radius;
+  EXPECT(view.n_pairs == wanted);
+  for (int64_t i = 0; i < view.n_pairs; i++) {
+    const int64_t *pair = view.indices + 2 * i;
+    double apart = distance(options, points + pair[0] * DIM, points + pair[1] * DIM);
+    EXPECT(is_close(((const double *)view.distances)[i], apart));
+  }
+  covertree_pairs_free(pairs);
+  EXPECT(covertree_tree_pair_counts(tree, NULL, &radius, 1, NULL, &count) == COVERTREE_OK && count == 2 * wanted + N);
+  EXPECT(covertree_tree_spanning_tree(tree, 2, NULL, &pairs) == COVERTREE_OK);
+  EXPECT(covertree_pairs_get(pairs, &view) == COVERTREE_OK && view.n_pairs == N - 1);
+  covertree_pairs_free(pairs);
+}
+
+static void test_two_metrics(const double *points) {
+  covertree_tree_options options;
+  covertree_tree_options_init(&options);
+  covertree_tree *tree = NULL, *other = NULL;
+  options.metric = COVERTREE_DISTANCE_MANHATTAN;
+  EXPECT(covertree_tree_build(F64(points, N, DIM, 0), &options, &tree) == COVERTREE_OK);
+  options.weights = WEIGHTS;
+  EXPECT(covertree_tree_build(F64(points, N, DIM, 0), &options, &other) == COVERTREE_OK);
+  covertree_pairs *pairs = NULL;
+  EXPECT_ERROR(covertree_tree_pairs(tree, other, 1, 0, NULL, &pairs), COVERTREE_INVALID_ARGUMENT,
+               "other: expected a tree of the same weights[0], 1.0, got 2.0");
+  covertree_tree_free(tree);
+  covertree_tree_free(other);
+}
+
 static void test_metrics(const double *points) {
   for (int32_t metric = COVERTREE_DISTANCE_EUCLIDEAN; metric <= COVERTREE_DISTANCE_MAHALANOBIS; metric++) {
     for (int with = 0; with < (metric <= COVERTREE_DISTANCE_MINKOWSKI ? 4 : 1); with++) {
@@ -75,6 +113,7 @@ static void test_metrics(const double *points) {
       covertree_tree *tree = NULL;
       EXPECT(covertree_tree_build(F64(points, N, DIM, 0), &options, &tree) == COVERTREE_OK);
       check(tree, &options, points);
+      check_pairs(tree, &options, points);
       EXPECT(covertree_tree_validate(tree, NULL) == COVERTREE_OK);
       covertree_arrays *arrays = NULL;
       if (metric != COVERTREE_DISTANCE_EUCLIDEAN || with != 0)
@@ -132,6 +171,7 @@ int main(void) {
   double *points = malloc(N * DIM * sizeof *points);
   for (int i = 0; i < N * DIM; i++) points[i] = uniform();
   test_metrics(points);
+  test_two_metrics(points);
   test_misuse(points);
   free(points);
   printf("C metrics: %s\n", failures == 0 ? "passed" : "FAILED");

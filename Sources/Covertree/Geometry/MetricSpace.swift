@@ -24,9 +24,9 @@ protocol MetricSpace: Dimension {
   func sums<S: Scalar>(
     _: S.Type, _ low: UnsafePointer<S.Lanes>, _ high: UnsafePointer<S.Lanes>, toBoxes boxes: UnsafePointer<S.Lanes>
   ) -> S.Lanes
-  /// Upper bounds of the sums from a query to the points of the boxes of a node.
+  /// Upper bounds of the sums from the points of a box to the points of the boxes of a node.
   func sums<S: Scalar>(
-    _: S.Type, _ query: UnsafePointer<S.Lanes>, across boxes: UnsafePointer<S.Lanes>
+    _: S.Type, _ low: UnsafePointer<S.Lanes>, _ high: UnsafePointer<S.Lanes>, across boxes: UnsafePointer<S.Lanes>
   ) -> S.Lanes
   /// Upper bounds of the sums from the points of a box, with a number for each side, to `width` points.
   ///
@@ -81,11 +81,11 @@ extension MetricSpace {
 
   @inline(__always)
   func sums<S: Scalar>(
-    _: S.Type, _ query: UnsafePointer<S.Lanes>, across boxes: UnsafePointer<S.Lanes>
+    _: S.Type, _ low: UnsafePointer<S.Lanes>, _ high: UnsafePointer<S.Lanes>, across boxes: UnsafePointer<S.Lanes>
   ) -> S.Lanes {
     var sum = S.Lanes(repeating: 0)
     for d in 0..<count {
-      let across = S.maximum(query[d] - boxes[2 &* d], boxes[2 &* d &+ 1] - query[d])
+      let across = S.maximum(high[d] - boxes[2 &* d], boxes[2 &* d &+ 1] - low[d])
       sum = S.multiplyAdd(across, across, sum)
     }
     return sum

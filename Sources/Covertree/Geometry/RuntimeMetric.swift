@@ -44,11 +44,11 @@ struct RuntimeMetric: MetricSpace, @unchecked Sendable {
 
   @inline(never)
   func sums<S: Scalar>(
-    _: S.Type, _ query: UnsafePointer<S.Lanes>, across boxes: UnsafePointer<S.Lanes>
+    _: S.Type, _ low: UnsafePointer<S.Lanes>, _ high: UnsafePointer<S.Lanes>, across boxes: UnsafePointer<S.Lanes>
   ) -> S.Lanes {
     let terms = terms.pointee
     return terms.total(S.self) { d in
-      terms.farthest(S.self, S.maximum(query[d] - boxes[2 &* d], boxes[2 &* d &+ 1] - query[d]), d)
+      terms.farthest(S.self, S.maximum(high[d] - boxes[2 &* d], boxes[2 &* d &+ 1] - low[d]), d)
     }
   }
 

@@ -82,6 +82,14 @@ public final class TreeMetric: @unchecked Sendable {
   var rowLength: Int { kind.isNorm ? dim : summed + dim }
   /// The first of the caller's coordinates in a row.
   var firstGiven: Int { rowLength - dim }
+  /// The coordinates of a row on which scores depend.
+  var deciding: [Int] {
+    switch kind {
+    case .euclidean, .manhattan, .chebyshev, .minkowski: (0..<dim).filter { parameters.weights[$0] > 0 }
+    case .cosine, .angular: Array(0..<summed)
+    case .haversine, .mahalanobis: Array(firstGiven..<rowLength)
+    }
+  }
 
   public init(_ kind: MetricKind, dim: Int, _ given: MetricParameters) throws(CoverTreeError) {
     (self.kind, self.dim) = (kind, dim)

@@ -28,7 +28,7 @@ final class ComponentSearch<S: Scalar, D: MetricSpace> {
 
   init(_ forest: SpanningForest<S>, _ labels: NodeLabels<S>, _ dimension: D) throws(CoverTreeError) {
     (self.forest, self.labels, tree, self.dimension) = (forest, labels, forest.tree, dimension)
-    rounding = RoundingBound(dim: dimension.count)
+    rounding = RoundingBound(dimension)
     let (size, dim, entries) = (tree.leafSize, dimension.count, (tree.depth + 1) * S.width)
     arena = try Arena(
       Arena.size(size, of: Int32.self), Arena.size(size * dim, of: S.self), Arena.size(dim, of: S.Lanes.self),
@@ -104,7 +104,7 @@ final class ComponentSearch<S: Scalar, D: MetricSpace> {
     return label
   }
 
-  /// The distance, in the filter, up to which an edge may be the least one of its component.
+  /// The sum, in the filter, up to which an edge may be the least one of its component.
   private func farthestReach() -> S {
     var farthest = -Double.infinity
     for number in 0..<openCount { farthest = max(farthest, bound(open[number])) }
@@ -115,8 +115,8 @@ final class ComponentSearch<S: Scalar, D: MetricSpace> {
   @inline(__always)
   private func visit(node: Int, _ label: Int32, _ reach: S, _ top: inout Int) {
     let first = node &* S.width
-    var bound = S.squaredDistances(
-      low, high, toBoxes: UnsafePointer(tree.boxes.base) + node &* dimension.count &* 2, dimension)
+    var bound = dimension.sums(
+      S.self, low, high, toBoxes: UnsafePointer(tree.boxes.base) + node &* dimension.count &* 2)
     if let cores = labels.cores { bound = S.maximum(bound, cores[node]) }
     var hits = S.maskLessOrEqual(bound, S.Lanes(repeating: reach))
     hits &= S.maskAdmitted(
@@ -143,26 +143,26 @@ final class ComponentSearch<S: Scalar, D: MetricSpace> {
       guard forest.components[position] != label, mayReach(position, best) else { continue }
       let row = rows + number &* dimension.count
       for d in 0..<dimension.count { query[d] = S.Lanes(repeating: row[d]) }
-      if compare(position, with: leaf, best) { isBetter = true }
+      if compare(position, row, with: leaf, best) { isBetter = true }
     }
     return isBetter
   }
 
   @inline(__always)
-  private func compare(_ position: Int32, with leaf: Int, _ known: Double) -> Bool {
+  private func compare(_ position: Int32, _ row: UnsafePointer<S>, with leaf: Int, _ known: Double) -> Bool {
     let component = forest.components[position]
     var best = known
     var possible = S.Lanes(repeating: rounding.upperBound(of: best))
     let first = leaf &* tree.leafSize
     var group = UnsafePointer(tree.coordinates.base) + first / S.width &* dimension.count
     for start in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
-      let sum = S.squaredDistances(query, toGroup: group, dimension)
+      let sum = dimension.sums(S.self, query, toGroup: group)
       var hits = S.maskLessOrEqual(sum, possible)
       if hits != 0 {
         hits &= S.maskAdmitted(
           forest.components.base + start, below: SpanningForest<S>.noComponent, except: component)
         for lane in SetBits(hits) {
-          let score = improve(position, Int32(truncatingIfNeeded: start &+ lane), best)
+          let score = improve(position, row, Int32(truncatingIfNeeded: start &+ lane), best)
           if score < best {
             best = score
             possible = S.Lanes(repeating: rounding.upperBound(of: best))
@@ -176,8 +176,9 @@ final class ComponentSearch<S: Scalar, D: MetricSpace> {
 
   /// Takes an edge, if it is the best one of a point and within a score. Returns its score, or infinity.
   @inline(__always)
-  private func improve(_ position: Int32, _ target: Int32, _ best: Double) -> Double {
-    let score = forest.score(Int(position), Int(target))
+  private func improve(_ position: Int32, _ row: UnsafePointer<S>, _ target: Int32, _ best: Double) -> Double {
+    let score = forest.score(
+      dimension.score(row, tree.coordinates(at: Int(target)), stride: S.width), Int(position), Int(target))
     let known = forest.scores[position]
     guard score <= best, score <= known else { return .infinity }
     if score == known && tree.indices[target] >= tree.indices[forest.targets[position]] { return .infinity }

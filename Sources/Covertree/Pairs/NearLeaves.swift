@@ -2,7 +2,8 @@ import CovertreeBase
 
 /// One thread's search for the leaves of a tree that are near a leaf of the same tree or of another one.
 ///
-/// Rounding is monotone, so boxes are never farther in the filter than their points.
+/// Rounding is monotone, so boxes are not farther in the filter than their points, except by the errors of the metric's sums, which
+/// `reach` includes.
 struct NearLeaves<S: Scalar, D: MetricSpace> {
   let tree: KDTree<S>
   let dimension: D
@@ -26,7 +27,7 @@ struct NearLeaves<S: Scalar, D: MetricSpace> {
     found = try GrowableBuffer()
   }
 
-  /// Finds the leaves within `reach`, squared in the filter's scale, of a leaf of `other`.
+  /// Finds the leaves within `reach`, a sum of the filter, of a leaf of `other`.
   func search(from leaf: Int, of other: KDTree<S>, reach: S) throws(CoverTreeError) {
     found.removeAll()
     other.copyBox(ofLeaf: leaf, into: low, high)
@@ -35,8 +36,8 @@ struct NearLeaves<S: Scalar, D: MetricSpace> {
     while top > 0 {
       top &-= 1
       let node = Int(stack[top])
-      let bound = S.squaredDistances(
-        low, high, toBoxes: UnsafePointer(tree.boxes.base) + node &* dimension.count &* 2, dimension)
+      let bound = dimension.sums(
+        S.self, low, high, toBoxes: UnsafePointer(tree.boxes.base) + node &* dimension.count &* 2)
       // Lanes without a child are infinitely far, which is not beyond an infinite reach.
       let isThere = S.maskAdmitted(tree.smallestIndex.base + node &* S.width, below: KDTree<S>.noIndex, except: -1)
       for lane in SetBits(S.maskLessOrEqual(bound, S.Lanes(repeating: reach)) & isThere) {

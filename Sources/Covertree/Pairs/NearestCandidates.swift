@@ -13,24 +13,18 @@ final class NearestCandidates<S: Scalar>: @unchecked Sendable {
   let rest: Buffer<Double>
   /// By point: neighbours in its list with a lower score come before all that are not in the list.
   let certain: Buffer<Double>
-  /// By point: the score of the distance to the `mutualCount`-th neighbour; nil for Euclidean distance.
+  /// By point: the score of the distance to the `mutualCount`-th neighbour; nil without mutual reachability.
   let cores: Buffer<Double>?
 
-  /// More neighbours than this cost more than they save.
-  private static var most: Int { 8 }
-
-  /// - Parameter mutualCount: 0 for Euclidean distance, otherwise below the number of points.
-  init(_ whole: WholeTree<S>, mutualCount: Int, context: CallContext) throws(CoverTreeError) {
-    let count = whole.count
-    // Neighbours farther than the core distance have scores of their own.
-    let searched = min(count - 1, max(Self.most, mutualCount + 2))
-    kept = min(searched, Self.most)
+  /// - Parameter mutualCount: 0 for distance, otherwise below the number of points.
+  init(_ found: FoundNeighbors<S>, mutualCount: Int, context: CallContext) throws(CoverTreeError) {
+    let (count, searched) = (found.count, found.searched)
+    kept = min(searched, FoundNeighbors<S>.most)
     targets = try Buffer(count: count * kept)
     scores = try Buffer(count: count * kept)
     rest = try Buffer(count: count)
     certain = try Buffer(count: count)
     cores = mutualCount > 0 ? try Buffer(count: count) : nil
-    let found = try FoundNeighbors(whole, searched, context)
     if let cores {
       try context.forEach(count, grain: 1 << 12) { (range, _) throws(CoverTreeError) in
         for position in range { cores[position] = found.score(position, mutualCount - 1) }
@@ -76,29 +70,39 @@ final class NearestCandidates<S: Scalar>: @unchecked Sendable {
 }
 
 /// The nearest neighbours of all points, as a search reports them: by row.
-private struct FoundNeighbors<S: Scalar>: @unchecked Sendable {
+struct FoundNeighbors<S: Scalar>: @unchecked Sendable {
+  /// Neighbours of a point.
   let searched: Int
   private let tree: KDTree<S>
+  private let isEuclidean: Bool
   private let rows: Buffer<Int64>
   private let scores: Buffer<Double>
   /// By row.
   private let positions: Buffer<Int32>
 
-  init(_ whole: WholeTree<S>, _ searched: Int, _ context: CallContext) throws(CoverTreeError) {
-    (tree, self.searched) = (whole.tree, searched)
+  /// More neighbours than this in a list cost more than they save.
+  static var most: Int { 8 }
+
+  init<D: MetricSpace>(
+    _ whole: WholeTree<S>, mutualCount: Int, _ dimension: D, context: CallContext
+  ) throws(CoverTreeError) {
+    // Neighbours farther than the core distance have scores of their own.
+    searched = min(whole.count - 1, max(Self.most, mutualCount + 2))
+    (tree, isEuclidean) = (whole.tree, D.isEuclidean)
     rows = try Buffer(count: whole.count * searched)
     scores = try Buffer(count: whole.count * searched)
     positions = try whole.points.views[0].segment.positions()
     var options = SearchOptions()
     options.excludesSelf = true
-    try specialized(
-      tree.dim,
-      NearestTask(
-        set: QuerySet(allOf: whole.points), points: whole.points, k: searched,
-        options: options.reporting(in: S.self, nil),
-        context: context, counters: SearchCounters(),
-        rows: TreeRows<S>(k: searched, indices: rows.base, distances: nil, scores: scores.base, metric: nil)))
+    let task = NearestTask(
+      set: try QuerySet(allOf: whole.points), points: whole.points, k: searched,
+      options: options.reporting(in: S.self, whole.metric), context: context, counters: SearchCounters(),
+      rows: TreeRows<S>(k: searched, indices: rows.base, distances: nil, scores: scores.base, metric: whole.metric))
+    // Searches are compiled for more dimensions than questions on pairs.
+    if D.isEuclidean { try specialized(tree.dim, task) } else { try task.run(dimension) }
   }
+
+  var count: Int { tree.count }
 
   @inline(__always)
   func target(_ position: Int, _ rank: Int) -> Int32 {
@@ -108,8 +112,8 @@ private struct FoundNeighbors<S: Scalar>: @unchecked Sendable {
   @inline(__always)
   func score(_ position: Int, _ rank: Int) -> Double {
     let reported = scores[Int(tree.indices[position]) &* searched &+ rank]
-    // A reported score below the least square has lost digits.
-    return reported >= Score.leastSquare ? reported : tree.score(position, Int(target(position, rank)))
+    // A reported score below the least square has lost digits; those of other metrics are reported as they are.
+    return reported >= Score.leastSquare || !isEuclidean ? reported : tree.score(position, Int(target(position, rank)))
   }
 
   @inline(__always)
@@ -119,7 +123,7 @@ private struct FoundNeighbors<S: Scalar>: @unchecked Sendable {
 }
 
 extension KDTree {
-  /// The score of the points at two positions.
+  /// The score of the points at two positions, by Euclidean distance.
   @inline(__always)
   func score(_ a: Int, _ b: Int) -> Double {
     euclideanScore(coordinates(at: a), own: S.width, coordinates(at: b), stride: S.width, dim: dim)

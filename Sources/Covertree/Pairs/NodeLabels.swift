@@ -4,7 +4,7 @@ import CovertreeBase
 final class NodeLabels<S: Scalar>: @unchecked Sendable {
   /// `mixed` for points of several components, `noComponent` without points that are in one.
   let components: Buffer<Int32>
-  /// Scores in the filter's type, never above the exact ones; nil for Euclidean distance.
+  /// Scores in the filter's type, never above the exact ones; nil without mutual reachability.
   let cores: Buffer<S.Lanes>?
   private let tree: KDTree<S>
 

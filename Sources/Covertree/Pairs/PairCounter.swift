@@ -17,7 +17,7 @@ final class PairCounter<S: Scalar, D: MetricSpace> {
   private let isSymmetric: Bool
   private let dimension: D
   private let limitCount: Int
-  /// By limit: the largest score within it; distances in the filter up to which a pair may be within it, and up to which it is.
+  /// By limit: the largest score within it; sums of the filter up to which a pair may be within it, and up to which it is.
   private let worst: UnsafePointer<Double>
   private let possible: UnsafeMutablePointer<S>
   private let certain: UnsafeMutablePointer<S>
@@ -56,7 +56,7 @@ final class PairCounter<S: Scalar, D: MetricSpace> {
     row = arena.allocate(dim)
     stack = arena.allocate(entries)
     exact = try ScoredQuery(dimension)
-    let rounding = RoundingBound<S>(dim: dim)
+    let rounding = RoundingBound<S>(dimension)
     for limit in 0..<limitCount {
       possible[limit] = rounding.upperBound(of: worst[limit])
       certain[limit] = rounding.lowerBound(of: worst[limit])
@@ -89,12 +89,8 @@ final class PairCounter<S: Scalar, D: MetricSpace> {
   /// Decides on the children of a node, or pushes them.
   private func visit(node: Int, _ first: Int, _ end: Int, _ leaf: Int, _ sums: PairSums.Row, _ top: inout Int) {
     let boxes = UnsafePointer(tree.boxes.base) + node &* dimension.count &* 2
-    let near = S.squaredDistances(low, high, toBoxes: boxes, dimension)
-    var far = S.Lanes(repeating: 0)
-    for d in 0..<dimension.count {
-      let across = S.maximum(boxes[2 &* d &+ 1] - low[d], high[d] - boxes[2 &* d])
-      far = S.multiplyAdd(across, across, far)
-    }
+    let near = dimension.sums(S.self, low, high, toBoxes: boxes)
+    let far = dimension.sums(S.self, low, high, across: boxes)
     for lane in 0..<S.width where tree.smallestIndex[node &* S.width &+ lane] != KDTree<S>.noIndex {
       let slot = node &* S.width &+ lane
       let first = Self.lowerBound(of: near[lane], in: possible, first..<end)
@@ -163,7 +159,7 @@ final class PairCounter<S: Scalar, D: MetricSpace> {
     _ group: UnsafePointer<S.Lanes>, at start: Int, from position: Int, _ first: Int, _ end: Int, _ isTwice: Bool,
     _ sums: PairSums.Row
   ) {
-    let sum = S.squaredDistances(query, toGroup: group, dimension)
+    let sum = dimension.sums(S.self, query, toGroup: group)
     let all = S.maskAdmitted(tree.indices.base + start, below: KDTree<S>.noIndex, except: -1)
     var (counted, isScored) = (UInt32(0), false)
     for limit in first..<end {

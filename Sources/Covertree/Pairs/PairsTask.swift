@@ -34,10 +34,12 @@ struct PairsTask<S: Scalar>: DimensionTask {
       }
     }
     context.stage(from: 0.9, to: 1)
-    return try joined(chunks, offsets)
+    return try joined(chunks, offsets, dimension)
   }
 
-  private func joined(_ chunks: [FoundPairs], _ offsets: Buffer<Int64>) throws(CoverTreeError) -> PairLists<S> {
+  private func joined<D: MetricSpace>(
+    _ chunks: [FoundPairs], _ offsets: Buffer<Int64>, _ dimension: D
+  ) throws(CoverTreeError) -> PairLists<S> {
     for row in 0..<first.count { offsets[row + 1] += offsets[row] }
     let pairs = try PairLists<S>(count: Int(offsets[first.count]), keepsDistances: keepsDistances)
     let (tree, other) = (first.tree, second ?? first)
@@ -50,7 +52,7 @@ struct PairsTask<S: Scalar>: DimensionTask {
             for slot in Int(offsets[row])..<Int(offsets[row + 1]) {
               pairs.indices[2 * slot] = first.datasetIndex(row)
               pairs.indices[2 * slot + 1] = other.datasetIndex(chunks[chunk].rows[next])
-              if let scores = chunks[chunk].scores { pairs.distances![slot] = S(Score.distance(scores[next])) }
+              if let scores = chunks[chunk].scores { pairs.distances![slot] = first.distance(scores[next], dimension) }
               next += 1
             }
           }
@@ -95,7 +97,7 @@ private final class PairScan<S: Scalar, D: MetricSpace> {
     first = task.first.tree
     second = (task.second ?? task.first).tree
     ascends = task.second == nil
-    let rounding = RoundingBound<S>(dim: dimension.count)
+    let rounding = RoundingBound<S>(dimension)
     worst = task.worst
     (possible, certain) = (rounding.upperBound(of: worst), rounding.lowerBound(of: worst))
     near = try NearLeaves(second, dimension)
@@ -134,11 +136,13 @@ private final class PairScan<S: Scalar, D: MetricSpace> {
     let start = leaf &* second.leafSize
     var group = UnsafePointer(second.coordinates.base) + start / S.width &* dimension.count
     for position in stride(from: start, to: start &+ second.leafSize, by: S.width) {
-      let sum = S.squaredDistances(query, toGroup: group, dimension)
+      let sum = dimension.sums(S.self, query, toGroup: group)
       var hits = S.maskLessOrEqual(sum, S.Lanes(repeating: possible))
       let indices = second.indices.base + position
       // Rows up to the lower one do not count.
       if hits != 0 { hits &= ~S.maskAdmitted(indices, below: lower &+ 1, except: -1) }
+      // In lanes without a point the coordinates are NaN, of which not all metrics make NaN.
+      if !D.isEuclidean && hits != 0 { hits &= S.maskAdmitted(indices, below: KDTree<S>.noIndex, except: -1) }
       if hits != 0 {
         let isClose = hits & ~S.maskLessOrEqual(sum, S.Lanes(repeating: certain)) != 0
         if isClose || found.scores != nil { hits &= score(group) }

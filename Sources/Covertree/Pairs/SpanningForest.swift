@@ -40,10 +40,10 @@ final class SpanningForest<S: Scalar>: @unchecked Sendable {
   static var noComponent: Int32 { Int32.max }
   private static var grain: Int { 1 << 13 }
 
-  init(_ whole: WholeTree<S>, mutualCount: Int, context: CallContext) throws(CoverTreeError) {
+  init(_ whole: WholeTree<S>, _ nearest: NearestCandidates<S>) throws(CoverTreeError) {
     tree = whole.tree
     let count = tree.count
-    nearest = try NearestCandidates(whole, mutualCount: mutualCount, context: context)
+    self.nearest = nearest
     components = try Buffer(count: tree.indices.count, filledWith: Self.noComponent)
     scores = try Buffer(count: count, filledWith: .infinity)
     targets = try Buffer(count: count, filledWith: 0)
@@ -59,7 +59,8 @@ final class SpanningForest<S: Scalar>: @unchecked Sendable {
     parents = try Buffer(counting: count)
     for position in 0..<count {
       let (shortest, target) = (nearest.scores[position * nearest.kept], nearest.targets[position * nearest.kept])
-      if Score.isZero(shortest) && tree.indices[target] < tree.indices[position] {
+      let isLower = tree.indices[target] < tree.indices[position]
+      if isLower && Score.isZero(shortest) && whole.areEqual(position, Int(target)) {
         try edges.append(TreeEdge(score: shortest, between: tree.indices[target], and: tree.indices[position]))
         (scores[position], unknown[position]) = (.infinity, .infinity)
       } else {
@@ -70,10 +71,9 @@ final class SpanningForest<S: Scalar>: @unchecked Sendable {
     }
   }
 
-  /// The score of an edge.
+  /// The score of an edge, from that of the distance of its points.
   @inline(__always)
-  func score(_ a: Int, _ b: Int) -> Double {
-    let score = tree.score(a, b)
+  func score(_ score: Double, _ a: Int, _ b: Int) -> Double {
     guard let cores = nearest.cores else { return score }
     return max(score, max(cores[a], cores[b]))
   }

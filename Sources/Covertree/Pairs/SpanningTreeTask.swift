@@ -1,14 +1,14 @@
 import CovertreeBase
 import Glibc
 
-/// The minimum spanning tree of all points, by Euclidean distance or by *mutual reachability*: the largest of the distance of two points and
+/// The minimum spanning tree of all points, by distance or by *mutual reachability*: the largest of the distance of two points and
 /// of the distances of both to their `mutualCount`-th neighbour.
 ///
 /// Components join by the lists of their points' nearest neighbours, as long as enough of them can; then searches find their least edges.
 /// The sorted edges do not depend on the order in which they were found.
 struct SpanningTreeTask<S: Scalar>: DimensionTask {
   let whole: WholeTree<S>
-  /// 0 for Euclidean distance.
+  /// 0 for distance.
   let mutualCount: Int
   let context: CallContext
 
@@ -20,7 +20,9 @@ struct SpanningTreeTask<S: Scalar>: DimensionTask {
   func run<D: MetricSpace>(_ dimension: D) throws(CoverTreeError) -> PairLists<S> {
     guard whole.count > 1 else { return try PairLists(count: 0, keepsDistances: true) }
     let forest = try context.within(from: 0, to: 0.4) { () throws(CoverTreeError) in
-      try SpanningForest(whole, mutualCount: mutualCount, context: context)
+      let found = try FoundNeighbors(whole, mutualCount: mutualCount, dimension, context: context)
+      return try SpanningForest(
+        whole, NearestCandidates(found, mutualCount: mutualCount, context: context))
     }
     let labels = try NodeLabels(forest)
     let searches = PerThread<ComponentSearch<S, D>>(count: context.threads)
@@ -42,16 +44,18 @@ struct SpanningTreeTask<S: Scalar>: DimensionTask {
       }
       try forest.join(all: isSearched, context)
     }
-    return try sorted(forest.edges)
+    return try sorted(forest.edges, dimension)
   }
 
-  private func sorted(_ edges: GrowableBuffer<TreeEdge>) throws(CoverTreeError) -> PairLists<S> {
+  private func sorted<D: MetricSpace>(
+    _ edges: GrowableBuffer<TreeEdge>, _ dimension: D
+  ) throws(CoverTreeError) -> PairLists<S> {
     let sorted = try edges.sorted(context)
     let pairs = try PairLists<S>(count: sorted.count, keepsDistances: true)
     for number in 0..<sorted.count {
       pairs.indices[2 * number] = whole.datasetIndex(sorted[number].low)
       pairs.indices[2 * number + 1] = whole.datasetIndex(sorted[number].high)
-      pairs.distances![number] = S(Score.distance(sorted[number].score))
+      pairs.distances![number] = whole.distance(sorted[number].score, dimension)
     }
     return pairs
   }

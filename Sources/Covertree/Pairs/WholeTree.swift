@@ -10,25 +10,34 @@ struct WholeTree<S: Scalar>: @unchecked Sendable {
   let tree: KDTree<S>
   /// The dataset index of each row; nil if it is the row.
   private let datasetIndices: Buffer<Int32>?
+  /// nil for Euclidean distance.
+  let metric: TreeMetric?
 
-  init(_ points: SearchPoints<S>, leafSize: Int, context: CallContext) throws(CoverTreeError) {
+  init(
+    _ points: SearchPoints<S>, leafSize: Int, metric: TreeMetric?, context: CallContext
+  ) throws(CoverTreeError) {
     let view = points.views[0]
     if points.views.count == 1 && view.removedCount == 0 && view.segment.indexRange == 0..<view.segment.count {
-      self.init(points: points, tree: view.boxes, datasetIndices: nil)
+      self.init(points: points, tree: view.boxes, datasetIndices: nil, metric)
     } else {
-      try self.init(copying: points, leafSize: leafSize, context: context)
+      try self.init(copying: points, leafSize: leafSize, metric: metric, context: context)
     }
   }
 
-  private init(points: SearchPoints<S>, tree: KDTree<S>, datasetIndices: Buffer<Int32>?) {
-    (self.points, self.tree, self.datasetIndices) = (points, tree, datasetIndices)
+  private init(points: SearchPoints<S>, tree: KDTree<S>, datasetIndices: Buffer<Int32>?, _ metric: TreeMetric?) {
+    (self.points, self.tree, self.datasetIndices, self.metric) = (points, tree, datasetIndices, metric)
   }
 
   /// A copy, in a type that has every number of the other one.
+  ///
+  /// - Parameter isMoved: whether the rows are for another origin than that of `metric`.
   init<Stored: Scalar>(
-    copying points: SearchPoints<Stored>, leafSize: Int, context: CallContext
+    copying points: SearchPoints<Stored>, leafSize: Int, metric: TreeMetric?, isMoved: Bool = false,
+    context: CallContext
   ) throws(CoverTreeError) {
-    let (count, dim) = (points.liveCount, points.dim)
+    // Rows for another origin are made again, from the coordinates that the caller gave.
+    let first = isMoved ? metric?.firstGiven ?? 0 : 0
+    let (count, dim) = (points.liveCount, points.dim - first)
     let indices = try Buffer<Int32>(count: count)
     let coordinates = try Buffer<S>(count: count * dim)
     let lowest = points.views[0].segment.indexRange.lowerBound
@@ -43,14 +52,17 @@ struct WholeTree<S: Scalar>: @unchecked Sendable {
     for offset in 0..<positions.count where positions[offset] >= 0 {
       indices[row] = Int32(lowest + offset)
       let point = points.coordinates(at: Int(positions[offset]))
-      for d in 0..<dim { coordinates[row * dim + d] = S(point[d * Stored.width]) }
+      for d in 0..<dim { coordinates[row * dim + d] = S(point[(first + d) * Stored.width]) }
       row += 1
     }
-    let tree = try KDTree(PointsView(coordinates, count: count, dim: dim), leafSize: leafSize, context: context)
-    withExtendedLifetime(coordinates) {}
+    let copied = PointsView(coordinates, count: count, dim: dim)
+    let rows =
+      isMoved ? try metric?.rows(of: copied, named: "other", asQueries: false, context: context) : MetricRows(copied)
+    let tree = try KDTree(rows?.view ?? copied, leafSize: leafSize, scales: metric?.scales, context: context)
+    withExtendedLifetime((coordinates, rows)) {}
     self.init(
       points: SearchPoints([Segment(tree, indexRange: 0..<count)], removedCounts: [0], time: 0), tree: tree,
-      datasetIndices: indices)
+      datasetIndices: indices, metric)
   }
 
   var count: Int { tree.count }
@@ -59,12 +71,44 @@ struct WholeTree<S: Scalar>: @unchecked Sendable {
   func datasetIndex(_ row: Int32) -> Int64 { Int64(datasetIndices?[row] ?? row) }
 }
 
-/// Work on pairs of points, compiled for the dimensions of space and of the plane, and for all others together.
-func specializedForPairs<Task: DimensionTask>(_ dim: Int, _ task: Task) throws(CoverTreeError) -> Task.Result {
-  switch dim {
-  case 2: try task.run(FixedDimension<2>())
-  case 3: try task.run(FixedDimension<3>())
-  default: try task.run(RuntimeDimension(count: dim))
+/// The metric of the points.
+extension WholeTree {
+  /// The largest score that is reported as a distance of at most this.
+  func largestScore(withinDistance distance: Double) -> Double {
+    metric?.largestScore(withinDistance: distance, S.self) ?? S.largestScore(withinDistance: distance)
+  }
+
+  /// The distance of a score.
+  @inline(__always)
+  func distance<D: MetricSpace>(_ score: Double, _: D) -> S {
+    S(D.isEuclidean ? Score.distance(score) : metric!.distance(score))
+  }
+
+  /// Whether the coordinates of two points are equal, so that their scores to any other one are, if their own score is 0. In other metrics
+  /// than plain Euclidean distance a score of 0 may also be that of a difference whose power underflows.
+  func areEqual(_ a: Int, _ b: Int) -> Bool {
+    guard let metric else { return true }
+    let (x, y) = (tree.coordinates(at: a), tree.coordinates(at: b))
+    return metric.deciding.allSatisfy { x[$0 * S.width] == y[$0 * S.width] }
+  }
+
+  /// Work on pairs of points in this tree, and in another one in the same metric: compiled for the dimensions of space and of the plane,
+  /// for all others together, and for all other metrics.
+  func specialized<Task: DimensionTask>(
+    with other: WholeTree<S>?, _ task: Task
+  ) throws(CoverTreeError) -> Task.Result {
+    if let metric {
+      return try metric.specialized(task) {
+        let reach = points.reach(from: metric)
+        guard let other else { return reach }
+        return zip(reach, other.points.reach(from: metric)).map { max($0, $1) }
+      }
+    }
+    return switch tree.dim {
+    case 2: try task.run(FixedDimension<2>())
+    case 3: try task.run(FixedDimension<3>())
+    default: try task.run(RuntimeDimension(count: tree.dim))
+    }
   }
 }
 

@@ -5,10 +5,10 @@ import CovertreeBase
 extension CoverTree {
   /// The minimum spanning tree, sorted by (length, lower index, higher index).
   ///
-  /// - Parameter mutualCount: 0 for Euclidean distance; otherwise the number of the neighbour whose distance is the core distance of
+  /// - Parameter mutualCount: 0 for distance; otherwise the number of the neighbour whose distance is the core distance of
   ///   mutual reachability.
   public func spanningTree(mutualCount: Int, context: CallContext) throws(CoverTreeError) -> PairLists<S> {
-    let whole = try whole(context)
+    let whole = try whole(options.metric, context)
     guard mutualCount >= 0 else {
       throw CoverTreeError(.invalidArgument, "mutual_k: expected a number from 0 up, got \(mutualCount)")
     }
@@ -16,25 +16,29 @@ extension CoverTree {
       throw CoverTreeError(
         .invalidArgument, "mutual_k: expected a number below that of the points, \(whole.count), got \(mutualCount)")
     }
-    return try specializedForPairs(dim, SpanningTreeTask(whole: whole, mutualCount: mutualCount, context: context))
+    return try whole.specialized(with: nil, SpanningTreeTask(whole: whole, mutualCount: mutualCount, context: context))
   }
 
-  /// The points of the tree as it is now.
-  fileprivate func whole(_ context: CallContext) throws(CoverTreeError) -> WholeTree<S> {
-    try checkMetric()
-    return try WholeTree(snapshot.points, leafSize: options.leafSize, context: context)
+  /// The points of the tree as it is now, in its metric, which may have another origin.
+  fileprivate func whole(_ metric: TreeMetric?, _ context: CallContext) throws(CoverTreeError) -> WholeTree<S> {
+    guard isMoved(metric) else {
+      return try WholeTree(snapshot.points, leafSize: options.leafSize, metric: metric, context: context)
+    }
+    return try WholeTree(
+      copying: snapshot.points, leafSize: options.leafSize, metric: metric, isMoved: true, context: context)
   }
 
   /// The points in float64.
-  fileprivate func wholeInDouble(_ context: CallContext) throws(CoverTreeError) -> WholeTree<Double> {
-    try checkMetric()
-    return try WholeTree(copying: snapshot.points, leafSize: options.leafSize, context: context)
+  fileprivate func wholeInDouble(
+    _ metric: TreeMetric?, _ context: CallContext
+  ) throws(CoverTreeError) -> WholeTree<Double> {
+    try WholeTree(
+      copying: snapshot.points, leafSize: options.leafSize, metric: metric, isMoved: isMoved(metric), context: context)
   }
 
-  private func checkMetric() throws(CoverTreeError) {
-    guard let metric = options.metric else { return }
-    throw CoverTreeError(
-      .invalidArgument, "metric: expected a tree of Euclidean distance for questions on pairs, got \(metric.kind)")
+  private func isMoved(_ metric: TreeMetric?) -> Bool {
+    guard let metric, let own = options.metric else { return false }
+    return !own.hasRows(of: metric)
   }
 }
 
@@ -46,21 +50,21 @@ extension AnyCoverTree {
   ) throws(CoverTreeError) -> AnyPairLists {
     func pairs<S: Scalar>(_ first: WholeTree<S>, _ second: WholeTree<S>?) throws(CoverTreeError) -> AnyPairLists {
       AnyPairLists(
-        try specializedForPairs(
-          first.tree.dim,
+        try first.specialized(
+          with: second,
           PairsTask(
-            first: first, second: second, worst: S.largestScore(withinDistance: radius), keepsDistances: keepsDistances,
-            context: context)))
+            first: first, second: second, worst: first.largestScore(withinDistance: radius),
+            keepsDistances: keepsDistances, context: context)))
     }
     try checkRadius(radius)
-    try checkDimension(of: other)
+    try check(other)
     switch (self, other) {
-    case (.float32(let tree), nil): return try pairs(try tree.whole(context), nil)
-    case (.float64(let tree), nil): return try pairs(try tree.whole(context), nil)
+    case (.float32(let tree), nil): return try pairs(try tree.whole(metric, context), nil)
+    case (.float64(let tree), nil): return try pairs(try tree.whole(metric, context), nil)
     case (.float32(let tree), .float32(let other)):
-      return try pairs(try tree.whole(context), try other.whole(context))
+      return try pairs(try tree.whole(metric, context), try other.whole(metric, context))
     case (.function, nil): throw Self.noCoordinates
-    case (_, let other?): return try pairs(try inDouble(context), try other.inDouble(context))
+    case (_, let other?): return try pairs(try inDouble(metric, context), try other.inDouble(metric, context))
     }
   }
 
@@ -87,15 +91,15 @@ extension AnyCoverTree {
           .invalidArgument, "radii: expected ascending numbers, got \(radius) after \(radii[number - 1])")
       }
     }
-    try checkDimension(of: other)
+    try check(other)
     switch (self, other) {
-    case (.float32(let tree), nil): return try counts(try tree.whole(context), nil, radii, weights, context)
-    case (.float64(let tree), nil): return try counts(try tree.whole(context), nil, radii, weights, context)
+    case (.float32(let tree), nil): return try counts(try tree.whole(metric, context), nil, radii, weights, context)
+    case (.float64(let tree), nil): return try counts(try tree.whole(metric, context), nil, radii, weights, context)
     case (.float32(let tree), .float32(let other)):
-      return try counts(try tree.whole(context), try other.whole(context), radii, weights, context)
+      return try counts(try tree.whole(metric, context), try other.whole(metric, context), radii, weights, context)
     case (.function, nil): throw Self.noCoordinates
     case (_, let other?):
-      return try counts(try inDouble(context), try other.inDouble(context), radii, weights, context)
+      return try counts(try inDouble(metric, context), try other.inDouble(metric, context), radii, weights, context)
     }
   }
 
@@ -104,7 +108,7 @@ extension AnyCoverTree {
     _ context: CallContext
   ) throws(CoverTreeError) -> PairSums {
     let limits = try Buffer<Double>(count: radii.count)
-    for (number, radius) in radii.enumerated() { limits[number] = S.largestScore(withinDistance: radius) }
+    for (number, radius) in radii.enumerated() { limits[number] = first.largestScore(withinDistance: radius) }
     let own = try weights.own.map { (own) throws(CoverTreeError) in try copied(own, first, "weights") }
     let isShared = second == nil && weights.own?.baseAddress == weights.others?.baseAddress
     let others =
@@ -113,8 +117,8 @@ extension AnyCoverTree {
       : try weights.others.map { (others) throws(CoverTreeError) in
         try copied(others, second ?? first, "other_weights")
       }
-    return try specializedForPairs(
-      first.tree.dim,
+    return try first.specialized(
+      with: second,
       PairCountTask(
         first: first, second: second ?? first, limits: limits, weights: own, otherWeights: others,
         isSymmetric: isShared, context: context))
@@ -137,9 +141,21 @@ extension AnyCoverTree {
     return copy
   }
 
-  private func checkDimension(of other: AnyCoverTree?) throws(CoverTreeError) {
-    guard let other, other.dim != dim else { return }
-    throw CoverTreeError(.shape, "other: expected a tree of \(dim) coordinates, got \(other.dim)")
+  /// Checks that another tree has points of the same kind, in the same metric.
+  private func check(_ other: AnyCoverTree?) throws(CoverTreeError) {
+    guard let other else { return }
+    guard other.dim == dim else {
+      throw CoverTreeError(.shape, "other: expected a tree of \(dim) coordinates, got \(other.dim)")
+    }
+    try TreeMetric.check(metric, isThatOf: other.metric)
+  }
+
+  private var metric: TreeMetric? {
+    switch self {
+    case .float32(let tree): tree.options.metric
+    case .float64(let tree): tree.options.metric
+    case .function: nil
+    }
   }
 
   private var dim: Int {
@@ -150,10 +166,10 @@ extension AnyCoverTree {
     }
   }
 
-  private func inDouble(_ context: CallContext) throws(CoverTreeError) -> WholeTree<Double> {
+  private func inDouble(_ metric: TreeMetric?, _ context: CallContext) throws(CoverTreeError) -> WholeTree<Double> {
     switch self {
-    case .float32(let tree): try tree.wholeInDouble(context)
-    case .float64(let tree): try tree.whole(context)
+    case .float32(let tree): try tree.wholeInDouble(metric, context)
+    case .float64(let tree): try tree.whole(metric, context)
     case .function: throw Self.noCoordinates
     }
   }

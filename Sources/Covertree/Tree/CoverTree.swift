@@ -76,15 +76,14 @@ public final class CoverTree<S: Scalar>: @unchecked Sendable {
   /// The largest magnitude of each coordinate less the origin, in a tree and in queries.
   func reach<Q: Scalar>(_ points: SearchPoints<S>, _ queries: PointsView<Q>?) -> [Double] {
     guard let metric = options.metric else { return [] }
-    return (0..<dim).map { d in
+    var reach = points.reach(from: metric)
+    guard let queries else { return reach }
+    for d in 0..<dim {
       let origin = metric.parameters.origins[d]
-      var most = points.views.reduce(0.0) {
-        let (low, high) = $1.boxes.extent(ofNode: 0, metric.firstGiven + d)
-        return max($0, abs(Double(low) - origin), abs(Double(high) - origin))
+      for row in 0..<queries.count {
+        reach[d] = max(reach[d], abs(Double(queries.row(row)[metric.firstGiven + d]) - origin))
       }
-      guard let queries else { return most }
-      for row in 0..<queries.count { most = max(most, abs(Double(queries.row(row)[metric.firstGiven + d]) - origin)) }
-      return most
     }
+    return reach
   }
 }

@@ -114,6 +114,18 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
   /// Queries of a thread's chunk: many neighbours along the curve, but fewer if one query may scan for long.
   var queriesPerChunk: Int { CallContext.grain(operationsPerItem: positionCount * dim / S.width, most: 128) }
 
+  /// By coordinate that the caller gives: the largest magnitude less the origin of a metric.
+  func reach(from metric: TreeMetric) -> [Double] {
+    (0..<metric.dim).map { d in
+      let origin = metric.parameters.origins[d]
+      return views.reduce(0.0) { most, view in
+        guard view.boxes.count > 0 else { return most }
+        let (low, high) = view.boxes.extent(ofNode: 0, metric.firstGiven + d)
+        return max(most, abs(Double(low) - origin), abs(Double(high) - origin))
+      }
+    }
+  }
+
   /// Memory of the segments and of the points for brute force.
   var byteCount: Int {
     views.reduce(flattened.known?.byteCount ?? 0) { $0 + $1.segment.byteCount }

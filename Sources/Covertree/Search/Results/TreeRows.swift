@@ -29,8 +29,13 @@ struct TreeRows<S: Scalar>: NeighborRows {
     for rank in near..<found.count { row[rank] = S(found.squares[rank].squareRoot()) }
     for rank in found.count..<k { row[rank] = .infinity }
   }
+
   @inline(never)
   private func writeDistances(_ found: SortedNeighbors, _ query: QuerySet<S>.Query, _ metric: TreeMetric) {
+    if let scores = scores.map({ $0 + query.row &* k }) {
+      for rank in 0..<found.count { scores[rank] = found.squares[rank] }
+      for rank in found.count..<k { scores[rank] = .infinity }
+    }
     guard let distances else { return }
     let row = distances + query.row &* k
     for rank in 0..<found.count { row[rank] = S(metric.distance(found.squares[rank])) }

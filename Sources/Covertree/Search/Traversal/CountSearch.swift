@@ -103,7 +103,7 @@ struct CountSearch<S: Scalar, D: MetricSpace> {
     let tree = segment.arrays
     let boxes = tree.boxes + node &* dimension.count &* 2
     let nearest = dimension.sums(S.self, query, query, toBoxes: boxes)
-    let farthest = dimension.sums(S.self, query, across: boxes)
+    let farthest = dimension.sums(S.self, query, query, across: boxes)
     boxesCompared &+= 1
     let lane0 = node &* S.width
     var hits = S.maskLessOrEqual(nearest, S.Lanes(repeating: limits.possible))

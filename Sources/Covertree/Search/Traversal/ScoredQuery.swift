@@ -75,7 +75,7 @@ struct ScoredQuery<S: Scalar, D: MetricSpace> {
   @inline(__always)
   func largest(_ boxes: UnsafePointer<S.Lanes>, part: Int) -> SIMD8<Double> {
     guard D.isEuclidean else {
-      return bound.largest(dimension.sums(Double.self, query, across: widened(boxes, part)))
+      return bound.largest(dimension.sums(Double.self, query, query, across: widened(boxes, part)))
     }
     return sum { d in
       let low = query[d] - S.widened(boxes[2 &* d], part: part)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import _arguments, _arrays, _calls
 from .._calls import ProgressReport
 from .._capi import Float64s, Handle, pairs
+from .._telemetry import recorded
 from .._tree_base import Tree
 
 _OUTPUT_TYPES = ("dok_matrix", "coo_matrix", "dict", "ndarray")
@@ -25,6 +26,7 @@ class SpanningTree(NamedTuple):
 class PairQuestions(Tree):
     """Pairs of points of one tree, or of two."""
 
+    @recorded("pairs_within")
     def pairs_within(
         self,
         r: float,
@@ -41,8 +43,8 @@ class PairQuestions(Tree):
         r : float
             The radius, at least 0; inclusive, as in :meth:`radius`.
         other : CoverTree, optional
-            A tree of the same ``dim``, for pairs of a point of this tree and a point of that one. Without it, pairs are
-            of two points of this tree, each pair once.
+            A tree of the same ``dim`` and metric, for pairs of a point of this tree and a point of that one. Without
+            it, pairs are of two points of this tree, each pair once.
         return_distances : bool
             Whether to return the distances too.
 
@@ -78,7 +80,7 @@ class PairQuestions(Tree):
         Parameters
         ----------
         other : CoverTree
-            A tree of the same ``dim``; this tree itself for all distances in it.
+            A tree of the same ``dim`` and metric; this tree itself for all distances in it.
         max_distance : float
             Nothing farther than this (inclusive).
         output_type : {"dok_matrix", "coo_matrix", "dict", "ndarray"}
@@ -108,6 +110,7 @@ class PairQuestions(Tree):
         matrix = coo_matrix((values, (rows, columns)), shape=(self._info().next_index, other._info().next_index))
         return matrix if output_type == "coo_matrix" else matrix.todok()
 
+    @recorded("count_pairs")
     def count_pairs(
         self,
         radii: ArrayLike,
@@ -128,7 +131,7 @@ class PairQuestions(Tree):
         radii : float or array_like, shape (m,)
             At least 0, and inclusive. In any order if ``cumulative``, otherwise ascending.
         other : CoverTree, optional
-            A tree of the same ``dim``, for pairs of a point of this tree and a point of that one.
+            A tree of the same ``dim`` and metric, for pairs of a point of this tree and a point of that one.
         weights : array_like or tuple, optional
             Finite numbers, one a point in the order of :attr:`indices`. A pair counts with the product of the weights
             of its points. A tuple has the weights of this tree and those of ``other``, either of which may be None.
@@ -180,6 +183,7 @@ class PairQuestions(Tree):
             return theirs, theirs
         return None if first is None else _weights_of(first, "weights[0]", self), theirs
 
+    @recorded("minimum_spanning_tree")
     def minimum_spanning_tree(
         self, mutual_k: int | None = None, *, n_threads: int | None = None, progress: ProgressReport | None = None
     ) -> SpanningTree:
