@@ -95,6 +95,28 @@ def test_kernels_for_numba_count_nothing():
     assert log.records[1].rows == 500
 
 
+def test_questions_on_pairs():
+    tree, other = cover_tree(points), cover_tree(points[:40])
+    with telemetry.record() as log:
+        found = tree.pairs_within(0.1, return_distances=True)[0]
+        between = tree.sparse_distance_matrix(other, 0.1, output_type="ndarray")
+        tree.count_pairs([0.1, 0.2, 0.3])
+        tree.count_pairs(0.1)
+        tree.minimum_spanning_tree(mutual_k=3, n_threads=1)
+        with pytest.raises(ValueError, match=r"^r: expected"):
+            tree.pairs_within(-1)
+    assert [(one.kind, one.operation, one.rows, one.points) for one in log.records] == [
+        ("CoverTree", "pairs_within", len(found), 500),
+        ("CoverTree", "pairs_within", len(between), 500),
+        ("CoverTree", "count_pairs", 3, 500),
+        ("CoverTree", "count_pairs", 1, 500),
+        ("CoverTree", "minimum_spanning_tree", 499, 500),
+        ("CoverTree", "pairs_within", 0, 500),
+    ]
+    assert log.records[4].threads == 1 and log.records[5].error.startswith("ValueError")
+    assert all(one.counts == {} for one in log.records)
+
+
 def test_calls_that_fail():
     tree = cover_tree(points)
     with telemetry.record() as log:

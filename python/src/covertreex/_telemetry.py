@@ -41,7 +41,7 @@ class Record:
     operation: str  #: "build", "insert", "remove", or a search by the name of its method
     kind: str  #: of the object, by the name of its class
     points: int  #: of the object afterwards
-    rows: int  #: that were built, inserted or removed, or queries
+    rows: int  #: that were built, inserted or removed, or queries; of questions on pairs: pairs, edges or radii
     k: int | None  #: neighbours that were asked for
     threads: int
     started: float  #: seconds since 1970
@@ -306,8 +306,8 @@ def _rows(operation: str, result: Any) -> int:
     first = result[0] if isinstance(result, tuple) else result
     if first is None:
         return 0
-    if np.ndim(first) < (2 if operation == "knn" else 1):
-        return 1  # the query was one point
+    if not hasattr(first, "__len__") or np.ndim(first) < (2 if operation == "knn" else 1):
+        return 1  # one count, or the query was one point
     # Lists by their offsets have one more of these.
     return len(first) - 1 if hasattr(result, "offsets") else len(first)
 
