@@ -113,6 +113,75 @@ def test_a_tree_is_built_and_searched(folder):
     assert np.array_equal(np.load("near.npz")["indices"], near.indices)
 
 
+@pytest.mark.parametrize("key", ["VI", "V"])
+def test_a_matrix_of_a_metric_is_a_file(folder, capsys, key):
+    matrix = np.array([[2.0, 0.3, 0.0], [0.3, 0.5, 0.1], [0.0, 0.1, 1.0]])
+    np.save("matrix.npy", matrix)
+    np.savetxt("matrix.csv", matrix, delimiter=",")
+    built = cover_tree(points, metric="mahalanobis", metric_params={key: matrix})
+    for file in ("matrix.npy", "matrix.csv"):
+        ask("build", "points.npy", "built.ct", "--metric", "mahalanobis", "--metric-param", f"{key}={file}")
+        np.testing.assert_allclose(load("built.ct").knn(3), built.knn(3))
+    np.save("matrix.npy", matrix[:2])
+    for value, message in [
+        ("matrix.npy", f"--metric-param {key}: expected shape (3, 3), got (2, 3)"),
+        ("1,2,3", f"--metric-param {key}: expected a file of a matrix"),
+        ("none.npy", "none.npy: No such file"),
+    ]:
+        given = ("build", "points.npy", "x.ct", "--metric", "mahalanobis", "--metric-param", f"{key}={value}")
+        assert message in refused(capsys, 1, *given)
+
+
+def test_pairs(folder):
+    cover_tree(queries).save("other.ct")
+    tree, other = cover_tree(points), cover_tree(queries)
+    for trees, (wanted, distances) in {
+        ("tree.ct",): tree.pairs_within(0.2, return_distances=True),
+        ("tree.ct", "other.ct"): tree.pairs_within(0.2, other, return_distances=True),
+    }.items():
+        said = ask("pairs", *trees, "--radius", 0.2, "--out", "pairs.npz")
+        assert (said["file"], said["pairs"]) == ("pairs.npz", len(wanted))
+        with np.load("pairs.npz") as written:
+            assert (written["pairs"] == wanted).all() and (written["distances"] == distances).all()
+    said = ask("pairs", "tree.ct", "--count", "0.1,0.2")
+    assert said == [{"radius": r, "pairs": tree.count_pairs(r)} for r in (0.1, 0.2)]
+    assert ask("pairs", "tree.ct", "other.ct", "--count", 0.3)[0]["pairs"] == tree.count_pairs(0.3, other)
+
+
+def test_spanning_trees(folder):
+    pytest.importorskip("pyarrow")
+    for options, k in (((), None), (("--mutual-k", 5), 5)):
+        edges, lengths = cover_tree(points).minimum_spanning_tree(k)
+        said = ask("mst", "tree.ct", "--out", "edges.csv", *options)
+        assert said["edges"] == 399 and said["length"] == pytest.approx(lengths.sum())
+        written = np.genfromtxt("edges.csv", delimiter=",", names=True)
+        assert written.dtype.names == ("i", "j", "length")
+        assert (written["i"] == edges[:, 0]).all() and (written["j"] == edges[:, 1]).all()
+        np.testing.assert_allclose(written["length"], lengths)
+
+
+def test_errors_of_pairs(folder, capsys):
+    cover_tree(points, metric="manhattan").save("other.ct")
+    cover_tree(points, kernel=RBF(1.0), inducing_count=9).save("residual.ct")
+    for arguments, message in [
+        (
+            ("pairs", "tree.ct", "other.ct", "--count", 1),
+            "other.ct: expected a tree of the same metric, plain euclidean",
+        ),
+        (("pairs", "residual.ct", "--count", 1), "residual.ct: expected a tree without a kernel, got ResidualTree"),
+        (("pairs", "tree.ct", "--radius", 1), "--radius, --out: expected both, or --count"),
+        (("pairs", "tree.ct", "--radius", 1, "--count", 1), "--count: expected neither --radius nor --out with it"),
+        (("pairs", "tree.ct", "--radius", -1, "-o", "x.npz"), "--radius: expected a number from 0 up, got -1"),
+        (("pairs", "tree.ct", "--count", "a"), "--count: expected numbers with commas, got 'a'"),
+        (("pairs", "tree.ct", "--count", "-1"), "--count: expected numbers from 0 up, got -1"),
+        (("pairs", "tree.ct", "--radius", 1, "-o", "x.txt"), "--out: expected a name that ends in .parquet, .csv or"),
+        (("mst", "tree.ct", "-o", "x.npz", "--mutual-k", 400), "--mutual-k: expected a number below that of the"),
+        (("mst", "tree.ct", "-o", "x.npz", "--mutual-k", 0), "--mutual-k: expected"),
+        (("mst", "residual.ct", "-o", "x.npz"), "residual.ct: expected a tree without a kernel"),
+    ]:
+        assert message in refused(capsys, 1, *arguments)
+
+
 def test_residual_trees(folder):
     options = ("--kernel", "matern52", "--lengthscale", "0.3,0.2,0.4", "--variance", 2, "--inducing", 30)
     said = ask("build", "points.npy", "built.ct", *options)

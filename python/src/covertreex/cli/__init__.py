@@ -6,7 +6,7 @@ import typer
 
 from .. import __version__
 from .._capi import build_info
-from . import _bench, _files, _fit, _models, _report, _settings
+from . import _bench, _files, _fit, _models, _pairs, _report, _settings
 from ._output import fail
 
 app = typer.Typer(
@@ -17,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (_files, _fit, _models, _report, _bench, _settings):
+for module in (_files, _pairs, _fit, _models, _report, _bench, _settings):
     module.add_to(app)
 
 

@@ -114,7 +114,7 @@ def query(
     """Find the nearest points of a tree, and write them to an .npz."""
     check_output(out, "--out")
     with named(queries=queries), runtime_of(profile, overrides, threads):
-        opened = _tree(tree)
+        opened = read_tree(tree)
         read = rows = None
         if queries is not None:
             read = read_points(queries, array=array, columns=columns, header=header)
@@ -184,7 +184,7 @@ def neighbors(
 def validate(tree: Path = _TREE, threads: Optional[int] = THREADS, as_json: bool = JSON) -> None:
     """Check every rule of a tree, and every checksum of its file. The exit code is 1 if one is broken."""
     with runtime_of(None, None, threads):
-        opened = _tree(tree, verify=True)
+        opened = read_tree(tree, verify=True)
         with waiting("checking") as progress:
             opened.validate(progress=progress)
     say({"file": str(tree), "valid": True}, as_json=as_json)
@@ -218,7 +218,8 @@ def info(file: Path = _TREE, as_json: bool = JSON) -> None:
     say(facts if as_json else {name: value for name, value in facts.items() if value != 0}, as_json=as_json)
 
 
-def _tree(path: Path, *, verify: bool = False) -> Any:
+def read_tree(path: Path, *, verify: bool = False) -> Any:
+    """Open the file of a tree."""
     opened = factory.load(path, verify=verify)
     if not isinstance(opened, (CoverTree, ResidualTree)):
         raise ValueError(f"{path}: expected a tree, got {type(opened).__name__}")

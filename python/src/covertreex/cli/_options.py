@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from numpy.typing import NDArray
 
 from .. import _arguments
 from .._settings import Activation, Runtime
 from ..kernels import BY_NAME, Stationary
 from ..tree._metric import CHOICES
-from ._tables import READ
+from ._tables import READ, is_readable, read_points
 
 PROFILE = typer.Option(None, "--profile", help="Settings to begin with; see covertreex profile.")
 SET = typer.Option(None, "--set", help="A setting, as in residual.n_inducing=256.")
@@ -23,7 +24,9 @@ JSON = typer.Option(False, "--json", help="Print JSON.")
 # Of trees
 
 METRIC = typer.Option(None, "--metric", help=f"{', '.join(CHOICES)}.")
-METRIC_PARAMS = typer.Option(None, "--metric-param", help="Of the metric, as in p=3, w=1,2,0.5 or unit=degrees.")
+METRIC_PARAMS = typer.Option(
+    None, "--metric-param", help="Of the metric, as in p=3, w=1,2,0.5, unit=degrees or VI=matrix.csv."
+)
 PERIOD = typer.Option(None, "--period", help="Of each coordinate: one, or one for each with commas; inf without one.")
 
 # Of files of points
@@ -55,7 +58,7 @@ def kernel_of(name: str, lengthscale: str, variance: float) -> Stationary:
     """Return the kernel that the options name."""
     if name not in BY_NAME:
         raise ValueError(f"--kernel: expected one of {', '.join(BY_NAME)}, got {name!r}")
-    return BY_NAME[name](lengthscale=_numbers(lengthscale, "--lengthscale"), variance=variance)
+    return BY_NAME[name](lengthscale=numbers(lengthscale, "--lengthscale"), variance=variance)
 
 
 def metric_of(metric: str | None, parameters: list[str] | None, period: str | None) -> dict[str, Any]:
@@ -65,20 +68,31 @@ def metric_of(metric: str | None, parameters: list[str] | None, period: str | No
         key, equals, value = one.partition("=")
         if not equals:
             raise ValueError(f"--metric-param: expected a name, = and a value, got {one!r}")
-        given[key] = value if key == "unit" else _numbers(value, f"--metric-param {key}")
+        option = f"--metric-param {key}"
+        if metric == "mahalanobis":
+            given[key] = _matrix(value, option)
+        else:
+            given[key] = value if key == "unit" else numbers(value, option)
     return {
         "metric": metric, "metric_params": given or None,
-        "period": None if period is None else _numbers(period, "--period"),
+        "period": None if period is None else numbers(period, "--period"),
     }  # fmt: skip
 
 
-def _numbers(text: str, option: str) -> float | list[float]:
+def _matrix(path: str, option: str) -> NDArray[Any]:
+    """The matrix in a file."""
+    if not is_readable(Path(path)):
+        raise ValueError(f"{option}: expected a file of a matrix ({READ}), got {path!r}")
+    return read_points(Path(path)).points
+
+
+def numbers(text: str, option: str) -> float | list[float]:
     """A number, or several with commas."""
     try:
-        numbers = [float(one) for one in text.split(",")]
+        found = [float(one) for one in text.split(",")]
     except ValueError:
         raise ValueError(f"{option}: expected numbers with commas, got {text!r}") from None
-    return numbers[0] if len(numbers) == 1 else numbers
+    return found[0] if len(found) == 1 else found
 
 
 def need_scipy(command: str) -> None:
@@ -103,7 +117,8 @@ def named(**files: Path | None) -> AbstractContextManager[None]:
     options = {name: f"--{name}" for name in same}
     inner = {
         "n_inducing": "--inducing", "metric_params": "--metric-param", "r": "--radius", "n_neighbors": "--neighbors",
-        "neighbors": "--sets", "y": "--response", "design": "--trend",
+        "neighbors": "--sets", "y": "--response", "design": "--trend", "mutual_k": "--mutual-k",
+        "radii": "--count", "VI": "--metric-param VI", "V": "--metric-param V",
     }  # fmt: skip
     return _arguments.renamed(
         **options, **inner, **{name: str(path) for name, path in files.items() if path is not None}
