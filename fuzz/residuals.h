@@ -52,7 +52,7 @@ static void residualKnnRows(Stream *s) {
   int64_t n = all ? info.n_points : size(s, 8), k = neighbors(s), *list = all ? NULL : indices(s, n);
   int64_t *lists = memory(cells(n, k), 8);
   double *distances = oneIn(s, 8) ? NULL : memory(cells(n, k), 8);
-  Search o = searchOptions(s, n, k);
+  Search o = searchOptions(s, n, k, -1);
   covertree_status status = covertree_residual_knn(model, I64(list, n), k, o.options, lists, distances);
   CHECK_LISTS(status, lists, distances, n, k)
   int64_t *counts = memory(n < 1000 ? n : 0, 8);
@@ -74,7 +74,7 @@ static void residualNew(Stream *s) {
   int64_t k = neighbors(s), m = info.n_features, *lists = memory(cells(r.rows, k), 8);
   double *distances = memory(cells(r.rows, k), 8), *v = memory(cells(r.rows, m), 8), *p = memory(r.rows < 1000 ? r.rows : 0, 8);
   double *lengths = memory(r.rows < 1000 ? r.rows : 0, 8);
-  Search o = searchOptions(s, r.rows, k);
+  Search o = searchOptions(s, r.rows, k, -1);
   covertree_call_options *c = callOptions(s);
   covertree_status status;
   if (ok(covertree_residual_features(model, &r.matrix, c, oneIn(s, 9) ? NULL : v,

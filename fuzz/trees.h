@@ -42,13 +42,20 @@ static void checkTreeLists(covertree_status status, const int64_t *lists, void *
   free(wide);
 }
 
+static int64_t indexCount(void *tree) {
+  covertree_tree_info info = {0};
+  covertree_tree_get_info(tree, &info);
+  return info.next_index;
+}
+
 static void knn(Stream *s) {
   Type t = type(s);
+  void *tree = handle(s, t.kind);
   Rows r = rows(s, 8, world.dim, t.size);
   int64_t k = neighbors(s), *lists = memory(cells(r.rows, k), 8);
   void *distances = oneIn(s, 8) ? NULL : memory(cells(r.rows, k), t.size);
-  Search o = searchOptions(s, r.rows, k);
-  covertree_status status = covertree_tree_knn(handle(s, t.kind), &r.matrix, k, o.options, lists, distances);
+  Search o = searchOptions(s, r.rows, k, indexCount(tree));
+  covertree_status status = covertree_tree_knn(tree, &r.matrix, k, o.options, lists, distances);
   checkTreeLists(status, lists, distances, t.dtype, r.rows, k);
   freeSearch(o), free(distances), free(lists), free(r.base);
 }
@@ -61,17 +68,17 @@ static void knnOfPoints(Stream *s) {
   int64_t n = all ? info.n_points : size(s, 8), k = neighbors(s);
   int64_t *list = all ? NULL : indices(s, n), *lists = memory(cells(n, k), 8);
   void *distances = oneIn(s, 8) ? NULL : memory(cells(n, k), info.dtype == COVERTREE_DTYPE_F32 ? 4 : 8);
-  Search o = searchOptions(s, n, k);
+  Search o = searchOptions(s, n, k, info.next_index);
   covertree_status status = covertree_tree_knn(tree, I64(list, n), k, o.options, lists, distances);
   checkTreeLists(status, lists, distances, info.dtype, n, k);
   freeSearch(o), free(distances), free(lists), free(list);
 }
 
 static void radiusOf(Stream *s, const covertree_matrix *queries, int kind) {
-  Search o = searchOptions(s, queries->rows, 0);
+  void *tree = handle(s, kind);
+  Search o = searchOptions(s, queries->rows, 0, indexCount(tree));
   covertree_neighbors *found = NULL;
   int64_t *counts = memory(queries->rows < 1000 ? queries->rows : 0, 8);
-  void *tree = handle(s, kind);
   double radius = number(s);
   if (oneIn(s, 2)) ok(covertree_tree_radius_count(tree, queries, radius, o.options, counts));
   else if (ok(covertree_tree_radius(tree, queries, radius, o.options, &found))) keep(s, NEIGHBORS, found);

@@ -129,10 +129,11 @@ static covertree_tree_options *treeOptions(Stream *s) {
 
 typedef struct {
   covertree_search_options *options;
-  void *before, *limits, *scores;
+  void *before, *limits, *scores, *admitted, *distances;
 } Search;
 
-static Search searchOptions(Stream *s, int64_t queries, int64_t k) {
+/* - points: the number of indices of a tree; below 0 for a residual model. */
+static Search searchOptions(Stream *s, int64_t queries, int64_t k, int64_t points) {
   Search r = {0};
   covertree_search_options o;
   covertree_search_options_init(&o);
@@ -146,6 +147,16 @@ static Search searchOptions(Stream *s, int64_t queries, int64_t k) {
     for (int64_t i = 0; i < count; i++) limits[i] = number(s);
     o.limits = r.limits = limits;
   }
+  if (points >= 0 && oneIn(s, 5)) {
+    uint8_t *admitted = memory(o.n_admitted = oneIn(s, 30) ? below(s, 100) : points, 1);
+    for (int64_t i = 0; i < o.n_admitted; i++) admitted[i] = byte(s) & 1;
+    o.admitted = r.admitted = admitted;
+  }
+  if (points >= 0 && oneIn(s, 5)) {
+    double *distances = memory(count, sizeof *distances);
+    for (int64_t i = 0; i < count; i++) distances[i] = number(s);
+    o.max_distances = r.distances = distances;
+  }
   if (oneIn(s, 5)) o.scores = r.scores = memory(cells, sizeof(double));
   if (oneIn(s, 4)) o.progress = progress, o.progress_user_data = &world;
   r.options = given(s, &o, sizeof o);
@@ -157,6 +168,8 @@ static void freeSearch(Search r) {
   free(r.before);
   free(r.limits);
   free(r.scores);
+  free(r.admitted);
+  free(r.distances);
 }
 
 /* k times the rows is memory that the caller has, or a number that every call rejects. */

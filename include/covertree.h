@@ -358,6 +358,15 @@ struct covertree_search_options {
   const double *limits; /* one a query: no larger scores; NULL: no limit */
   double *scores;       /* [out] queries x k, infinity if there is no neighbour;
                            may be NULL */
+  /* Trees of coordinates only: a mask that admits points. A call reads all of
+   * it, so it is for many queries. Queries need not be admitted. */
+  const uint8_t *admitted; /* one byte for each index, 0 if the point is not
+                              found; bytes of removed points are ignored. NULL:
+                              all points are found */
+  int64_t n_admitted;      /* next_index of covertree_tree_info */
+  /* Trees of coordinates only: one number a query, as max_distance, instead of
+   * it and of the radius of a radius search. */
+  const double *max_distances;
 };
 
 static inline void covertree_search_options_init(
@@ -372,6 +381,7 @@ typedef struct covertree_neighbors covertree_neighbors;
 /* Finds all points within a radius (inclusive) of each query, sorted by
  * (distance, index).
  *   queries [in]  as in covertree_tree_knn
+ *   radius        not read if the options have max_distances
  * Statuses as of covertree_tree_knn. */
 covertree_status covertree_tree_radius(covertree_tree *tree,
                                        const covertree_matrix *queries,
@@ -380,6 +390,7 @@ covertree_status covertree_tree_radius(covertree_tree *tree,
                                        covertree_neighbors **neighbors);
 
 /* Counts the points within a radius (inclusive) of each query.
+ *   radius       not read if the options have max_distances
  *   counts [out] one a query */
 covertree_status covertree_tree_radius_count(
     covertree_tree *tree, const covertree_matrix *queries, double radius,

@@ -92,6 +92,77 @@ static void test_search(const double *points) {
   covertree_neighbors_free(neighbors);
 }
 
+/* A mask admits every third point, and queries have their own largest distances. */
+static void test_filters(const double *points) {
+  covertree_tree *tree = NULL;
+  EXPECT(covertree_tree_build(F64(points, N - 9, DIM, 0), NULL, &tree) == COVERTREE_OK);
+  EXPECT(covertree_tree_insert(tree, F64(points + (N - 9) * DIM, 9, DIM, 0), NULL, NULL) == COVERTREE_OK);
+  const int64_t gone = 3;
+  EXPECT(covertree_tree_remove(tree, &gone, 1, NULL) == COVERTREE_OK);
+  uint8_t mask[N];
+  double reach[Q], queries[Q * DIM];
+  for (int i = 0; i < N; i++) mask[i] = i % 3 == 0 ? (uint8_t)(i % 255 + 1) : 0;
+  for (int i = 0; i < Q; i++) reach[i] = i == 0 ? INFINITY : 0.4 * uniform();
+  for (int i = 0; i < Q * DIM; i++) queries[i] = uniform();
+  covertree_search_options options;
+  covertree_search_options_init(&options);
+  options.admitted = mask;
+  options.n_admitted = N;
+  options.max_distances = reach;
+  int64_t indices[Q * K], counts[Q];
+  double distances[Q * K];
+  covertree_neighbors *neighbors = NULL;
+  covertree_neighbors_view view;
+  EXPECT(covertree_tree_knn(tree, F64(queries, Q, DIM, 0), K, &options, indices, distances) == COVERTREE_OK);
+  /* The radius is not read. */
+  EXPECT(covertree_tree_radius_count(tree, F64(queries, Q, DIM, 0), NAN, &options, counts) == COVERTREE_OK);
+  EXPECT(covertree_tree_radius(tree, F64(queries, Q, DIM, 0), -1, &options, &neighbors) == COVERTREE_OK);
+  EXPECT(covertree_neighbors_get(neighbors, &view) == COVERTREE_OK);
+  for (int i = 0; i < Q; i++) {
+    int64_t count = 0;
+    for (int j = 0; j < N; j += 3)
+      count += j != gone && distance(points + j * DIM, queries + i * DIM, DIM) <= reach[i];
+    EXPECT(count == counts[i] && count == view.offsets[i + 1] - view.offsets[i]);
+    for (int rank = 0; rank < K; rank++) {
+      int64_t found = indices[i * K + rank];
+      EXPECT((found >= 0) == (rank < count));
+      if (rank >= count) continue;
+      EXPECT(found == view.indices[view.offsets[i] + rank] && found % 3 == 0 && found != gone);
+      EXPECT(distances[i * K + rank] <= reach[i]);
+    }
+  }
+  covertree_neighbors_free(neighbors);
+
+  options.n_admitted = N - 1;
+  EXPECT_ERROR(covertree_tree_knn(tree, F64(queries, Q, DIM, 0), K, &options, indices, NULL), COVERTREE_SHAPE, "admitted: expected");
+  options.n_admitted = -1;
+  EXPECT_ERROR(covertree_tree_knn(tree, F64(queries, Q, DIM, 0), K, &options, indices, NULL), COVERTREE_SHAPE, "n_admitted");
+  options.n_admitted = N;
+  options.admitted = NULL;
+  EXPECT_ERROR(covertree_tree_knn(tree, F64(queries, Q, DIM, 0), K, &options, indices, NULL), COVERTREE_SHAPE, "n_admitted");
+  options.n_admitted = 0;
+  options.flags = COVERTREE_SEARCH_MAX_DISTANCE;
+  EXPECT_ERROR(covertree_tree_knn(tree, F64(queries, Q, DIM, 0), K, &options, indices, NULL), COVERTREE_INVALID_ARGUMENT,
+               "max_distances");
+  options.flags = 0;
+  reach[Q - 1] = NAN;
+  EXPECT_ERROR(covertree_tree_radius_count(tree, F64(queries, Q, DIM, 0), 1, &options, counts), COVERTREE_INVALID_ARGUMENT,
+               "max_distances[");
+  covertree_tree_free(tree);
+
+  /* A residual model has neither. */
+  covertree_residual_options built;
+  covertree_residual_options_init(&built);
+  covertree_residual *model = NULL;
+  EXPECT(covertree_residual_build(F64(points, 50, DIM, 0), &built, &model) == COVERTREE_OK);
+  EXPECT_ERROR(covertree_residual_knn(model, I64(NULL, 50), 1, &options, indices, NULL), COVERTREE_UNSUPPORTED, "max_distances");
+  options.max_distances = NULL;
+  options.admitted = mask;
+  options.n_admitted = 50;
+  EXPECT_ERROR(covertree_residual_knn(model, I64(NULL, 50), 1, &options, indices, NULL), COVERTREE_UNSUPPORTED, "admitted");
+  covertree_residual_free(model);
+}
+
 /* Pairs, their counts and the minimum spanning tree are those of all pairs. */
 static void test_pairs(const double *points) {
   covertree_tree *tree = NULL, *other = NULL;
@@ -658,6 +729,7 @@ int main(void) {
   double *points = malloc(N * DIM * sizeof *points);
   for (int i = 0; i < N * DIM; i++) points[i] = uniform();
   test_search(points);
+  test_filters(points);
   test_pairs(points);
   test_distance_functions(points);
   test_precise_queries();

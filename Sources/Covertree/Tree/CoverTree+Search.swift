@@ -20,12 +20,12 @@ extension CoverTree {
     indices: UnsafeMutablePointer<Int64>, distances: UnsafeMutablePointer<S>?
   ) throws(CoverTreeError) {
     try options.check(queries, metric)
-    let options = options.reporting(in: S.self, metric)
-    let points = snapshot.points
+    let options = try options.reporting(in: S.self, metric, context)
+    let snapshot = self.snapshot
     let (queries, owner) = try self.rows(of: queries, context)
-    let set = try querySet(queries, in: points, context)
+    let set = try querySet(queries, in: snapshot.points, context)
     try check(rows, of: set)
-    try options.check(rows: set.count)
+    let points = try points(in: snapshot, for: set.count, options, context)
     try run(
       queries, points,
       NearestTask(
@@ -71,11 +71,21 @@ extension CoverTree {
   private func radiusSearch(
     _ radius: Double, _ queries: Queries<S>, _ options: SearchOptions, _ context: CallContext
   ) throws(CoverTreeError) -> (SearchPoints<S>, QuerySet<S>, SearchOptions) {
-    let options = try options.within(radius, queries, metric).reporting(in: S.self, metric)
-    let points = snapshot.points
-    let set = try querySet(queries, in: points, context)
-    try options.check(rows: set.count)
-    return (points, set, options)
+    let options = try options.within(radius, queries, metric).reporting(in: S.self, metric, context)
+    let snapshot = self.snapshot
+    let set = try querySet(queries, in: snapshot.points, context)
+    return (try points(in: snapshot, for: set.count, options, context), set, options)
+  }
+
+  /// The points that a search finds. Checks that options fit the queries and the tree.
+  fileprivate func points(
+    in snapshot: TreeSnapshot<S>, for queries: Int, _ options: SearchOptions, _ context: CallContext
+  ) throws(CoverTreeError) -> SearchPoints<S> {
+    try options.check(rows: queries)
+    try options.check(indexCount: snapshot.indexCount)
+    guard let bytes = options.admitted else { return snapshot.points }
+    let mask = PointMask(bytes: bytes, leafSize: self.options.leafSize, scales: metric?.scales)
+    return try snapshot.points.admitted(by: mask, queries: queries, context: context)
   }
 
   private var metric: TreeMetric? { options.metric }
@@ -127,9 +137,9 @@ extension SearchOptions {
   fileprivate func within<S>(
     _ radius: Double, _ queries: Queries<S>, _ metric: TreeMetric?
   ) throws(CoverTreeError) -> SearchOptions {
-    try checkRadius(radius)
+    if maximumDistances == nil { try checkRadius(radius) }
     var options = self
-    options.maximumDistance = radius
+    options.maximumDistance = maximumDistances == nil ? radius : .infinity
     try options.check(queries, metric)
     return options
   }
@@ -142,19 +152,20 @@ extension CoverTree<Float> {
     indices: UnsafeMutablePointer<Int64>, distances: UnsafeMutablePointer<Double>?
   ) throws(CoverTreeError) {
     try options.check(Queries.points(queries), metric)
+    let options = try options.reporting(in: Double.self, metric, context)
     let near = try rows(of: queries, context)
     defer { withExtendedLifetime(near) {} }
     let (points, set, rounded) = try round(near.view, options, context)
     try run(
       PreciseNearestTask(
-        set: set, points: points, k: k, options: options.reporting(in: Double.self, metric), context: context,
-        counters: searches, rounded: rounded, metric: metric, indices: indices, distances: distances))
+        set: set, points: points, k: k, options: options, context: context, counters: searches, rounded: rounded,
+        metric: metric, indices: indices, distances: distances))
   }
 
   public func within(
     _ radius: Double, of queries: PointsView<Double>, options: SearchOptions, context: CallContext
   ) throws(CoverTreeError) -> NeighborLists<Double> {
-    let options = try options.within(radius, .points(queries), metric).reporting(in: Double.self, metric)
+    let options = try options.within(radius, .points(queries), metric).reporting(in: Double.self, metric, context)
     let near = try rows(of: queries, context)
     defer { withExtendedLifetime(near) {} }
     let (points, set, rounded) = try round(near.view, options, context)
@@ -168,7 +179,7 @@ extension CoverTree<Float> {
     _ radius: Double, of queries: PointsView<Double>, options: SearchOptions, context: CallContext,
     counts: UnsafeMutablePointer<Int64>
   ) throws(CoverTreeError) {
-    let options = try options.within(radius, .points(queries), metric).reporting(in: Double.self, metric)
+    let options = try options.within(radius, .points(queries), metric).reporting(in: Double.self, metric, context)
     let near = try rows(of: queries, context)
     defer { withExtendedLifetime(near) {} }
     let (points, set, rounded) = try round(near.view, options, context)
@@ -195,8 +206,7 @@ extension CoverTree<Float> {
   private func round(
     _ queries: PointsView<Double>, _ options: SearchOptions, _ context: CallContext
   ) throws(CoverTreeError) -> (SearchPoints<Float>, QuerySet<Float>, RoundedQueries) {
-    let points = snapshot.points
-    try options.check(rows: queries.count)
+    let points = try points(in: snapshot, for: queries.count, options, context)
     try queries.checkCoordinates(named: "queries", context: context)
     let rounded = try RoundedQueries(queries, metric, context: context)
     return (points, try QuerySet(new: rounded.view, for: points, context: context), rounded)

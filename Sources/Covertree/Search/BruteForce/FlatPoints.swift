@@ -14,20 +14,14 @@ final class FlatPoints<S: Scalar>: BruteForcePoints, @unchecked Sendable {
   /// By position, without gaps; nil if the rows are stored elsewhere.
   private let copies: Buffer<S>?
   private let elsewhere: RowsElsewhere<S>?
-  private let norms = Lazy<Box<BruteForceNorms<S>?>>()
-  private let bytes = Lazy<Box<QuantizedPoints<S>?>>()
+  private let norms: Lazy<Box<BruteForceNorms<S>?>>
+  private let bytes: Lazy<Box<QuantizedPoints<S>?>>
 
   init(_ points: SearchPoints<S>, _ elsewhere: RowsElsewhere<S>?, context: CallContext) throws(CoverTreeError) {
     (views, arrays, self.elsewhere) = (points.views, points.arrays, elsewhere)
     (count, dim) = (points.positionCount, points.dim)
-    if views.count == 1 && views[0].removedCount == 0 {
-      indices = views[0].segment.indices
-    } else {
-      indices = try Buffer(count: views[views.count - 1].positions.upperBound)
-      for view in views {
-        for position in 0..<view.segment.indices.count { indices[view.firstPosition + position] = view.index(position) }
-      }
-    }
+    (norms, bytes) = (Lazy(), Lazy())
+    indices = try Self.indices(of: views)
     guard elsewhere == nil else {
       copies = nil
       return
@@ -38,6 +32,24 @@ final class FlatPoints<S: Scalar>: BruteForcePoints, @unchecked Sendable {
       for position in range { points.copy(position, into: copies.base + position * dim) }
     }
     self.copies = copies
+  }
+
+  /// Some of the points, in the same positions.
+  init(_ points: SearchPoints<S>, someOf whole: FlatPoints) throws(CoverTreeError) {
+    (views, arrays, elsewhere) = (points.views, points.arrays, whole.elsewhere)
+    (count, dim, copies) = (whole.count, whole.dim, whole.copies)
+    // They are bounds for all points.
+    (norms, bytes) = (whole.norms, whole.bytes)
+    indices = try Self.indices(of: points.views)
+  }
+
+  private static func indices(of views: [SegmentView<S>]) throws(CoverTreeError) -> Buffer<Int32> {
+    if views.count == 1 && views[0].removedCount == 0 { return views[0].segment.indices }
+    let indices = try Buffer<Int32>(count: views[views.count - 1].positions.upperBound)
+    for view in views {
+      for position in 0..<view.segment.indices.count { indices[view.firstPosition + position] = view.index(position) }
+    }
+    return indices
   }
 
   var products: Bool { false }

@@ -13,6 +13,8 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
   let liveCount: Int
   /// The rows that are stored elsewhere; nil for the points of a tree.
   private let rows: RowsElsewhere<S>?
+  /// The points that these are some of, in the same positions; nil for all points.
+  private let whole: SearchPoints?
   /// By segment: the number of points that count before each leaf.
   private let liveBefore: [Lazy<Buffer<Int32>>]
   private let flattened = Lazy<FlatPoints<S>>()
@@ -22,7 +24,8 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
   /// - Parameters:
   ///   - removedCounts: the number of removed points of each segment.
   ///   - time: the last change that searches see.
-  init(_ segments: [Segment<S>], removedCounts: [Int], time: UInt32) {
+  ///   - whole: the points that these are some of, in the same positions.
+  init(_ segments: [Segment<S>], removedCounts: [Int], time: UInt32, whole: SearchPoints? = nil) {
     var (views, first): ([SegmentView<S>], Int) = ([], 0)
     views.reserveCapacity(segments.count)
     for (segment, removedCount) in zip(segments, removedCounts) {
@@ -34,7 +37,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
     liveBefore = views.map { _ in Lazy() }
     dim = views[0].boxes.dim
     liveCount = views.reduce(0) { $0 + $1.liveCount }
-    rows = nil
+    (rows, self.whole) = (nil, whole)
   }
 
   /// A k-d tree over rows that are stored elsewhere. `indices` is by position in the boxes, `noIndex` for points that do not count.
@@ -45,7 +48,7 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
     liveBefore = [Lazy()]
     dim = boxes.dim
     liveCount = boxes.count
-    self.rows = rows
+    (self.rows, whole) = (rows, nil)
   }
 
   /// The number of positions up to the last point.
@@ -108,7 +111,10 @@ final class SearchPoints<S: Scalar>: @unchecked Sendable {
 
   /// The points for brute-force searches, made on first use.
   func flat(_ context: CallContext) throws(CoverTreeError) -> FlatPoints<S> {
-    try flattened.get { () throws(CoverTreeError) in try FlatPoints(self, rows, context: context) }
+    try flattened.get { () throws(CoverTreeError) in
+      if let whole { return try FlatPoints(self, someOf: whole.flat(context)) }
+      return try FlatPoints(self, rows, context: context)
+    }
   }
 
   /// Queries of a thread's chunk: many neighbours along the curve, but fewer if one query may scan for long.

@@ -8,14 +8,25 @@ final class Segment<S: Scalar>: @unchecked Sendable {
   let boxes: KDTree<S>
   /// By position: the dataset index, or `noIndex` for positions without a point that counts.
   let indices: Buffer<Int32>
+  /// By lane of the boxes: the smallest index below it, or a lower one; `noIndex` if no point below it counts.
+  let smallestIndex: Buffer<Int32>
   /// The range of all indices.
   let indexRange: Range<Int>
+  /// The segment that this one has some of the points of, in the same positions; nil for all points.
+  private let whole: Segment?
   private let positionTable = Lazy<Buffer<Int32>>()
   private let graves = Lazy<Tombstones>()
 
   /// - Parameter indices: in place of the boxes' own.
   init(_ boxes: KDTree<S>, indices: Buffer<Int32>? = nil, indexRange: Range<Int>) {
     (self.boxes, self.indices, self.indexRange) = (boxes, indices ?? boxes.indices, indexRange)
+    (smallestIndex, whole) = (boxes.smallestIndex, nil)
+  }
+
+  /// Some points of another segment.
+  init(_ whole: Segment, indices: Buffer<Int32>, smallestIndex: Buffer<Int32>) {
+    (boxes, indexRange, self.whole) = (whole.boxes, whole.indexRange, whole)
+    (self.indices, self.smallestIndex) = (indices, smallestIndex)
   }
 
   var count: Int { boxes.count }
@@ -27,9 +38,11 @@ final class Segment<S: Scalar>: @unchecked Sendable {
     try graves.get { () throws(CoverTreeError) in try Tombstones(count: indices.count) }
   }
 
-  /// The position of each dataset index of the range, -1 for those without a point. Made on first use: O(n).
+  /// The position of each dataset index of the range, also of points that do not count, -1 for those without a point. Made on first use:
+  /// O(n).
   func positions() throws(CoverTreeError) -> Buffer<Int32> {
-    try positionTable.get { () throws(CoverTreeError) in
+    if let whole { return try whole.positions() }
+    return try positionTable.get { () throws(CoverTreeError) in
       let table = try Buffer<Int32>(count: indexRange.count, filledWith: -1)
       for position in 0..<count where indices[position] != KDTree<S>.noIndex {
         table[Int(indices[position]) - indexRange.lowerBound] = Int32(position)
@@ -60,18 +73,20 @@ struct SegmentArrays<S: Scalar> {
   private let time: UInt32
 
   /// A tree of one segment without removed points.
-  init(_ tree: KDTree<S>) { self.init(tree, tree.indices, firstPosition: 0, firstIndex: 0, nil, 0) }
+  init(_ tree: KDTree<S>) {
+    self.init(tree, (tree.indices, tree.smallestIndex), firstPosition: 0, firstIndex: 0, nil, 0)
+  }
 
   /// - Parameter tombstones: nil if no point is removed.
   fileprivate init(
-    _ tree: KDTree<S>, _ indices: Buffer<Int32>, firstPosition: Int, firstIndex: Int, _ tombstones: Tombstones?,
-    _ time: UInt32
+    _ tree: KDTree<S>, _ indices: (ofPoints: Buffer<Int32>, smallest: Buffer<Int32>), firstPosition: Int,
+    firstIndex: Int, _ tombstones: Tombstones?, _ time: UInt32
   ) {
     boxes = UnsafePointer(tree.boxes.base)
     children = UnsafePointer(tree.children.base)
-    smallestIndex = UnsafePointer(tree.smallestIndex.base)
+    smallestIndex = UnsafePointer(indices.smallest.base)
     coordinates = UnsafePointer(tree.coordinates.base)
-    self.indices = UnsafePointer(indices.base)
+    self.indices = UnsafePointer(indices.ofPoints.base)
     (count, leafSize) = (tree.count, tree.leafSize)
     (self.firstPosition, self.firstIndex) = (firstPosition, firstIndex)
     (self.tombstones, self.time) = (tombstones, time)
@@ -145,8 +160,8 @@ struct SegmentView<S: Scalar>: @unchecked Sendable {
   init(_ segment: Segment<S>, firstPosition: Int, removedCount: Int, time: UInt32) {
     (self.segment, self.removedCount) = (segment, removedCount)
     arrays = SegmentArrays(
-      segment.boxes, segment.indices, firstPosition: firstPosition, firstIndex: segment.indexRange.lowerBound,
-      removedCount == 0 ? nil : segment.tombstones, time)
+      segment.boxes, (segment.indices, segment.smallestIndex), firstPosition: firstPosition,
+      firstIndex: segment.indexRange.lowerBound, removedCount == 0 ? nil : segment.tombstones, time)
   }
 
   var boxes: KDTree<S> { segment.boxes }

@@ -119,12 +119,15 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
     defer { withExtendedLifetime(scratch) {} }
     let reranker = try ExactReranker<S>(dim: points.dim, k: k)
     let tile = try QueryTile<S>(dim: points.dim)
+    // Whether a query that counts for itself may be among the points of the reranker, and none replaces it.
+    var lacksSpare = false
     var position = positions.lowerBound
     while position < positions.upperBound {
       var (together, reach) = (position..<position + 1, S.infinity)
       if reranker.isFull {
         let near = tile.next(from: position..<positions.upperBound, search.dimension) { queries[$0].coordinates }
-        if !near.isEmpty && reranker.serves(before: earliest(near, queries)) {
+        let serves = !lacksSpare || !near.contains { options.eligible(queries[$0]).excludedIndex >= 0 }
+        if !near.isEmpty && serves && reranker.serves(before: earliest(near, queries)) {
           together = near
           reach = search.rounding.upperBound(ofFiltered: reranker.farthest(from: tile.low, tile.high, search.dimension))
           guard try tile.gather(reach: reach, &search) else { continue }
@@ -134,7 +137,8 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
         let query = queries[next]
         let (eligible, farthest) = (options.eligible(query), options.farthestScore(query.row, S.self))
         var bound = min(search.rounding.upperBound(of: farthest), reach)
-        if reranker.serves(before: eligible.upperIndex) {
+        let isFound = eligible.excludedIndex >= 0
+        if !(lacksSpare && isFound) && reranker.serves(before: eligible.upperIndex) {
           let reached = reranker.farthest(from: query.coordinates, query.coordinates, search.dimension)
           bound = min(bound, search.rounding.upperBound(ofFiltered: reached))
         }
@@ -147,7 +151,8 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
           continue
         }
         let nearest = try candidates.decided(search, query.coordinates, bound: farthest, into: reranker)
-        reranker.close(spare: options.excludesSelf ? (query.coordinates, query.index) : nil, search.dimension)
+        reranker.close(spare: isFound ? (query.coordinates, query.index) : nil, search.dimension)
+        lacksSpare = options.excludesSelf && !isFound
         try write(nearest, query)
       }
       position = together.upperBound

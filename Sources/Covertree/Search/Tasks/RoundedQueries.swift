@@ -120,14 +120,9 @@ struct PreciseNearestTask: DimensionTask {
 
   func run<D: MetricSpace>(_ dimension: D) throws(CoverTreeError) {
     let wanted = rounded.areExact ? k : k + Self.more
-    var around = options
     let limits = try Buffer<Double>(count: rounded.areExact ? 0 : set.count)
-    if rounded.areExact {
-      around.farthest = max(options.farthest, 0)
-    } else {
-      for row in 0..<set.count { limits[row] = rounded.reach(options.farthestScore(row, Double.self), row) }
-      (around.limits, around.farthest) = (limits.elements, .infinity)
-    }
+    for row in 0..<limits.count { limits[row] = rounded.reach(options.farthestScore(row, Double.self), row) }
+    let around = rounded.areExact ? try options.amongFloat32() : options.limited(to: limits.elements)
     let locator = try PointLocator(points)
     let incomplete = try Buffer<Bool>(count: set.count, filledWith: false)
     try NearestTask(

@@ -7,10 +7,18 @@ public struct SearchOptions: @unchecked Sendable {
   public var excludesSelf = false
   /// The largest distance of a neighbour.
   public var maximumDistance = Double.infinity
+  /// For each row: the largest distance of a neighbour, instead of that.
+  public var maximumDistances: UnsafeBufferPointer<Double>?
+  /// For each dataset index: 0 if the point is not found; nil if all points are.
+  public var admitted: UnsafeBufferPointer<UInt8>?
   /// For each row: only points with a dataset index below this.
   public var before: UnsafeBufferPointer<Int64>?
   /// The largest score within that distance; it depends on the type of the reported distances.
   var farthest = Double.infinity
+  /// The same for each row, if rows have largest distances of their own. A pointer, because threads would contend for the reference count of
+  /// a buffer.
+  private(set) var farthestOfRows: UnsafePointer<Double>?
+  private var farthestOwner: Buffer<Double>?
   /// For each row: the largest score of a neighbour.
   public var limits: UnsafeBufferPointer<Double>?
   /// Output for the scores of neighbours, `rows x k`.
@@ -47,16 +55,52 @@ public struct SearchOptions: @unchecked Sendable {
 
 extension SearchOptions {
   /// The options of a search that reports distances in the type `S`.
-  func reporting<S: Scalar>(in type: S.Type, _ metric: TreeMetric?) -> SearchOptions {
+  func reporting<S: Scalar>(
+    in type: S.Type, _ metric: TreeMetric?, _ context: CallContext
+  ) throws(CoverTreeError) -> SearchOptions {
+    func largestScore(_ distance: Double) -> Double {
+      metric?.largestScore(withinDistance: distance, type) ?? S.largestScore(withinDistance: distance)
+    }
     var options = self
-    options.farthest =
-      metric?.largestScore(withinDistance: maximumDistance, type) ?? S.largestScore(withinDistance: maximumDistance)
+    options.farthest = largestScore(maximumDistance)
+    guard let maximumDistances else { return options }
+    let scores = try Buffer<Double>(count: maximumDistances.count)
+    try context.forEach(scores.count, grain: 1024) { (range, _) throws(CoverTreeError) in
+      for row in range { scores[row] = largestScore(maximumDistances[row]) }
+    }
+    options.setFarthest(scores)
+    return options
+  }
+
+  /// Sets the largest score of a neighbour of each row.
+  private mutating func setFarthest(_ scores: Buffer<Double>) {
+    (farthestOfRows, farthestOwner) = (UnsafePointer(scores.base), scores)
+  }
+
+  /// The options of a search that reports distances in float64, for scores in the scale of float32, in which that of a distance of zero
+  /// is 0.
+  func amongFloat32() throws(CoverTreeError) -> SearchOptions {
+    var options = self
+    options.farthest = max(farthest, 0)
+    guard let farthestOwner else { return options }
+    let scores = try Buffer<Double>(count: farthestOwner.count)
+    for row in 0..<scores.count { scores[row] = max(farthestOwner[row], 0) }
+    options.setFarthest(scores)
+    return options
+  }
+
+  /// The same options with these limits, scores, as the only ones.
+  func limited(to scores: UnsafeBufferPointer<Double>) -> SearchOptions {
+    var options = self
+    (options.limits, options.farthest) = (scores, .infinity)
+    (options.farthestOfRows, options.farthestOwner) = (nil, nil)
     return options
   }
 
   /// The largest score, or negative inner product, of a neighbour of a row, if queries are compared in the type `S`.
   @inline(__always)
   func farthestScore<S: Scalar>(_ row: Int, _: S.Type) -> Double {
+    let farthest = farthestOfRows.map { $0[row] } ?? self.farthest
     guard let limits else { return farthest }
     let limit = Score.largest(reportedWithin: limits[row])
     // Between float32 points the score of a distance of zero is 0.
@@ -66,8 +110,13 @@ extension SearchOptions {
   @inline(__always)
   func eligible<S>(_ query: QuerySet<S>.Query) -> IndexFilter {
     IndexFilter(
-      upperIndex: upperIndex(ofRow: query.row, index: query.index), excludedIndex: excludesSelf ? query.index : -1)
+      upperIndex: upperIndex(ofRow: query.row, index: query.index),
+      excludedIndex: excludesSelf && isAdmitted(query.index) ? query.index : -1)
   }
+
+  /// Whether the filter of the call admits a point.
+  @inline(__always)
+  private func isAdmitted(_ index: Int32) -> Bool { admitted.map { $0[Int(index)] != 0 } ?? true }
 
   /// The upper index of a query.
   @inline(__always)
@@ -81,10 +130,19 @@ extension SearchOptions {
 
   /// Checks that options have one entry per query: for all points of a tree, their number may have changed.
   func check(rows: Int) throws(CoverTreeError) {
-    guard before?.count ?? rows == rows, limits?.count ?? rows == rows else {
-      throw CoverTreeError(
-        .busy, "before, limits: there are \(rows) queries, they are for \(before?.count ?? limits!.count)")
+    for count in [before?.count, limits?.count, maximumDistances?.count] {
+      guard count ?? rows == rows else {
+        throw CoverTreeError(
+          .busy, "before, limits, max_distances: there are \(rows) queries, they are for \(count!)")
+      }
     }
+  }
+
+  /// Checks that the mask has one entry per dataset index.
+  func check(indexCount: Int) throws(CoverTreeError) {
+    guard let admitted, admitted.count != indexCount else { return }
+    throw CoverTreeError(
+      .shape, "admitted: expected \(indexCount) entries, one for each dataset index, got \(admitted.count)")
   }
 
   func checkBounds() throws(CoverTreeError) {
@@ -95,7 +153,12 @@ extension SearchOptions {
       throw CoverTreeError(
         .invalidArgument, "before: cannot be combined with predecessor_mode, which sets upper indices itself")
     }
-    guard let limits, let row = limits.firstIndex(where: \.isNaN) else { return }
-    throw CoverTreeError(.invalidArgument, "limits[\(row)]: expected a number, got \(limits[row])")
+    if let limits, let row = limits.firstIndex(where: \.isNaN) {
+      throw CoverTreeError(.invalidArgument, "limits[\(row)]: expected a number, got \(limits[row])")
+    }
+    if let maximumDistances, let row = maximumDistances.firstIndex(where: { !($0 >= 0) }) {
+      throw CoverTreeError(
+        .invalidArgument, "max_distances[\(row)]: expected a number from 0 up, got \(maximumDistances[row])")
+    }
   }
 }
