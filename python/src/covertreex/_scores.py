@@ -35,18 +35,21 @@ def _largest_square(distance: float) -> float:
 
 def largest_reported(limit: float, dtype: np.dtype[Any]) -> float:
     """The largest number that is at most ``limit``, before or after it is rounded to the type of distances."""
-    if dtype != np.float32 or not 0 <= limit < math.inf:
-        return limit
-    with np.errstate(over="ignore"):
-        below = np.float32(limit)
-        if float(below) > limit:
-            below = np.nextafter(below, np.float32(-np.inf))
-        gap = np.spacing(below)
+    return float(each_largest_reported(np.float64(limit), dtype))
+
+
+def each_largest_reported(limits: Any, dtype: np.dtype[Any]) -> Any:
+    """The same for each of some limits, in float64."""
+    if dtype != np.float32:
+        return limits
+    with np.errstate(all="ignore"):
+        below = limits.astype(np.float32)
+        below = np.where(below > limits, np.nextafter(below, np.float32(-np.inf)), below)
         # A number halfway between two others is rounded to the even one.
-        middle = float(below) + float(gap) / 2
-        if float(np.float32(middle)) > limit:
-            middle = math.nextafter(middle, 0)
-    return max(limit, middle)
+        gap = np.minimum(np.spacing(below), np.float32(2.0**104))  # infinite above the largest number
+        middle = below.astype(np.float64) + gap.astype(np.float64) / 2
+        middle = np.where(middle.astype(np.float32) > limits, np.nextafter(middle, 0), middle)
+    return np.where((limits >= 0) & (limits < np.inf), np.maximum(limits, middle), limits)
 
 
 def largest_score(distance: float, dtype: np.dtype[Any]) -> float:
