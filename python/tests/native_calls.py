@@ -41,6 +41,8 @@ SOME, OUTSIDE = numbers(3, 7), numbers(3, 1000)
 # Ids for all rows, the second with one that is there; and for ten slots.
 NEW, TAKEN = numbers(*range(1000, 1300)), numbers(*range(1000, 1299), 3)
 NEW_FEW, TAKEN_FEW = numbers(*range(1000, 1010)), numbers(*range(1000, 1009), 3)
+MASK, OTHER_MASK = (lambda: np.arange(300) % 2 == 0), (lambda: np.ones(299, bool))
+LIMITS, WRONG_LIMITS = (lambda: np.linspace(0, 1, 300)), (lambda: np.linspace(1, -1, 300))
 SINGLE, SINGLE_NAN = rows(np.float32), with_nan(np.float32)
 
 
@@ -220,6 +222,14 @@ CALLS = {
         [rows(np.float32)], [with_nan(np.float32)],
     ),
     "counts of points": (tree, lambda t, i, **o: t.radius(0.1, queries=i, count_only=True, **o), [SOME], [OUTSIDE]),
+    "knn, filtered": (tree, lambda t, f, **o: t.knn(3, filter=f, **o), [MASK], [OTHER_MASK]),
+    "knn, filtered float32": (single, lambda t, f, **o: t.knn(3, queries=ROWS, filter=f, **o), [MASK], [OTHER_MASK]),
+    "knn, limited": (tree, lambda t, d, **o: t.knn(3, max_distance=d, **o), [LIMITS], [WRONG_LIMITS]),
+    "radius, filtered": (tree, lambda t, f, **o: t.radius(0.1, filter=f, **o), [MASK], [OTHER_MASK]),
+    "radii": (tree, lambda t, d, **o: t.radius(d, **o), [LIMITS], [WRONG_LIMITS]),
+    "radii, float32": (single, lambda t, d, **o: t.radius(d, queries=ROWS, **o), [LIMITS], [WRONG_LIMITS]),
+    "counts within radii": (tree, lambda t, d, **o: t.radius(d, count_only=True, **o), [LIMITS], [WRONG_LIMITS]),
+    "graph": (tree, lambda t, **o: t.kneighbors_graph(3, mode="distance", **o), [], None),
     "pairs": (tree, lambda t, **o: t.pairs_within(0.1, return_distances=True, **o), [], None),
     "pairs of two trees": (tree, lambda t, **o: t.pairs_within(0.1, tree(np.float32), **o), [], None),
     "no pairs": (tree, lambda t, **o: t.pairs_within(-1, **o), [], []),

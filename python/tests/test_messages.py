@@ -55,6 +55,7 @@ from covertreex import (
 from covertreex.indexes import HNSW, LSH, BruteForce, KDTree
 from covertreex.kernels import RBF, Matern52
 from covertreex.tree import CoverTree as CoreTree
+from covertreex.tree._graphs import NeighborGraphs
 from covertreex.tree._pairs import PairQuestions
 from covertreex.vecchia._files import Stored
 from covertreex.vecchia._inference import Inference
@@ -151,12 +152,18 @@ VECTOR = {
 RESIDUAL_POINTS = {**POINTS, **OTHER_WIDTH}
 QUERIES = {**POINTS, **OTHER_WIDTH, **OUTSIDE, "a string": ("abc", TypeError)}
 OWN_QUERIES = {**without(QUERIES, "one dimension"), "a vector of another width": ([1.0, 2.0, 3.0], ValueError)}
+TREE_QUERIES = {**without(QUERIES, "one dimension"), "a vector of another length": ([1.0], ValueError)}
 RANKS = {
-    **without(COUNT, "a list", "an array"),
-    "no ranks": ([], ValueError),
-    "a rank of 0": ([2, 0], ValueError),
-    "ranks that are floats": ([1.0], TypeError),
-}
+    **without(COUNT, "a list", "an array"), **NONE, **RESULTS, "no ranks": ([], ValueError),
+    "a rank of 0": ([2, 0], ValueError), "ranks that are no integers": ([1.0], TypeError),
+    "rows of ranks": ([[1, 2]], ValueError),
+}  # fmt: skip
+#: One for all queries, or one for each.
+LIMITS = {
+    **without(NUMBER, "a list", "lists of different lengths", "an array"), "too few": ([1.0], ValueError),
+    "NaN among others": ([np.nan] + [1.0] * 59, ValueError), "one below 0": (np.full(60, -1), ValueError),
+    "texts": (["a"] * 60, TypeError), "columns": (np.ones((60, 1)), ValueError),
+}  # fmt: skip
 NNARRAYS = {
     **ROWS,
     **ONE_ROW,
@@ -231,15 +238,29 @@ TABLE = vif_messages.TABLE | {
     ),
     "CoverTree.remove(n_threads)": (THREADS, lambda v: tree().remove([0], n_threads=v)),
     "CoverTree.remove(progress)": (FUNCTION, lambda v: tree().remove([0], progress=v)),
-    "CoverTree.knn(k)": ({**COUNT, **NONE, **RESULTS}, lambda v: tree().knn(v)),
-    "CoverTree.knn(queries)": (QUERIES, lambda v: tree().knn(2, queries=v)),
-    "CoverTree.knn(max_distance)": (NUMBER, lambda v: tree().knn(2, max_distance=v)),
+    "CoverTree.knn(k)": (RANKS, lambda v: tree().knn(v)),
+    "CoverTree.knn(queries)": (TREE_QUERIES, lambda v: tree().knn(2, queries=v)),
+    "CoverTree.knn(max_distance)": (LIMITS, lambda v: tree().knn(2, max_distance=v)),
     "CoverTree.knn(n_threads)": (THREADS, lambda v: tree().knn(2, n_threads=v)),
     "CoverTree.knn(progress)": (FUNCTION, lambda v: tree().knn(2, progress=v)),
-    "CoverTree.radius(r)": ({**NUMBER, **NONE}, lambda v: tree().radius(v)),
-    "CoverTree.radius(queries)": (QUERIES, lambda v: tree().radius(0.1, queries=v)),
+    "CoverTree.radius(r)": ({**LIMITS, **NONE}, lambda v: tree().radius(v)),
+    "CoverTree.radius(queries)": (TREE_QUERIES, lambda v: tree().radius(0.1, queries=v)),
     "CoverTree.radius(n_threads)": (THREADS, lambda v: tree().radius(0.1, n_threads=v)),
     "CoverTree.radius(progress)": (FUNCTION, lambda v: tree().radius(0.1, progress=v)),
+    "NeighborGraphs.kneighbors_graph(k)": ({**COUNT, **NONE}, lambda v: tree().kneighbors_graph(v)),
+    "NeighborGraphs.kneighbors_graph(mode)": (CHOICE, lambda v: tree().kneighbors_graph(2, mode=v)),
+    "NeighborGraphs.kneighbors_graph(n_threads)": (THREADS, lambda v: tree().kneighbors_graph(2, n_threads=v)),
+    "NeighborGraphs.kneighbors_graph(progress)": (FUNCTION, lambda v: tree().kneighbors_graph(2, progress=v)),
+    "NeighborGraphs.radius_neighbors_graph(r)": ({**LIMITS, **NONE}, lambda v: tree().radius_neighbors_graph(v)),
+    "NeighborGraphs.radius_neighbors_graph(mode)": (CHOICE, lambda v: tree().radius_neighbors_graph(0.1, mode=v)),
+    "NeighborGraphs.radius_neighbors_graph(n_threads)": (
+        THREADS,
+        lambda v: tree().radius_neighbors_graph(0.1, n_threads=v),
+    ),
+    "NeighborGraphs.radius_neighbors_graph(progress)": (
+        FUNCTION,
+        lambda v: tree().radius_neighbors_graph(0.1, progress=v),
+    ),
     "PairQuestions.pairs_within(r)": ({**NUMBER, **NONE}, lambda v: tree().pairs_within(v)),
     "PairQuestions.pairs_within(other)": (OBJECT, lambda v: tree().pairs_within(0.1, v)),
     "PairQuestions.pairs_within(n_threads)": (THREADS, lambda v: tree().pairs_within(0.1, n_threads=v)),
@@ -856,7 +877,7 @@ def test_calls_that_failed_changed_nothing():
 FLAGS = {
     "return_distances", "predecessor_mode", "exclude_self", "count_only", "mmap", "verify", "rerank", "read_only",
     "eval_gradient", "return_var", "return_cov", "latent",
-    "ard", "refit", "verbose", "cumulative",
+    "ard", "refit", "verbose", "cumulative", "include_self",
 }  # fmt: skip
 # Ids, and filters made of them. Other tests are for these.
 OF_IDS = {"id", "ids", "filter", "one"}
@@ -895,9 +916,9 @@ def public():
         and not one.__module__.startswith("covertreex.legacy")
     }
     classes = [
-        CoverTree, PairQuestions, ResidualTree, covertreex.ResidualCoverTree, MappedTree, vecchia.ConditioningSets,
-        RBF, BruteForce, KDTree, LSH, HNSW, indexes.VectorIndex, VectorStore, telemetry.Log, telemetry.Record,
-        vecchia.VIF, Inference, Stored, vecchia.Calibration,
+        CoverTree, NeighborGraphs, PairQuestions, ResidualTree, covertreex.ResidualCoverTree, MappedTree,
+        vecchia.ConditioningSets, RBF, BruteForce, KDTree, LSH, HNSW, indexes.VectorIndex, VectorStore, telemetry.Log,
+        telemetry.Record, vecchia.VIF, Inference, Stored, vecchia.Calibration,
     ]  # fmt: skip
     for kind in classes:
         has_own = "__init__" in vars(kind) and kind.__name__ not in _OF_RESULTS

@@ -46,6 +46,11 @@ def _as_float(value: Any, name: str) -> float:
         raise TypeError(f"{name}: expected a number, got {described(value)}") from None
 
 
+def is_many(value: Any) -> bool:
+    """Whether a value is an array, or a list, and not one number."""
+    return isinstance(value, (list, tuple)) or getattr(value, "ndim", 0) > 0
+
+
 def choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name}: expected one of {', '.join(choices)}, got {described(value)}")

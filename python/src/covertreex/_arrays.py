@@ -175,7 +175,7 @@ def as_rows(queries: Any, dim: Callable[[], int]) -> tuple[Any, bool]:
 
 def ranks(k: Any) -> tuple[int, NDArray[np.int64] | None]:
     """The number of neighbours to search for and, if ``k`` is a list of ranks from 1 up, the columns of these."""
-    if not (isinstance(k, (list, tuple, range)) or getattr(k, "ndim", 0) > 0):
+    if type(k) is int or not (isinstance(k, (list, tuple, range)) or getattr(k, "ndim", 0) > 0):
         return integer(k, "k", minimum=1), None
     wanted = indices(k, "k")
     if not wanted.size:
@@ -183,6 +183,26 @@ def ranks(k: Any) -> tuple[int, NDArray[np.int64] | None]:
     if wanted.min() < 1:
         raise ValueError(f"k[{wanted.argmin()}]: expected a rank from 1 up, got {wanted.min()}")
     return int(wanted.max()), wanted - 1
+
+
+def mask(admitted: Any, name: str, count: Callable[[], int]) -> NDArray[np.uint8]:
+    """A byte for each dataset index, 1 for points that are admitted: by booleans, or by the indices of these points.
+
+    The library checks the number of booleans.
+    """
+    array = array_of(admitted, name)
+    if array.dtype.kind == "b":
+        if array.ndim != 1:
+            raise ValueError(f"{name}: expected one dimension, got shape {array.shape}")
+        return np.ascontiguousarray(array).view(np.uint8)
+    if array.dtype.kind not in "iu" and array.size:
+        raise TypeError(f"{name}: expected booleans, or integers, got {described(array)}")
+    found, n = indices(admitted, name), count()
+    for row in np.flatnonzero((found < 0) | (found >= n))[:1]:
+        raise IndexError(f"{name}[{row}]: expected a dataset index from 0 to {n - 1}, got {found[row]}")
+    bytes_of = np.zeros(n, np.uint8)
+    bytes_of[found] = 1
+    return bytes_of
 
 
 def upper_indices(before: ArrayLike | None, n_rows: int) -> NDArray[np.int64] | None:

@@ -12,8 +12,9 @@ from . import _arguments, _arrays, _calls, _files
 from ._calls import ProgressReport
 from ._capi import Rows, count
 from ._capi.calls import search_options
+from ._capi.memory import Float64s
 from ._capi.structs import SearchOptions
-from ._scores import largest_reported
+from ._scores import each_largest_reported, largest_reported
 
 
 class Tree(_calls.Closeable):
@@ -55,21 +56,40 @@ class Tree(_calls.Closeable):
         predecessor_mode: bool,
         exclude_self: bool,
         before: ArrayLike | None = None,
-        max_distance: float | None = None,
+        max_distance: Any = None,
+        radii: Any = None,
+        filter: Any = None,
     ) -> tuple[Rows, np.dtype[Any], SearchOptions]:
-        """Arguments of a search in the library: queries, the type in which it compares them, and options."""
+        """Arguments of a search in the library: queries, the type in which it compares them, and options.
+
+        ``radii`` are those of a radius search, one for each query.
+        """
         dtype = self._dtype
         rows = _calls.query_rows(queries, self, dtype)
         compared = dtype
         if not isinstance(rows, int) and rows.dtype != dtype and not _arrays.are_indices(rows):
             compared = rows.dtype
-        if max_distance is not None:
+        each = None
+        if radii is not None:
+            each = self._limits(radii, "r", rows, compared)
+        elif max_distance is not None and _arguments.is_many(max_distance):
+            max_distance, each = None, self._limits(max_distance, "max_distance", rows, compared)
+        elif max_distance is not None:
             max_distance = _arguments.number(max_distance, "max_distance")
             if compared is not dtype:
                 max_distance = largest_reported(max_distance, dtype)
         upper = _arrays.upper_indices(before, count(rows))
-        options = search_options(_calls.threads(n_threads), predecessor_mode, exclude_self, max_distance, upper)
+        mask = None if filter is None else _arrays.mask(filter, "filter", lambda: self._info().next_index)
+        options = search_options(
+            _calls.threads(n_threads), predecessor_mode, exclude_self, max_distance, upper, admitted=mask,
+            max_distances=each,
+        )  # fmt: skip
         return rows, compared, options
+
+    def _limits(self, values: Any, name: str, rows: Rows, compared: np.dtype[Any]) -> Float64s:
+        """The largest distance of a neighbour of each query. The library checks the numbers."""
+        limits = np.ascontiguousarray(_arrays.of_shape(values, name, (count(rows),)), np.float64)
+        return limits if compared is self._dtype else np.ascontiguousarray(each_largest_reported(limits, self._dtype))
 
     # Files and copies
 

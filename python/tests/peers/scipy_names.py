@@ -28,7 +28,7 @@ class KDTree:
             n_threads=_threads(workers),
         )  # fmt: skip
         indices[indices < 0] = self.n
-        shape = x.shape[:-1] if k == 1 else (*x.shape[:-1], k)
+        shape = x.shape[:-1] if np.ndim(k) == 0 and k == 1 else (*x.shape[:-1], indices.shape[1])
         distances, indices = distances.reshape(shape), indices.reshape(shape)
         return (distances, indices) if shape else (float(distances), self.index(indices))
 
@@ -51,6 +51,8 @@ class KDTree:
         del eps
         x, tree = np.asarray(x), self._tree(p)
         asked = {"queries": self._rows(x), "n_threads": _threads(workers)}
+        if np.ndim(r):
+            r = np.broadcast_to(r, x.shape[:-1]).ravel()
         if return_length:
             counts = tree.radius(r, count_only=True, **asked).reshape(x.shape[:-1])
             return counts if counts.shape else int(counts)

@@ -56,6 +56,10 @@ class Wanted(Way, total=False):
 
 BRIEF: How = {"brief": True}
 
+# Arguments of searches by their names in the library, as :func:`check` expects them.
+_NAMES = {"admitted": "filter", "max_distances": "max_distance"}
+RADIUS_NAMES = {"admitted": "filter", "max_distances": "r", "radius": "r"}
+
 #: Indices of shape (q, k), and their distances and scores where these were asked for.
 Nearest = tuple[Int64s, "NDArray[Any] | None", "Float64s | None"]
 
@@ -85,6 +89,8 @@ def search_options(  # noqa: PLR0917 - keywords take longer
     limits: Float64s | None = None,  # (q,) the largest score of a neighbour
     *,
     list_scores: bool = False,  # lists of neighbours have scores
+    admitted: NDArray[np.uint8] | None = None,  # a byte for each index, 0 for points that are not found
+    max_distances: Float64s | None = None,  # (q,) instead of max_distance and of a radius
 ) -> SearchOptions:
     """Options of a search in a tree or a model."""
     options = _search_options(_SEARCH_DEFAULTS)
@@ -102,6 +108,10 @@ def search_options(  # noqa: PLR0917 - keywords take longer
     if before is not None or limits is not None:
         options.before, options.limits = address(before), address(limits)
         options.kept = before, limits  # the arrays live as long as the options
+    if admitted is not None or max_distances is not None:
+        options.admitted, options.n_admitted = address(admitted), 0 if admitted is None else len(admitted)
+        options.max_distances = address(max_distances)
+        options.kept_too = admitted, max_distances
     return options
 
 
@@ -139,14 +149,14 @@ def nearest(function: Function, wanted: Wanted, asked: tuple[Any, ...], k: int, 
     if wanted.get("scores"):
         scores = results(n_rows, k, np.float64)
         options.scores = address(scores)
-    call(function, wanted, asked + (k,), address(indices), address(distances), options=options)
+    call(function, wanted, asked + (k,), address(indices), address(distances), options=options, **_NAMES)
     return indices, distances, scores
 
 
 def lists(function: Function, way: Way, *asked: Any, options: Any) -> Lists:
     """Search for all points within a radius."""
     owner = Owner(lib.covertree_neighbors_free)
-    call(function, way, asked, byref(owner.handle), options=options, radius="r")
+    call(function, way, asked, byref(owner.handle), options=options, **RADIUS_NAMES)
     return neighbors_get(owner)
 
 

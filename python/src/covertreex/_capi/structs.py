@@ -60,7 +60,8 @@ class CallOptions(_Options):
 class SearchOptions(_Options):
     _fields_ = _fields("""
         uint32 struct_size; int32 n_threads; uint32 flags reserved; double max_distance;
-        progress progress; pointer progress_user_data; array before limits scores
+        progress progress; pointer progress_user_data; array before limits scores admitted;
+        int64 n_admitted; array max_distances
     """)
 
 

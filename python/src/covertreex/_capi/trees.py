@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import files
-from .calls import How, Lists, Nearest, Unpack, Wanted, Way, call, call_options, lists, made, nearest
+from .calls import RADIUS_NAMES, How, Lists, Nearest, Unpack, Wanted, Way, call, call_options, lists, made, nearest
 from .library import check, lib, read
 from .memory import DTYPES, Float64s, Handle, Int64s, Owner, Rows, address, matrix, view
 from .structs import DISTANCE, ArraysView, Matrix, SearchOptions, TreeInfo, TreeOptions
@@ -81,7 +81,7 @@ def radius_count(tree: Handle, queries: Rows | Matrix, r: float, options: Search
     """Count them."""
     given = tree, _read(queries), r
     counts = np.empty(given[1].rows, np.int64)
-    call(lib.covertree_tree_radius_count, way, given, address(counts), options=options, radius="r")
+    call(lib.covertree_tree_radius_count, way, given, address(counts), options=options, **RADIUS_NAMES)
     return counts
 
 

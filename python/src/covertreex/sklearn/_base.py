@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import _arguments, _arrays, _engines, _frames
 from ..tree import CoverTree, Neighbors
+from ..tree._graphs import MODES, csr_parts, of_rows
 from ._metrics import METRICS, effective_metric, metric_tree
 
 try:
@@ -33,7 +34,6 @@ Constraints = dict[str, list[Any]]
 
 #: Of the samples that trees keep.
 TYPES = [np.float64, np.float32]
-MODES = ("connectivity", "distance")
 N_NEIGHBORS: Constraints = {"n_neighbors": [Interval(Integral, 1, None, closed="left")]}
 RADIUS: Constraints = {"radius": [Interval(Real, 0, None, closed="both"), None]}
 _MOST_JOBS = 1024
@@ -121,10 +121,7 @@ class NeighborsBase(MultiOutputMixin, BaseEstimator):
 
     def _graph(self, mode: str, found: Neighbors) -> Any:
         """Neighbours as a sparse matrix, each row in their order."""
-        # SciPy writes to the arrays of a matrix, but arrays of a search may be read-only.
-        values = np.ones(len(found.indices)) if mode == "connectivity" else np.array(found.distances, np.float64)
-        shape = len(found.offsets) - 1, self.n_samples_fit_
-        return sparse_graph((values, np.array(found.indices), np.array(found.offsets)), shape)
+        return sparse_graph(csr_parts(mode, found), (len(found.offsets) - 1, self.n_samples_fit_))
 
 
 class NearestMixin(NeighborsBase):
@@ -179,7 +176,8 @@ class NearestMixin(NeighborsBase):
         distance. With the mode "connectivity" its elements are 1, with "distance" they are the distances.
         """
         _arguments.choice(mode, "mode", MODES)
-        return self._graph(mode, in_a_row(*self._nearest(X, n_neighbors)))
+        distances, indices = self._nearest(X, n_neighbors)
+        return self._graph(mode, of_rows(indices, distances))
 
 
 class RadiusMixin(NeighborsBase):
@@ -187,16 +185,19 @@ class RadiusMixin(NeighborsBase):
 
     radius: float | None
 
-    def _within(self, X: ArrayLike | None, radius: float | None = None) -> Neighbors:
+    def _within(self, X: ArrayLike | None, radius: float | ArrayLike | None = None) -> Neighbors:
         asked = self._asked(X)
-        reach = _arguments.number(self.radius if radius is None else radius, "radius", minimum=0)
-        found: Neighbors = self.tree_.radius(reach, **asked)
+        reach: Any = self.radius if radius is None else radius
+        if not _arguments.is_many(reach):
+            reach = _arguments.number(reach, "radius", minimum=0)
+        with _arguments.renamed(r="radius"):
+            found: Neighbors = self.tree_.radius(reach, **asked)
         return found
 
     def radius_neighbors(
         self,
         X: ArrayLike | None = None,
-        radius: float | None = None,
+        radius: float | ArrayLike | None = None,
         return_distance: bool = True,
         sort_results: bool = False,
     ) -> Any:
@@ -206,8 +207,8 @@ class RadiusMixin(NeighborsBase):
         ----------
         X : array_like, shape (n_queries, n_features), optional
             By default the samples, each of which is not its own neighbour.
-        radius : float, optional
-            By default the estimator's.
+        radius : float or array_like, shape (n_queries,), optional
+            By default the estimator's. An array has one radius for each point.
         return_distance : bool
             Whether to return the distances, too.
         sort_results : bool
@@ -227,7 +228,7 @@ class RadiusMixin(NeighborsBase):
     def radius_neighbors_graph(
         self,
         X: ArrayLike | None = None,
-        radius: float | None = None,
+        radius: float | ArrayLike | None = None,
         mode: str = "connectivity",
         sort_results: bool = False,
     ) -> Any:
@@ -239,12 +240,6 @@ class RadiusMixin(NeighborsBase):
         _arguments.choice(mode, "mode", MODES)
         del sort_results
         return self._graph(mode, self._within(X, radius))
-
-
-def in_a_row(distances: NDArray[Any], indices: NDArray[np.int64]) -> Neighbors:
-    """As many neighbours of each query, as lists of their own lengths."""
-    n_queries, k = indices.shape
-    return Neighbors(np.arange(0, n_queries * k + 1, k), indices.ravel(), distances.ravel())
 
 
 def arrays_of(values: Any, offsets: NDArray[np.int64]) -> NDArray[np.object_]:

@@ -10,7 +10,8 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .. import _arrays
-from ._base import MODES, N_NEIGHBORS, RADIUS, TYPES, Constraints, NearestMixin, NeighborsBase, RadiusMixin, checked
+from ..tree._graphs import MODES
+from ._base import N_NEIGHBORS, RADIUS, TYPES, Constraints, NearestMixin, NeighborsBase, RadiusMixin, checked
 
 
 class _Unsupervised(NeighborsBase):

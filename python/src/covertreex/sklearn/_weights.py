@@ -17,7 +17,8 @@ from sklearn.utils._param_validation import StrOptions
 
 from .. import _arguments, _arrays
 from ..tree import Neighbors
-from ._base import N_NEIGHBORS, RADIUS, Constraints, NearestMixin, NeighborsBase, RadiusMixin, arrays_of, in_a_row
+from ..tree._graphs import of_rows
+from ._base import N_NEIGHBORS, RADIUS, Constraints, NearestMixin, NeighborsBase, RadiusMixin, arrays_of
 
 Weights = Union[str, Callable[[NDArray[Any]], Any], None]
 
@@ -86,7 +87,7 @@ class OfNearest(NearestMixin, Supervised):
 
     def _found(self, X: ArrayLike | None) -> tuple[Neighbors, Any]:
         distances, indices = self._nearest(X)
-        found, weights = in_a_row(distances, indices), None
+        found, weights = of_rows(indices, distances), None
         if callable(self.weights):
             weights = _arrays.returned(self.weights(distances), "weights", distances.shape, finite=False).ravel()
         return found, weights

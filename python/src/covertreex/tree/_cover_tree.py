@@ -15,13 +15,14 @@ from .._exports.tree_arrays import Neighbors, TreeArrays, show_arrays
 from .._scores import largest_reported
 from .._settings import active_config
 from .._telemetry import recorded
+from ._graphs import NeighborGraphs
 from ._metric import is_transformed, metric_of, metric_of_sections
 from ._options import checked_leaf_size, kept_dtype, kernels_for_numba, resolve_engine, set_metric, tree_options
 from ._pairs import PairQuestions
 from ._stats import CoverStats, TreeStats
 
 
-class CoverTree(PairQuestions):
+class CoverTree(PairQuestions, NeighborGraphs):
     """Points, exact searches among them, and their compressed cover tree.
 
     For the parameters see :func:`covertreex.cover_tree`. Searches walk k-d trees. The cover tree is built when
@@ -168,14 +169,15 @@ class CoverTree(PairQuestions):
     @recorded("knn")
     def knn(
         self,
-        k: int,
+        k: int | ArrayLike,
         *,
         queries: ArrayLike | None = None,
         return_distances: bool = False,
         predecessor_mode: bool = False,
         before: ArrayLike | None = None,
         exclude_self: bool = False,
-        max_distance: float | None = None,
+        max_distance: float | ArrayLike | None = None,
+        filter: ArrayLike | None = None,
         n_threads: int | None = None,
         progress: ProgressReport | None = None,
     ) -> Any:
@@ -183,12 +185,13 @@ class CoverTree(PairQuestions):
 
         Parameters
         ----------
-        k : int
-            At least 1. It may exceed the number of points.
+        k : int or array_like of int, shape (m,)
+            At least 1. It may exceed the number of points. A list has ranks from 1 up: ``[1, 3]`` is for the nearest
+            and the third nearest point.
         queries : array_like, optional
-            New points, floats of shape (q, dim), which are not rounded; or points of the tree, integers of
-            shape (q,) or, unless ``dim`` is 1, (q, 1): their dataset indices; or None for all points of the tree in the
-            order of their indices.
+            New points, floats of shape (q, dim), which are not rounded, or one of them, of shape (dim,); or points of
+            the tree, integers of shape (q,) or, unless ``dim`` is 1, (q, 1): their dataset indices; or None for all
+            points of the tree in the order of their indices.
         return_distances : bool
             Whether to return the distances too.
         predecessor_mode : bool
@@ -198,42 +201,55 @@ class CoverTree(PairQuestions):
             ``before = queries``.
         exclude_self : bool
             Leave out the query itself, by its dataset index; its duplicates stay. Not for new points.
-        max_distance : float, optional
+        max_distance : float or array_like, shape (q,), optional
             Nothing farther than this (inclusive): a neighbour counts if its distance is at most this, before or after
-            it is rounded to the tree's dtype.
+            it is rounded to the tree's dtype. An array has one number for each query.
+        filter : array_like, optional
+            Only points that it admits are found: booleans, one for each dataset index ever given, of which those of
+            removed points are ignored; or integers, the dataset indices of admitted points. Queries by dataset index
+            need not be admitted. Each call reads all of it, so it is for many queries.
 
         Returns
         -------
-        indices : numpy.ndarray of int64, shape (q, k)
-            Sorted by (distance, index); -1 if there are fewer than ``k``.
-        distances : numpy.ndarray, shape (q, k)
+        indices : numpy.ndarray of int64, shape (q, k) or (q, m)
+            Sorted by (distance, index); -1 if there are fewer than ``k``. For one point as a vector the shape is (k,)
+            or (m,).
+        distances : numpy.ndarray of that shape
             In the tree's dtype; infinity for missing neighbours. Only with ``return_distances``.
         """
-        k = _arrays.integer(k, "k", minimum=1)
+        most, columns = _arrays.ranks(k)
+        queries, is_vector = self._as_rows(queries)
         asked: dict[str, Any] = {
             "queries": queries, "n_threads": n_threads, "predecessor_mode": predecessor_mode, "before": before,
             "exclude_self": exclude_self, "max_distance": max_distance,
         }  # fmt: skip
         if self.engine == "hybrid":
-            kernels = kernels_for_numba()
+            kernels = kernels_for_numba(filter=filter, max_distance=max_distance)
             shown = kernels.show_tree(self.export_arrays())
-            return kernels.euclidean_knn(shown, k, return_distances=return_distances, progress=progress, **asked)
-        rows, dtype, options = self._asked(**asked)
-        indices, distances, _ = trees.knn(
-            self._open(), rows, k, options, dtype=dtype if return_distances else None, progress=progress,
-            **self._way(rows),
-        )  # fmt: skip
-        return indices if distances is None else (indices, distances.astype(self.dtype, copy=False))
+            indices, distances = kernels.euclidean_knn(shown, most, return_distances=True, progress=progress, **asked)
+        else:
+            rows, dtype, options = self._asked(filter=filter, **asked)
+            indices, distances, _ = trees.knn(
+                self._open(), rows, most, options, dtype=dtype if return_distances else None, progress=progress,
+                **self._way(rows),
+            )  # fmt: skip
+        found = (indices, distances.astype(self.dtype, copy=False)) if return_distances else (indices,)
+        if columns is not None:
+            found = tuple(one.take(columns, axis=1) for one in found)
+        if is_vector:
+            found = tuple(one[0] for one in found)
+        return found if return_distances else found[0]
 
     @recorded("radius")
     def radius(
         self,
-        r: float,
+        r: float | ArrayLike,
         *,
         queries: ArrayLike | None = None,
         return_distances: bool = False,
         predecessor_mode: bool = False,
         exclude_self: bool = False,
+        filter: ArrayLike | None = None,
         count_only: bool = False,
         n_threads: int | None = None,
         progress: ProgressReport | None = None,
@@ -242,32 +258,35 @@ class CoverTree(PairQuestions):
 
         Parameters
         ----------
-        r : float
-            The radius, at least 0; inclusive, as ``max_distance`` of :meth:`knn` is.
+        r : float or array_like, shape (q,)
+            The radius, or one for each query, at least 0; inclusive, as ``max_distance`` of :meth:`knn` is.
         count_only : bool
             Only count them.
 
         Returns
         -------
         Neighbors or numpy.ndarray of int64, shape (q,)
-            The counts with ``count_only``.
+            The counts with ``count_only``. For one point as a vector: its count, or the Neighbors of one query.
         """
+        queries, is_vector = self._as_rows(queries)
         asked: dict[str, Any] = {
             "queries": queries, "n_threads": n_threads, "predecessor_mode": predecessor_mode,
             "exclude_self": exclude_self,
         }  # fmt: skip
         if self.engine == "hybrid":
-            kernels = kernels_for_numba()
+            kernels = kernels_for_numba(filter=filter, r=r)
             shown, wanted = kernels.show_tree(self.export_arrays()), {"count_only": count_only, "progress": progress}
-            return kernels.euclidean_radius(shown, r, return_distances=return_distances, **wanted, **asked)
-        r = _arguments.number(r, "r")
-        rows, dtype, options = self._asked(**asked)
+            found = kernels.euclidean_radius(shown, r, return_distances=return_distances, **wanted, **asked)
+            return found[0] if count_only and is_vector else found
+        reach, radii = (0.0, r) if _arguments.is_many(r) else (_arguments.number(r, "r"), None)
+        rows, dtype, options = self._asked(filter=filter, radii=radii, **asked)
         if dtype is not self.dtype:
-            r = largest_reported(r, self.dtype)
+            reach = largest_reported(reach, self.dtype)
         handle, way = self._open(), self._way(rows)
         if count_only:
-            return trees.radius_count(handle, rows, r, options, progress=progress, **way)
-        found = trees.radius(handle, rows, r, options, progress=progress, **way)
+            counts = trees.radius_count(handle, rows, reach, options, progress=progress, **way)
+            return counts[0] if is_vector else counts
+        found = trees.radius(handle, rows, reach, options, progress=progress, **way)
         distances = found.distances.astype(self.dtype, copy=False) if return_distances else None
         return Neighbors(found.offsets, found.indices, distances)
 
@@ -295,6 +314,10 @@ class CoverTree(PairQuestions):
     def _points(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         """Coordinates of points by their dataset indices."""
         return self._call(trees.points, np.ascontiguousarray(indices, np.int64), self.dim, self.dtype)
+
+    def _as_rows(self, queries: Any) -> tuple[Any, bool]:
+        """Queries, and whether they are one point as a vector, which becomes a row."""
+        return _calls.as_rows(queries, self)
 
     def _way(self, rows: Rows) -> dict[str, Any]:
         """How a search is called."""

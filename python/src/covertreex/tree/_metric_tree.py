@@ -110,6 +110,9 @@ class MetricTree(CoverTree):
             how["kernel"] = self._callee
         return super()._call(function, *arguments, n_threads=self._threads(n_threads), **how)
 
+    def _as_rows(self, queries: Any) -> tuple[Any, bool]:
+        return queries, False  # a vector may be several objects
+
     def _way(self, rows: Rows) -> dict[str, Any]:
         return {"kernel": self._callee}
 
@@ -121,8 +124,14 @@ class MetricTree(CoverTree):
         predecessor_mode: bool,
         exclude_self: bool,
         before: ArrayLike | None = None,
-        max_distance: float | None = None,
+        max_distance: Any = None,
+        radii: Any = None,
+        filter: Any = None,
     ) -> tuple[Any, np.dtype[Any], Any]:
+        if filter is not None:
+            raise ValueError("filter: expected None for a metric that is a function")
+        if radii is not None:
+            raise TypeError(f"r: expected a number for a metric that is a function, got {_arguments.described(radii)}")
         rows = self._query_rows(queries)
         if max_distance is not None:
             max_distance = _arguments.number(max_distance, "max_distance")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .. import _arrays, _calls, _engines
+from .. import _arguments, _arrays, _calls, _engines
 from .._capi import trees
 from .._capi.structs import TreeOptions
 from .._capi.trees import options_of
@@ -55,8 +55,13 @@ def resolve_engine(engine: str | None, order: str | None) -> tuple[str, str]:
     return searcher, order
 
 
-def kernels_for_numba() -> Any:
-    """Return the kernels for Numba. Importing it takes a second."""
+def kernels_for_numba(filter: Any = None, **limits: Any) -> Any:
+    """Return the kernels for Numba, if they know the options of a search. Importing it takes a second."""
+    if filter is not None:
+        raise ValueError("filter: kernels for Numba have no filters, expected a tree of engine 'native'")
+    for name, value in limits.items():
+        if _arguments.is_many(value):
+            raise ValueError(f"{name}: kernels for Numba expect one number, got {_arguments.described(value)}")
     from .._jit import euclidean  # noqa: PLC0415
 
     return euclidean
