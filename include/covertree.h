@@ -358,14 +358,15 @@ struct covertree_search_options {
   const double *limits; /* one a query: no larger scores; NULL: no limit */
   double *scores;       /* [out] queries x k, infinity if there is no neighbour;
                            may be NULL */
-  /* Trees of coordinates only: a mask that admits points. A call reads all of
-   * it, so it is for many queries. Queries need not be admitted. */
+  /* A mask that admits points. A call reads all of it, so it is for many
+   * queries. Queries need not be admitted. UNSUPPORTED, as max_distances, for
+   * residual models and with COVERTREE_DISTANCE_FUNCTION. */
   const uint8_t *admitted; /* one byte for each index, 0 if the point is not
                               found; bytes of removed points are ignored. NULL:
                               all points are found */
   int64_t n_admitted;      /* next_index of covertree_tree_info */
-  /* Trees of coordinates only: one number a query, as max_distance, instead of
-   * it and of the radius of a radius search. */
+  /* One number a query, as max_distance, instead of it and of the radius of a
+   * radius search. */
   const double *max_distances;
 };
 

@@ -171,6 +171,9 @@ extension FunctionTree {
     guard options.limits == nil, options.scores == nil, !options.listsScores else {
       throw CoverTreeError(.unsupported, "metric: scores and limits are for plain Euclidean distance")
     }
+    guard options.admitted == nil, options.maximumDistances == nil else {
+      throw CoverTreeError(.unsupported, "metric: admitted and max_distances are for metrics of the library")
+    }
     let snapshot = snapshot
     let set: FunctionQueries
     switch queries {
