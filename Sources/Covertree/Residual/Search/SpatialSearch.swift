@@ -61,7 +61,7 @@ final class SpatialSearch: @unchecked Sendable {
   ) throws(CoverTreeError) {
     var options = options
     options.maximumDistance = farthestInSpace(within: options.maximumDistance)
-    options = options.reporting(in: Double.self, nil)
+    options = try options.reporting(in: Double.self, nil, context)
     let set: QuerySet<Double>
     switch queries {
     case .stored(nil, _): set = try QuerySet(allOf: points)
