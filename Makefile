@@ -193,6 +193,7 @@ bench: build/installed build/venv-bench
 	$(IN_VENV) benchmarks/orders.py
 	$(IN_VENV) benchmarks/pairs.py
 	$(IN_VENV) benchmarks/filters.py
+	$(IN_VENV) benchmarks/own_metrics.py
 	$(IN_VENV) benchmarks/store.py
 	$(IN_VENV) benchmarks/metrics.py
 	$(IN_VENV) benchmarks/machines.py

@@ -13,7 +13,7 @@ from covertreex.sklearn import (
     RadiusNeighborsTransformer,
 )
 from covertreex.sklearn._base import NearestMixin, RadiusMixin, arrays_of
-from covertreex.sklearn._metrics import effective_metric
+from covertreex.sklearn._metrics import BY_SCIPY, effective_metric, metric_tree
 
 
 class BinaryTree:
@@ -21,7 +21,11 @@ class BinaryTree:
 
     def __init__(self, X, leaf_size=40, metric="minkowski", **metric_params):
         name, parameters = effective_metric(metric, metric_params.pop("p", 2), metric_params)
-        self.tree = cover_tree(np.asarray(X, self.dtype), leaf_size=leaf_size, metric=name, metric_params=parameters)
+        points = np.asarray(X, self.dtype)
+        if callable(name) or name in BY_SCIPY:
+            self.tree = metric_tree(points, name, parameters, order=None)
+        else:
+            self.tree = cover_tree(points, leaf_size=leaf_size, metric=name, metric_params=parameters)
 
     def query(self, X, k=1, return_distance=True, dualtree=False, breadth_first=False, sort_results=True):
         del dualtree, breadth_first, sort_results

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .. import _arguments, _arrays, _engines, _frames
 from ..tree import CoverTree, Neighbors
 from ..tree._graphs import MODES, csr_parts, of_rows
-from ._metrics import METRICS, effective_metric, metric_tree
+from ._metrics import BY_SCIPY, METRICS, effective_metric, metric_tree
 
 try:
     from sklearn.utils import _align_api_if_sparse
@@ -94,7 +94,7 @@ class NeighborsBase(MultiOutputMixin, BaseEstimator):
         )
         leaf_size = None if self.leaf_size is None else min(self.leaf_size, _LARGEST_LEAF)
         self.tree_: CoverTree
-        if callable(self.metric):
+        if callable(self.metric) or self.metric in BY_SCIPY:
             self.tree_ = metric_tree(points, self.metric, self.effective_metric_params_, order=self.order)
             self.n_samples_fit_ = len(points)
             return

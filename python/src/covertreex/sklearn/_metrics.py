@@ -9,13 +9,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 from .. import _arguments
 from ..tree import MetricTree
 from ..tree._metric import ALIASES, CHOICES
 
+#: Metrics of SciPy, by which cover trees are built. Others of SciPy are no metrics.
+BY_SCIPY = ("canberra", "hamming", "jaccard", "rogerstanimoto", "sokalsneath")
+_OF_BITS = ("jaccard", "rogerstanimoto", "sokalsneath")
 #: Values of ``metric``. With "minkowski" ``p`` decides.
-METRICS = CHOICES
+METRICS = (*CHOICES, *BY_SCIPY)
 _BY_POWER = {1.0: "manhattan", 2.0: "euclidean", np.inf: "chebyshev"}
 
 
@@ -51,8 +55,23 @@ class _Blocks:
         return np.array([[self.metric(x, y, **self.parameters) for y in Y] for x in X], np.float64)
 
 
+@dataclass(frozen=True)
+class _Named:
+    """A metric of SciPy."""
+
+    name: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, X: NDArray[Any], Y: NDArray[Any]) -> NDArray[np.float64]:
+        if self.name in _OF_BITS:
+            X, Y = X.astype(bool), Y.astype(bool)
+        distances: NDArray[np.float64] = cdist(X, Y, self.name, **self.parameters)
+        return distances
+
+
 def metric_tree(
-    points: NDArray[Any], metric: Callable[..., float], parameters: dict[str, Any], *, order: str | None
+    points: NDArray[Any], metric: str | Callable[..., float], parameters: dict[str, Any], *, order: str | None
 ) -> MetricTree:
-    """A tree of a function ``metric(x, y, **parameters)`` of two rows."""
-    return MetricTree(points, _Blocks(metric, parameters), order=order)
+    """A tree of a function ``metric(x, y, **parameters)`` of two rows, or of a metric of SciPy."""
+    blocks = _Named(metric, parameters) if isinstance(metric, str) else _Blocks(metric, parameters)
+    return MetricTree(points, blocks, order=order)
