@@ -136,7 +136,7 @@ static void test_misuse(const double *points) {
   covertree_tree_options_init(&options);                                                           \
   change;                                                                                          \
   EXPECT_ERROR(covertree_tree_build(F64(points, N, DIM, 0), &options, &tree), status, words)
-  EXPECT_WRONG(options.metric = 8, COVERTREE_INVALID_ARGUMENT, "metric: ");
+  EXPECT_WRONG(options.metric = 9, COVERTREE_INVALID_ARGUMENT, "metric: ");
   EXPECT_WRONG(options.metric = COVERTREE_DISTANCE_MINKOWSKI, COVERTREE_INVALID_ARGUMENT, "exponent: ");
   EXPECT_WRONG(options.weights = wrong, COVERTREE_INVALID_ARGUMENT, "weights[1]: ");
   EXPECT_WRONG(options.periods = wrong, COVERTREE_INVALID_ARGUMENT, "periods[1]: ");

@@ -29,7 +29,8 @@ final class ConflictGraph {
 
   /// The graph of these points with an edge between any two within a radius.
   init<M: Metric>(
-    _ vertices: GrowableBuffer<Int32>, knowing known: KnownCenters? = nil, within radius: Double, metric: M, seed: UInt64,
+    _ vertices: GrowableBuffer<Int32>, knowing known: KnownCenters? = nil, within radius: Double, metric: M,
+    seed: UInt64,
     context: CallContext
   ) throws(CoverTreeError) {
     count = vertices.count

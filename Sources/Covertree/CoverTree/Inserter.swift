@@ -172,6 +172,7 @@ final class Inserter<M: Metric> {
     while uncovered.count > 0 {
       statistics.rounds += 1
       let vertices = try uncovered.vertices(share: share, seed: seed)
+      groupByCenter(vertices)
       let graph = try ConflictGraph(
         vertices, knowing: KnownCenters(center: nearest, score: nearestSquared), within: radiusScore(ofLevel: level),
         metric: metric, seed: seed, context: context)
@@ -202,6 +203,13 @@ final class Inserter<M: Metric> {
     _ some: UnsafeBufferPointer<Int32>, to centers: GrowableBuffer<Int32>, level: Int32
   ) throws(CoverTreeError) {
     guard centers.count > 0 else { return }
+    let grouped = try GrowableBuffer<Int32>()
+    defer { withExtendedLifetime(grouped) {} }
+    if M.prefersCells {
+      try grouped.append(some)
+      groupByCenter(grouped)
+    }
+    let some = M.prefersCells ? grouped.elements : some
     // New centres are more than 2^level from all others, so a point within half of 2^level of its centre has no nearer new one.
     let reach = LevelReach(ofLevel: level)
     let sources = try metric.sources(centers, context: context)
@@ -221,6 +229,13 @@ final class Inserter<M: Metric> {
       evaluations.add(finder.distanceEvaluations)
     }
     statistics.distanceEvaluations += evaluations.value
+  }
+
+  /// Sorts points by the centre that they know, if the metric's searches prefer it.
+  private func groupByCenter(_ points: GrowableBuffer<Int32>) {
+    guard M.prefersCells else { return }
+    var all = points.all
+    all.sort { (nearest[$0], $0) < (nearest[$1], $1) }
   }
 
   /// Drops inserted points; those at distance 0 from the centre that they know become its duplicates.

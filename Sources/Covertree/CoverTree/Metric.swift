@@ -9,6 +9,9 @@ protocol Metric: Sendable {
   /// One thread's searches among them.
   associatedtype Finder: SourceFinder
 
+  /// Whether searches are faster if points that know the same centre follow each other.
+  static var prefersCells: Bool { get }
+
   var pointCount: Int { get }
   func sources(_ points: GrowableBuffer<Int32>, context: CallContext) throws(CoverTreeError) -> Sources
   func finder(_ sources: Sources) throws(CoverTreeError) -> Finder
@@ -20,6 +23,10 @@ protocol Metric: Sendable {
   func scores(
     from point: Int32, to others: UnsafeBufferPointer<Int32>, into scores: UnsafeMutablePointer<Double>
   ) throws(CoverTreeError)
+}
+
+extension Metric {
+  static var prefersCells: Bool { false }
 }
 
 /// The centres that pending points know, by point.

@@ -21,6 +21,7 @@ struct FunctionMetric: Metric, @unchecked Sendable {
     space = try TreeMetric(.chebyshev, dim: pivots.columns, MetricParameters())
   }
 
+  static var prefersCells: Bool { true }
   var pointCount: Int { rows.count }
 
   @inline(__always)
@@ -77,7 +78,7 @@ struct FunctionSources: @unchecked Sendable {
 /// One thread's searches among the centres of a level. A position of a source is its place in their list.
 struct FunctionFinder: SourceFinder {
   private static let mostPoints = 2048
-  private static let mostCandidates = 1 << 19
+  private static let mostCandidates = 1 << 21
 
   private let metric: FunctionMetric
   private let sources: FunctionSources

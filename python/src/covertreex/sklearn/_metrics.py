@@ -51,8 +51,8 @@ class _Blocks:
     metric: Callable[..., float]
     parameters: dict[str, Any] = field(default_factory=dict)
 
-    def __call__(self, X: NDArray[Any], Y: NDArray[Any]) -> NDArray[np.float64]:
-        return np.array([[self.metric(x, y, **self.parameters) for y in Y] for x in X], np.float64)
+    def __call__(self, X: NDArray[Any], Y: NDArray[Any]) -> NDArray[Any]:
+        return np.array([[self.metric(x, y, **self.parameters) for y in Y] for x in X])
 
 
 @dataclass(frozen=True)
