@@ -181,7 +181,7 @@ def test_metrics():
     for parameters, words in [
         ({"p": 0.5}, "p: expected a number from 1 up, got 0.5"),
         ({"p": None}, "p: expected a number, got None"),
-        ({"metric": "hamming"}, "metric"),
+        ({"metric": "dice"}, "metric"),
         ({"metric_params": {"V": [1, 2, 3]}}, "metric_params: expected p or w or scale for 'minkowski', got 'V'"),
         ({"metric": "euclidean", "metric_params": {"p": 2}}, "metric_params: expected w or scale for 'euclidean'"),
         ({"metric": "mahalanobis"}, "metric_params: expected either VI or V for 'mahalanobis'"),
@@ -282,7 +282,7 @@ PARAMETERS = {
     "order": ["sorted", 3, True],
     "leaf_size": [0, -1, 2.5, "32"],
     "algorithm": ["cover_tree", None, 3],
-    "metric": ["hamming", None, len],
+    "metric": ["dice", None, 3],
     "p": [0, -1, 0.5, "2", np.nan],
     "metric_params": [3, {"q": 1}, [2]],
     "outlier_label": [2.5, "seldom", len],

@@ -329,6 +329,8 @@ class ResidualTree(ResidualProcess):
             ``sqrt(1 - |rho|)``; infinity for missing neighbours. Only with ``return_distances``.
         """
         most, columns = _arrays.ranks(k)
+        if max_distance is not None:
+            max_distance = _arguments.number(max_distance, "max_distance")
         queries, is_vector = _arrays.as_rows(queries, lambda: self.dim)
         asked: dict[str, Any] = {
             "queries": queries, "n_threads": n_threads, "predecessor_mode": predecessor_mode,
