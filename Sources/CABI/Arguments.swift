@@ -254,7 +254,7 @@ extension covertree_tree_options: CallOptions {
     return options
   }
 
-  /// The caller's metric; nil if the metric is one of the library.
+  /// The caller's metric; nil for a metric of the library.
   func distanceFunction(columns: Int) throws(CoverTreeError) -> DistanceFunction? {
     guard metric == Int32(COVERTREE_DISTANCE_FUNCTION.rawValue) else { return nil }
     let function = try required(distance_fn, "distance_fn")

@@ -220,7 +220,7 @@ static void test_pairs(const double *points) {
   covertree_tree_free(other);
 }
 
-/* Objects of a distance function are known by numbers: here those of points in an array. */
+/* Objects of a distance function are known by numbers: here the rows of points in an array. */
 struct objects {
   const double *points;
   int64_t calls, pairs, fails_after;

@@ -38,7 +38,7 @@ public struct TreeArrays: @unchecked Sendable {
   /// Whether the tree is still in this state.
   public let isCurrent: @Sendable () -> Bool
 
-  /// - Parameter points: other ones than those of the layout, with `dim` numbers each.
+  /// - Parameter points: replace the points of the layout, with `dim` numbers each.
   init<S: Scalar>(
     _ layout: TreeLayout<S>, points: Buffer<S>? = nil, dim: Int? = nil, owner: AnyObject, removed: Buffer<UInt8>?,
     isCurrent: @escaping @Sendable () -> Bool

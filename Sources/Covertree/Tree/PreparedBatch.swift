@@ -1,13 +1,13 @@
 import CovertreeBase
 
-/// Points before an insertion into a cover tree: those of an earlier tree and a batch, in the builder's order, which is along the Hilbert
+/// Points before an insertion into a cover tree: the nodes of an earlier tree and a batch, in the builder's order, which is along the Hilbert
 /// curve. It is the order of siblings in the tree.
 struct PreparedBatch<S: Scalar> {
   /// Coordinates.
   let storage: Buffer<S>
   /// Dataset indices.
   let ids: Buffer<Int32>
-  /// The row of each point among those that were given.
+  /// The row of each point in the given array.
   let rows: Buffer<Int32>
   /// The old nodes are in the tree.
   let nodes: TreeNodes

@@ -104,7 +104,7 @@ final class ObjectRows: @unchecked Sendable {
     for (row, source) in rows.enumerated() { copy(other.row(source), to: row) }
   }
 
-  /// The rows of some objects, then those of others of the same type.
+  /// The rows of two lists of objects of the same type, one after the other.
   convenience init(_ first: ObjectRows, then second: ObjectRows) throws(CoverTreeError) {
     try self.init(type: first.type, count: first.count + second.count)
     bytes.base.update(from: first.bytes.base, count: first.bytes.count)

@@ -95,7 +95,7 @@ struct FunctionQueries: @unchecked Sendable {
   /// The dataset index of a query; -1 for new objects.
   func index(_ row: Int) -> Int32 { objects == nil ? snapshot.layout.order[nodes[row]] : -1 }
 
-  /// The embeddings of some queries, of which those of nodes are known.
+  /// The embeddings of some queries. Nodes have one already.
   func embeddings(_ range: Range<Int>, _ evaluator: PairEvaluator) throws(CoverTreeError) -> Embeddings {
     guard objects != nil else { return Embeddings(range.map { snapshot.embedding(nodes[$0]) }, owner: snapshot) }
     let pivots = snapshot.pivots

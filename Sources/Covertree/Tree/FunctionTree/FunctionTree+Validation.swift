@@ -97,7 +97,7 @@ private struct MetricRules {
   }
 }
 
-/// The nodes that are too near to another one of their level or above.
+/// The nodes that are too near to another node of their level or above.
 private struct Crowding {
   /// By node: the first such node, or -1.
   let first: Buffer<Int32>

@@ -8,7 +8,7 @@ import CovertreeBase
 /// the embeddings alone would not exclude fewer objects (G. Hjaltason, H. Samet, "Distance browsing in spatial databases", ACM TODS 24,
 /// 1999). If embeddings are far below distances (`PivotTable.isLoose`), the root of a subtree is evaluated before its children.
 ///
-/// A walk stops where it needs distances, so that those of many walks are evaluated together.
+/// If a walk needs distances it stops, so that one call evaluates the pairs of many walks.
 struct FunctionWalk {
   /// Subtrees of at least this many nodes are worth the distance of their root.
   private static let worthwhile: Int32 = 3

@@ -64,7 +64,7 @@ struct NodeLinksBuild {
     }
   }
 
-  /// Finds the radii from the lowest level upwards, so that those of children are known.
+  /// Finds the radii from the lowest level upwards: a node needs the radii of its children.
   private func fillRadii(
     _ parentDistance: Buffer<Double>, _ isNew: Buffer<UInt8>, _ evaluations: Counter
   ) throws(CoverTreeError) {

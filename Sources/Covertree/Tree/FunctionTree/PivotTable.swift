@@ -46,7 +46,7 @@ final class PivotTable: @unchecked Sendable {
     var chosen: [Int32] = []
     // The first pivot is the object farthest from a random one.
     var next = wanted > 0 ? farthest(try distances(from: 0)) : 0
-    // Objects at distance 0 from a pivot are no use as another one.
+    // An object at distance 0 from a pivot would add nothing.
     while chosen.count < wanted, nearest[next] > 0 {
       for (slot, distance) in try distances(from: next).enumerated() {
         seen[slot * wanted + chosen.count] = distance
