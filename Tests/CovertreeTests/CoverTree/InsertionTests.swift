@@ -25,7 +25,8 @@ import Testing
     try points.withView { view in
       let metric = Euclidean(points: view.base, count: view.count, dimension: RuntimeDimension(count: view.dim))
       var finder = try metric.finder(metric.sources(sources, context: CallContext()))
-      try finder.nearest(to: seekers.elements, knowing: known, reach: reach) { (point, listed, score) in
+      try finder.nearest(to: seekers.elements, knowing: KnownCenters(center: found, score: known), reach: reach) {
+        (point, listed, score) in
         #expect(score == self.score(points, point, sources[listed]))
         found[point] = listed
       }
