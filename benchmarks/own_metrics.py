@@ -146,11 +146,12 @@ class Case(NamedTuple):
     n: int
     queries: int
     ball_tree: str | None = None  # its own metric of this name, for all queries
+    graph: bool = True  # whether PyNNDescent takes part
 
 
 CASES = (
     Case("great circle", great_circle, sphere, 100_000, 2000, "haversine"),
-    Case("edit distance, words", edit_distance, words, 100_000, 1000),
+    Case("edit distance, words", edit_distance, words, 100_000, 1000, graph=False),
     Case("Hamming, 256 bits", hamming, fingerprints, 20_000, 1000, "hamming"),
     Case("Jaccard, 256 bits", jaccard, fingerprints, 20_000, 1000, "jaccard"),
     Case("dynamic time warping (no metric)", time_warping, walks, 20_000, 500),
@@ -240,6 +241,8 @@ def rows_of(case: Case, n: int, n_queries: int) -> list[list[str]]:
     calls = (ball.get_n_calls() - before) / len(asked)
     add("BallTree", build, before / n, seconds * n_queries / len(asked), calls, found)
 
+    if not case.graph:
+        return lines
     build, graph = timed(
         lambda: NNDescent(points, metric=case.metric, n_neighbors=2 * K, random_state=1)
     )
@@ -262,7 +265,7 @@ def main() -> None:
     sizes = ", ".join(f"{case.title} {spaced(case.n)}" for case in CASES)
     note = (
         f"Objects: {sizes}; k = {K}, new objects as queries, on {machine()}, with {others.cores():.1f} cores in use by other "
-        "programs. Ties count as found. covertreex and PyNNDescent use all cores. `benchmarks/own_metrics.py` writes this table."
+        "programs. Ties count as found. PyNNDescent had no graph of the words after 6 minutes. covertreex and PyNNDescent use all cores. `benchmarks/own_metrics.py` writes this table."
     )
     if not given.quick:
         write(

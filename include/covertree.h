@@ -244,8 +244,8 @@ typedef enum covertree_distance {
 
 /* A metric of the caller: it fills `count` distances, of row i of `left` from
  * row i of `right`. Rows have `columns` elements of the type that the tree was
- * built from: coordinates, or the number of an object. Pairs with the same left
- * row follow each other.
+ * built from: coordinates, or the number of an object. Many pairs that follow
+ * each other have the same left row.
  *
  * Distances are from 0 to 2^500, and those of a metric: 0 from an object to
  * itself, the same in both directions, and none longer than a way by a third
