@@ -560,6 +560,6 @@ def test_a_file_is_replaced_in_one_step(folder, monkeypatch):
 def test_commands_in_the_help():
     done = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"})
     names = [command.name or command.callback.__name__ for command in app.registered_commands]
-    files = ["build", "query", "neighbors", "validate", "info"]
+    files = ["build", "query", "neighbors", "validate", "info", "pairs", "mst"]
     assert names == [*files, "fit", "likelihood", "predict", "report", "bench", "doctor"]
     assert all(name in done.stdout for name in names)
