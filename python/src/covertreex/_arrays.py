@@ -168,8 +168,11 @@ def as_rows(queries: Any, dim: Callable[[], int]) -> tuple[Any, bool]:
     array = array_of(queries, "queries")
     if array.ndim != 1 or array.dtype.kind != "f" or (array.size == 0 and array is not queries):
         return queries, False
-    if len(array) != dim():
-        raise ValueError(f"queries: expected shape ({dim()},) for one point, or (q, {dim()}), got shape {array.shape}")
+    wanted = dim()
+    if len(array) != wanted:
+        raise ValueError(
+            f"queries: expected shape ({wanted},) for one point, or (q, {wanted}), got shape {array.shape}"
+        )
     return array.reshape(1, -1), True
 
 
@@ -183,6 +186,18 @@ def ranks(k: Any) -> tuple[int, NDArray[np.int64] | None]:
     if wanted.min() < 1:
         raise ValueError(f"k[{wanted.argmin()}]: expected a rank from 1 up, got {wanted.min()}")
     return int(wanted.max()), wanted - 1
+
+
+def answers(found: tuple[Any, ...], columns: NDArray[np.int64] | None, is_vector: bool) -> Any:
+    """Results of a search in the shape that its arguments ask for, as :func:`ranks` and :func:`as_rows` read them.
+
+    Indices alone, or a tuple of these and their distances.
+    """
+    if columns is not None:
+        found = tuple(one.take(columns, axis=1) for one in found)
+    if is_vector:
+        found = tuple(one[0] for one in found)
+    return found if len(found) > 1 else found[0]
 
 
 def mask(admitted: Any, name: str, count: Callable[[], int]) -> NDArray[np.uint8]:

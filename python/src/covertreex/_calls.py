@@ -88,22 +88,6 @@ def numbers_of(kind: Any, info: Any) -> dict[str, Any]:
     return {one.name: getattr(info, one.name) for one in fields(kind) if hasattr(info, one.name)}
 
 
-def as_rows(queries: Any, tree: Any) -> tuple[Any, bool]:
-    """Queries, and whether they are one point as a vector of floats, which becomes a row.
-
-    A vector of integers has dataset indices.
-    """
-    if queries is None or (type(queries) is np.ndarray and (queries.ndim != 1 or queries.dtype.kind != "f")):
-        return queries, False
-    array = _arrays.array_of(queries, "queries")
-    if array.ndim != 1 or array.dtype.kind != "f" or (array.size == 0 and array is not queries):
-        return queries, False
-    dim = tree.dim
-    if len(array) != dim:
-        raise ValueError(f"queries: expected shape ({dim},) for one point, or (q, {dim}), got shape {array.shape}")
-    return array.reshape(1, -1), True
-
-
 def query_rows(queries: ArrayLike | None, tree: Any, dtype: np.dtype[Any]) -> _capi.Rows:
     """Queries by their type: all points of a tree, dataset indices, or coordinates."""
     if queries is None:

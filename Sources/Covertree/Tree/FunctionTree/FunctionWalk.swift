@@ -4,8 +4,8 @@ import CovertreeBase
 ///
 /// The queue has objects, by a lower bound of their distance, and subtrees, by a lower bound of all distances in them. Bounds come from the
 /// embeddings, and from known distances `d` of the query to a node: a child whose distance from that node is `e` is at least `|d - e|` away,
-/// and nothing in a subtree of radius `r` is nearer than `d - r`. An object is evaluated only when no bound is below its own, so bounds by
-/// the embeddings alone would not exclude fewer objects (G. Hjaltason, H. Samet, "Distance browsing in spatial databases", ACM TODS 24,
+/// and nothing in a subtree of radius `r` is nearer than `d - r`. The entry with the lowest bound comes first, so of all searches
+/// by these bounds none evaluates fewer objects (G. Hjaltason, H. Samet, "Distance browsing in spatial databases", ACM TODS 24,
 /// 1999). If embeddings are far below distances (`PivotTable.isLoose`), the root of a subtree is evaluated before its children.
 ///
 /// If a walk needs distances it stops, so that one call evaluates the pairs of many walks.

@@ -37,8 +37,8 @@ FUNCTION = 8
 
 
 def set_function(options: TreeOptions, address: int) -> None:
-    """Choose a compiled function as the metric."""
-    options.metric, options.distance_fn = FUNCTION, DISTANCE(address)
+    """Make a compiled function the metric of a build."""
+    options.distance_fn = DISTANCE(address)
 
 
 def _read(points: Points | int) -> Matrix:

@@ -47,28 +47,23 @@ def metric(function: Callable[[Any, Any], float], dtype: DTypeLike = np.float64)
     jitted = function if hasattr(function, "py_func") else numba.njit(function)
     pointer = types.CPointer(numba.from_dtype(element))
     signature = types.int32(types.voidptr, types.int64, types.int64, pointer, pointer, types.CPointer(types.float64))
-    fill = _fill_numbers if element.kind == "i" else _fill_rows
-    compiled = numba.cfunc(signature)(fill(jitted))
+    compiled = numba.cfunc(signature)(_filling(_of_numbers(jitted) if element.kind == "i" else jitted))
     return CompiledMetric(compiled.address, element, compiled)
 
 
-def _fill_rows(distance: Any) -> Callable[..., int]:
+def _of_numbers(distance: Any) -> Any:
+    """A metric of rows of one number."""
+    return numba.njit(lambda x, y: distance(x[0], y[0]))
+
+
+def _filling(distance: Any) -> Callable[..., int]:
+    """A ``covertree_distance_fn`` of a metric of rows."""
+
     def fill(_: Any, count: int, columns: int, left: Any, right: Any, distances: Any) -> int:
         x, y = numba.carray(left, (count, columns)), numba.carray(right, (count, columns))
         found = numba.carray(distances, count)
         for pair in range(count):
             found[pair] = distance(x[pair], y[pair])
-        return 0
-
-    return fill
-
-
-def _fill_numbers(distance: Any) -> Callable[..., int]:
-    def fill(_: Any, count: int, columns: int, left: Any, right: Any, distances: Any) -> int:
-        i, j = numba.carray(left, count), numba.carray(right, count)
-        found = numba.carray(distances, count)
-        for pair in range(count):
-            found[pair] = distance(i[pair], j[pair])
         return 0
 
     return fill

@@ -344,12 +344,7 @@ class ResidualTree(ResidualProcess):
         else:
             asked.update(before=before, max_distance=max_distance, return_distances=return_distances, progress=progress)
             indices, distances = self._nearest(most, **asked)
-        found: tuple[NDArray[Any], ...] = (indices, distances) if return_distances else (indices,)
-        if columns is not None:
-            found = tuple(one.take(columns, axis=1) for one in found)
-        if is_vector:
-            found = tuple(one[0] for one in found)
-        return found if return_distances else found[0]
+        return _arrays.answers((indices, distances) if return_distances else (indices,), columns, is_vector)
 
     def _nearest(
         self, k: int, *, return_distances: bool, progress: ProgressReport | None, **asked: Any

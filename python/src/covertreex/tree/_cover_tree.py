@@ -226,19 +226,16 @@ class CoverTree(PairQuestions, NeighborGraphs):
         if self.engine == "hybrid":
             kernels = kernels_for_numba(filter=filter, max_distance=max_distance)
             shown = kernels.show_tree(self.export_arrays())
-            indices, distances = kernels.euclidean_knn(shown, most, return_distances=True, progress=progress, **asked)
+            found = kernels.euclidean_knn(shown, most, return_distances=return_distances, progress=progress, **asked)
+            found = found if return_distances else (found,)
         else:
             rows, dtype, options = self._asked(filter=filter, **asked)
             indices, distances, _ = trees.knn(
                 self._open(), rows, most, options, dtype=dtype if return_distances else None, progress=progress,
                 **self._way(rows),
             )  # fmt: skip
-        found = (indices, distances.astype(self.dtype, copy=False)) if return_distances else (indices,)
-        if columns is not None:
-            found = tuple(one.take(columns, axis=1) for one in found)
-        if is_vector:
-            found = tuple(one[0] for one in found)
-        return found if return_distances else found[0]
+            found = (indices,) if distances is None else (indices, distances.astype(self.dtype, copy=False))
+        return _arrays.answers(found, columns, is_vector)
 
     @recorded("radius")
     def radius(
@@ -317,7 +314,7 @@ class CoverTree(PairQuestions, NeighborGraphs):
 
     def _as_rows(self, queries: Any) -> tuple[Any, bool]:
         """Queries, and whether they are one point as a vector, which becomes a row."""
-        return _calls.as_rows(queries, self)
+        return _arrays.as_rows(queries, lambda: self.dim)
 
     def _way(self, rows: Rows) -> dict[str, Any]:
         """How a search is called."""

@@ -54,17 +54,16 @@ class MetricTree(CoverTree):
         self.dtype = self._dtype = np.dtype(np.float64)
         self._function = metric
         kept = kept_dtype(settings.dtype if dtype is None else dtype)
-        self._domain = domain_of(points, metric, kept)
-        self._callee = None if compiled(metric) else CallbackMetric(self._domain.distances, self._domain.dtype)
+        known = compiled(metric)
+        self._domain = domain_of(points, known or metric, kept)
+        self._callee = None if known else CallbackMetric(self._domain.distances, self._domain.dtype)
         self._seed = (settings.seed or 0) if seed is None else seed
         options = tree_options(self.order, self._seed, self._threads(n_threads))
-        if self._callee is None:
-            known = compiled(metric)
-            assert known is not None
-            trees.set_function(options, known.address)
-        else:
-            options.metric = trees.FUNCTION
+        options.metric = trees.FUNCTION
+        if self._callee is not None:
             self._callee.give(options)
+        elif known is not None:
+            trees.set_function(options, known.address)
         rows = self._domain.rows(points, "points")
         self._adopt(trees.build(rows, options, progress=progress, kernel=self._callee))
 
