@@ -16,6 +16,11 @@ protocol MetricSpace: Dimension {
   func sums<S: Scalar>(
     _: S.Type, _ query: UnsafePointer<S.Lanes>, toGroup group: UnsafePointer<S.Lanes>
   ) -> S.Lanes
+  /// The same for consecutive groups, those of a leaf.
+  func sums<S: Scalar>(
+    _: S.Type, _ query: UnsafePointer<S.Lanes>, toGroups groups: UnsafePointer<S.Lanes>, count: Int,
+    into sums: UnsafeMutablePointer<S.Lanes>
+  )
   /// The least sums from the points of a box to the points of the boxes of a node, whose lower and upper sides alternate.
   ///
   /// - Parameters:
@@ -70,6 +75,16 @@ extension MetricSpace {
     _: S.Type, _ query: UnsafePointer<S.Lanes>, toGroup group: UnsafePointer<S.Lanes>
   ) -> S.Lanes {
     S.squaredDistances(query, toGroup: group, self)
+  }
+
+  @inline(__always)
+  func sums<S: Scalar>(
+    _: S.Type, _ query: UnsafePointer<S.Lanes>, toGroups groups: UnsafePointer<S.Lanes>, count: Int,
+    into sums: UnsafeMutablePointer<S.Lanes>
+  ) {
+    for number in 0..<count {
+      sums[number] = S.squaredDistances(query, toGroup: groups + number &* self.count, self)
+    }
   }
 
   @inline(__always)

@@ -48,46 +48,44 @@ struct MetricTerms: @unchecked Sendable {
 
 extension MetricTerms {
   /// Adds the terms of all coordinates.
-  ///
-  /// - Parameter apart: the differences of a coordinate, at least 0.
   @inline(__always)
-  func total<S: Scalar>(_: S.Type, _ apart: (Int) -> S.Lanes) -> S.Lanes {
+  func total<Apart: MetricDifferences>(_ apart: Apart) -> Apart.S.Lanes {
     switch term {
-    case .plainSquare: return sum(S.self, apart) { (x, _, sum) in S.multiplyAdd(x, x, sum) }
-    case .absolute: return sum(S.self, apart) { (x, d, sum) in S.multiplyAdd(weight(S.self, d), x, sum) }
-    case .square: return sum(S.self, apart) { (x, d, sum) in S.multiplyAdd(weight(S.self, d) * x, x, sum) }
-    case .largest: return sum(S.self, apart) { (x, d, sum) in S.maximum(weight(S.self, d) * x, sum) }
-    case .cube, .fourth, .power: break
+    case .plainSquare: return sum(apart, PlainSquares<Apart.S>())
+    case .absolute: return sum(apart, AbsoluteTerms<Apart.S>(weights: coefficients(Apart.S.self)))
+    case .square: return sum(apart, SquareTerms<Apart.S>(weights: coefficients(Apart.S.self)))
+    case .largest: return sum(apart, LargestTerms<Apart.S>(weights: coefficients(Apart.S.self)))
+    case .cube, .fourth, .power: return powers(apart)
     }
-    // These are not worth unrolling. The weight comes first, so that a weight of 0 times a power that overflows is 0.
-    var sum = S.Lanes(repeating: 0)
-    for d in 0..<summed {
-      let x = apart(d)
-      let weighted = weight(S.self, d) * x
-      if term == .power {
-        sum += S.power(weighted, exponent)
-      } else {
-        sum = S.multiplyAdd(term == .cube ? weighted * x : weighted * x * x, x, sum)
-      }
-    }
-    return sum
   }
 
   /// A sum, unrolled for the most common dimensions.
   @inline(__always)
-  private func sum<S: Scalar>(
-    _: S.Type, _ apart: (Int) -> S.Lanes, _ adding: (S.Lanes, Int, S.Lanes) -> S.Lanes
-  ) -> S.Lanes {
-    let zero = S.Lanes(repeating: 0)
-    if summed == 3 { return adding(apart(2), 2, adding(apart(1), 1, adding(apart(0), 0, zero))) }
-    if summed == 2 { return adding(apart(1), 1, adding(apart(0), 0, zero)) }
-    var sum = zero
-    for d in 0..<summed { sum = adding(apart(d), d, sum) }
+  private func sum<Apart: MetricDifferences, Added: AddedTerms>(
+    _ apart: Apart, _ added: Added
+  ) -> Apart.S.Lanes where Added.S == Apart.S {
+    var sum = added.add(apart[0], 0, to: Apart.S.Lanes(repeating: 0))
+    if summed == 3 { return added.add(apart[2], 2, to: added.add(apart[1], 1, to: sum)) }
+    for d in 1..<max(1, summed) { sum = added.add(apart[d], d, to: sum) }
     return sum
   }
 
+  /// These are not worth unrolling. The weight comes first, so that a weight of 0 times a power that overflows is 0.
   @inline(__always)
-  private func weight<S: Scalar>(_: S.Type, _ d: Int) -> S.Lanes { S.Lanes(repeating: coefficients(S.self)[d]) }
+  private func powers<Apart: MetricDifferences>(_ apart: Apart) -> Apart.S.Lanes {
+    let weights = coefficients(Apart.S.self)
+    var sum = Apart.S.Lanes(repeating: 0)
+    for d in 0..<summed {
+      let x = apart[d]
+      let weighted = Apart.S.Lanes(repeating: weights[d]) * x
+      if term == .power {
+        sum += Apart.S.power(weighted, exponent)
+      } else {
+        sum = Apart.S.multiplyAdd(term == .cube ? weighted * x : weighted * x * x, x, sum)
+      }
+    }
+    return sum
+  }
 
   @inline(__always)
   func period<S: Scalar>(_: S.Type, _ d: Int) -> S.Lanes { S.Lanes(repeating: coefficients(S.self)[dim &+ d]) }
@@ -96,55 +94,77 @@ extension MetricTerms {
   private func coefficients<S: Scalar>(_: S.Type) -> UnsafePointer<S> {
     (S.self == Float.self ? UnsafeRawPointer(floats) : UnsafeRawPointer(doubles)).assumingMemoryBound(to: S.self)
   }
+}
 
-  /// The magnitude of a difference, through the boundary of the period if that is shorter.
+/// Adds the term of a coordinate to a sum.
+private protocol AddedTerms<S> {
+  associatedtype S: Scalar
+  func add(_ x: S.Lanes, _ d: Int, to sum: S.Lanes) -> S.Lanes
+}
+
+private struct PlainSquares<S: Scalar>: AddedTerms {
   @inline(__always)
-  func wrapped<S: Scalar>(_: S.Type, _ difference: S.Lanes, _ d: Int) -> S.Lanes {
-    let apart = S.magnitude(difference)
-    return S.minimum(apart, S.magnitude(period(S.self, d) - apart))
+  func add(_ x: S.Lanes, _ d: Int, to sum: S.Lanes) -> S.Lanes { S.multiplyAdd(x, x, sum) }
+}
+
+private struct AbsoluteTerms<S: Scalar>: AddedTerms {
+  let weights: UnsafePointer<S>
+  @inline(__always)
+  func add(_ x: S.Lanes, _ d: Int, to sum: S.Lanes) -> S.Lanes {
+    S.multiplyAdd(S.Lanes(repeating: weights[d]), x, sum)
   }
+}
 
-  /// A bound for differences up to one of at least 0.
+private struct SquareTerms<S: Scalar>: AddedTerms {
+  let weights: UnsafePointer<S>
   @inline(__always)
-  func farthest<S: Scalar>(_: S.Type, _ difference: S.Lanes, _ d: Int) -> S.Lanes {
-    wraps ? S.minimum(difference, period(S.self, d) * S.Lanes(repeating: 0.5)) : difference
+  func add(_ x: S.Lanes, _ d: Int, to sum: S.Lanes) -> S.Lanes {
+    S.multiplyAdd(S.Lanes(repeating: weights[d]) * x, x, sum)
+  }
+}
+
+private struct LargestTerms<S: Scalar>: AddedTerms {
+  let weights: UnsafePointer<S>
+  @inline(__always)
+  func add(_ x: S.Lanes, _ d: Int, to sum: S.Lanes) -> S.Lanes { S.maximum(S.Lanes(repeating: weights[d]) * x, sum) }
+}
+
+extension UnsafePointer<MetricTerms> {
+  /// The float64 scores of eight pairs of points.
+  @inline(__always)
+  func scores<Pairs: EightPairs>(_ pairs: Pairs) -> SIMD8<Double> {
+    switch pointee.formula {
+    case .sum:
+      let apart = PairDifferences(pairs: pairs)
+      return pointee.wraps
+        ? pointee.total(WrappedDifferences(inside: apart, terms: self)) : pointee.total(apart)
+    case .haversine: return pointee.haversines(pairs)
+    case .quadratic: return pointee.quadraticForms(pairs)
+    }
   }
 }
 
 extension MetricTerms {
-  /// The float64 scores of eight pairs of points. `x` and `y` return a coordinate of all pairs.
-  @inline(__always)
-  func scores(_ x: (Int) -> SIMD8<Double>, _ y: (Int) -> SIMD8<Double>) -> SIMD8<Double> {
-    switch formula {
-    case .sum:
-      wraps
-        ? total(Double.self) { wrapped(Double.self, y($0) - x($0), $0) }
-        : total(Double.self) { Double.magnitude(y($0) - x($0)) }
-    case .haversine: haversines(x, y)
-    case .quadratic: quadraticForms(x, y)
-    }
-  }
-
   /// Squared chords, four times the haversine of the angle. The haversine formula is precise for near points.
   @inline(__always)
-  private func haversines(_ x: (Int) -> SIMD8<Double>, _ y: (Int) -> SIMD8<Double>) -> SIMD8<Double> {
-    let (latitude, other) = (x(summed) * unit, y(summed) * unit)
+  fileprivate func haversines<Pairs: EightPairs>(_ pairs: Pairs) -> SIMD8<Double> {
+    let (latitude, other) = (pairs.first(summed) * unit, pairs.second(summed) * unit)
     let cosines = cn_f64x8_cosine(latitude) * cn_f64x8_cosine(other)
     let along = cn_f64x8_squared_sine((other - latitude) * 0.5)
-    let across = cn_f64x8_squared_sine((y(summed &+ 1) * unit - x(summed &+ 1) * unit) * 0.5)
+    let across = cn_f64x8_squared_sine((pairs.second(summed &+ 1) * unit - pairs.first(summed &+ 1) * unit) * 0.5)
     return 4 * Double.multiplyAdd(cosines, across, along)
   }
 
   @inline(__always)
-  private func quadraticForms(_ x: (Int) -> SIMD8<Double>, _ y: (Int) -> SIMD8<Double>) -> SIMD8<Double> {
+  fileprivate func quadraticForms<Pairs: EightPairs>(_ pairs: Pairs) -> SIMD8<Double> {
     var sum = SIMD8<Double>(repeating: 0)
     for row in 0..<summed {
       var product = SIMD8<Double>(repeating: 0)
       for column in 0..<summed {
         let weight = SIMD8(repeating: inverseCovariance[row &* summed &+ column])
-        product = Double.multiplyAdd(weight, y(summed &+ column) - x(summed &+ column), product)
+        product = Double.multiplyAdd(weight, pairs.second(summed &+ column) - pairs.first(summed &+ column), product)
       }
-      sum = Double.multiplyAdd(product, y(summed &+ row) - x(summed &+ row), sum)
+      sum = Double.multiplyAdd(product, pairs.second(summed &+ row) - pairs.first(summed &+ row), sum)
     }
     return Double.maximum(sum, SIMD8(repeating: 0))
   }

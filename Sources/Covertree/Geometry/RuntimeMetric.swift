@@ -1,7 +1,7 @@
 /// Any other metric than plain Euclidean distance, known at run time.
 ///
-/// Sums and scores are calls, once for each vector of points or boxes, which choose a loop over the coordinates. So the code of searches is
-/// compiled once for all of these metrics.
+/// Sums and scores are calls, once for each leaf, vector of boxes or eight points, which choose a loop over the coordinates. So the code of
+/// searches is compiled once for all of these metrics.
 struct RuntimeMetric: MetricSpace, @unchecked Sendable {
   /// The coordinates of a row of the tree.
   let count: Int
@@ -15,71 +15,103 @@ struct RuntimeMetric: MetricSpace, @unchecked Sendable {
     S.self == Float.self ? terms.pointee.floatErrors : terms.pointee.doubleErrors
   }
 
-  @inline(never)
+  @inline(__always)
   func sums<S: Scalar>(
     _: S.Type, _ query: UnsafePointer<S.Lanes>, toGroup group: UnsafePointer<S.Lanes>
   ) -> S.Lanes {
-    let terms = terms.pointee
-    guard terms.wraps else { return terms.total(S.self) { S.magnitude(group[$0] - query[$0]) } }
-    return terms.total(S.self) { terms.wrapped(S.self, group[$0] - query[$0], $0) }
+    var sum = S.Lanes(repeating: 0)
+    fill(&sum, query, group, 1, S.self)
+    return sum
   }
 
-  @inline(never)
+  @inline(__always)
+  func sums<S: Scalar>(
+    _: S.Type, _ query: UnsafePointer<S.Lanes>, toGroups groups: UnsafePointer<S.Lanes>, count: Int,
+    into sums: UnsafeMutablePointer<S.Lanes>
+  ) {
+    fill(sums, query, groups, count, S.self)
+  }
+
+  @inline(__always)
   func sums<S: Scalar>(
     _: S.Type, _ low: UnsafePointer<S.Lanes>, _ high: UnsafePointer<S.Lanes>, toBoxes boxes: UnsafePointer<S.Lanes>
   ) -> S.Lanes {
-    let (terms, zero) = (terms.pointee, S.Lanes(repeating: 0))
-    guard terms.wraps else {
-      return terms.total(S.self) { d in
-        S.maximum(S.maximum(boxes[2 &* d] - high[d], low[d] - boxes[2 &* d &+ 1]), zero)
-      }
-    }
-    return terms.total(S.self) { d in
-      // A point before the box may be nearer to its far end, through the boundary of the period.
-      let (below, above) = (boxes[2 &* d] - high[d], low[d] - boxes[2 &* d &+ 1])
-      let period = terms.period(S.self, d)
-      return S.maximum(S.maximum(S.minimum(below, period + above), S.minimum(above, period + below)), zero)
-    }
+    var sum = S.Lanes(repeating: 0)
+    fill(&sum, BoxDifferences<S>(low: low, high: high, boxes: boxes))
+    return sum
   }
 
-  @inline(never)
+  @inline(__always)
   func sums<S: Scalar>(
     _: S.Type, _ low: UnsafePointer<S.Lanes>, _ high: UnsafePointer<S.Lanes>, across boxes: UnsafePointer<S.Lanes>
   ) -> S.Lanes {
-    let terms = terms.pointee
-    return terms.total(S.self) { d in
-      terms.farthest(S.self, S.maximum(high[d] - boxes[2 &* d], boxes[2 &* d &+ 1] - low[d]), d)
-    }
+    var sum = S.Lanes(repeating: 0)
+    fill(&sum, FarthestBoxDifferences<S>(low: low, high: high, boxes: boxes))
+    return sum
   }
 
-  @inline(never)
+  @inline(__always)
   func sums<S: Scalar>(
     fromBox low: UnsafePointer<S>, _ high: UnsafePointer<S>, across points: UnsafePointer<S>, stride: Int
   ) -> S.Lanes {
-    let terms = terms.pointee
-    return terms.total(S.self) { d in
-      let x = UnsafeRawPointer(points + d &* stride).load(as: S.Lanes.self)
-      return terms.farthest(S.self, S.maximum(x - S.Lanes(repeating: low[d]), S.Lanes(repeating: high[d]) - x), d)
-    }
+    var sum = S.Lanes(repeating: 0)
+    fill(&sum, FarthestPointDifferences<S>(low: low, high: high, points: points, stride: stride))
+    return sum
   }
 
-  @inline(never)
+  @inline(__always)
   func scores<A: Scalar, B: Scalar>(
     _ row: UnsafePointer<A>, _ points: UnsafePointer<B>, stride: Int
   ) -> SIMD8<Double> {
-    terms.pointee.scores {
-      SIMD8(repeating: A.widened(row + $0))
-    } _: {
-      B.widenedEight(points + $0 &* stride)
+    var scores = SIMD8<Double>(repeating: 0)
+    fill(&scores, RowAndEight(row: row, points: points, stride: stride))
+    return scores
+  }
+
+  @inline(__always)
+  func score<A: Scalar, B: Scalar>(_ row: UnsafePointer<A>, _ point: UnsafePointer<B>, stride: Int) -> Double {
+    var scores = SIMD8<Double>(repeating: 0)
+    fill(&scores, RowAndOne(row: row, point: point, stride: stride))
+    return scores[0]
+  }
+}
+
+/// The calls. Their results are in memory, because vectors cross calls in pieces.
+extension RuntimeMetric {
+  @inline(never)
+  private func fill<S: Scalar>(
+    _ sums: UnsafeMutablePointer<S.Lanes>, _ query: UnsafePointer<S.Lanes>, _ groups: UnsafePointer<S.Lanes>,
+    _ count: Int, _: S.Type
+  ) {
+    for number in 0..<count {
+      let apart = GroupDifferences<S>(query: query, group: groups + number &* self.count)
+      sums[number] =
+        terms.pointee.wraps
+        ? terms.pointee.total(WrappedDifferences(inside: apart, terms: terms)) : terms.pointee.total(apart)
     }
   }
 
   @inline(never)
-  func score<A: Scalar, B: Scalar>(_ row: UnsafePointer<A>, _ point: UnsafePointer<B>, stride: Int) -> Double {
-    terms.pointee.scores {
-      SIMD8(repeating: A.widened(row + $0))
-    } _: {
-      SIMD8(repeating: B.widened(point + $0 &* stride))
-    }[0]
+  private func fill<S: Scalar>(_ sum: inout S.Lanes, _ apart: BoxDifferences<S>) {
+    sum =
+      terms.pointee.wraps
+      ? terms.pointee.total(WrappedBoxDifferences(inside: apart, terms: terms)) : terms.pointee.total(apart)
   }
+
+  @inline(never)
+  private func fill<S: Scalar>(_ sum: inout S.Lanes, _ apart: FarthestBoxDifferences<S>) {
+    sum =
+      terms.pointee.wraps
+      ? terms.pointee.total(HalvedDifferences(inside: apart, terms: terms)) : terms.pointee.total(apart)
+  }
+
+  @inline(never)
+  private func fill<S: Scalar>(_ sum: inout S.Lanes, _ apart: FarthestPointDifferences<S>) {
+    sum =
+      terms.pointee.wraps
+      ? terms.pointee.total(HalvedDifferences(inside: apart, terms: terms)) : terms.pointee.total(apart)
+  }
+
+  @inline(never)
+  private func fill<Pairs: EightPairs>(_ scores: inout SIMD8<Double>, _ pairs: Pairs) { scores = terms.scores(pairs) }
 }

@@ -20,6 +20,7 @@ final class ComponentSearch<S: Scalar, D: MetricSpace> {
   /// The sides of the box around them, each in all lanes.
   private let low: UnsafeMutablePointer<S.Lanes>
   private let high: UnsafeMutablePointer<S.Lanes>
+  private let leafSums: LeafSums<S, D>
   private let query: UnsafeMutablePointer<S.Lanes>
   private let stackBounds: UnsafeMutablePointer<S>
   private let stackSlots: UnsafeMutablePointer<Int32>
@@ -29,6 +30,7 @@ final class ComponentSearch<S: Scalar, D: MetricSpace> {
   init(_ forest: SpanningForest<S>, _ labels: NodeLabels<S>, _ dimension: D) throws(CoverTreeError) {
     (self.forest, self.labels, tree, self.dimension) = (forest, labels, forest.tree, dimension)
     rounding = RoundingBound(dimension)
+    leafSums = try LeafSums(leafSize: tree.leafSize, dimension)
     let (size, dim, entries) = (tree.leafSize, dimension.count, (tree.depth + 1) * S.width)
     arena = try Arena(
       Arena.size(size, of: Int32.self), Arena.size(size * dim, of: S.self), Arena.size(dim, of: S.Lanes.self),
@@ -155,8 +157,9 @@ final class ComponentSearch<S: Scalar, D: MetricSpace> {
     var possible = S.Lanes(repeating: rounding.upperBound(of: best))
     let first = leaf &* tree.leafSize
     var group = UnsafePointer(tree.coordinates.base) + first / S.width &* dimension.count
+    leafSums.begin(query, group, leafSize: tree.leafSize)
     for start in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
-      let sum = dimension.sums(S.self, query, toGroup: group)
+      let sum = leafSums.sums(query, toGroup: group, number: (start &- first) / S.width)
       var hits = S.maskLessOrEqual(sum, possible)
       if hits != 0 {
         hits &= S.maskAdmitted(

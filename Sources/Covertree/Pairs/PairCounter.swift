@@ -25,6 +25,7 @@ final class PairCounter<S: Scalar, D: MetricSpace> {
   private let scores: UnsafeMutablePointer<SIMD8<Double>>
   private let low: UnsafeMutablePointer<S.Lanes>
   private let high: UnsafeMutablePointer<S.Lanes>
+  private let leafSums: LeafSums<S, D>
   private let query: UnsafeMutablePointer<S.Lanes>
   private let row: UnsafeMutablePointer<S>
   private let stack: UnsafeMutablePointer<Open>
@@ -56,6 +57,7 @@ final class PairCounter<S: Scalar, D: MetricSpace> {
     row = arena.allocate(dim)
     stack = arena.allocate(entries)
     exact = try ScoredQuery(dimension)
+    leafSums = try LeafSums(leafSize: tree.leafSize, dimension)
     let rounding = RoundingBound<S>(dimension)
     for limit in 0..<limitCount {
       possible[limit] = rounding.upperBound(of: worst[limit])
@@ -147,8 +149,10 @@ final class PairCounter<S: Scalar, D: MetricSpace> {
       exact.set(row)
       let start = other &* tree.leafSize
       var group = UnsafePointer(tree.coordinates.base) + start / S.width &* dimension.count
+      leafSums.begin(query, group, leafSize: tree.leafSize)
       for position2 in stride(from: start, to: start &+ tree.pointCount(ofLeaf: other), by: S.width) {
-        count(group, at: position2, from: position, first, end, isTwice, sums)
+        let near = leafSums.sums(query, toGroup: group, number: (position2 &- start) / S.width)
+        count(group, near, at: position2, from: position, first, end, isTwice, sums)
         group += dimension.count
       }
     }
@@ -156,10 +160,9 @@ final class PairCounter<S: Scalar, D: MetricSpace> {
 
   @inline(__always)
   private func count(
-    _ group: UnsafePointer<S.Lanes>, at start: Int, from position: Int, _ first: Int, _ end: Int, _ isTwice: Bool,
-    _ sums: PairSums.Row
+    _ group: UnsafePointer<S.Lanes>, _ sum: S.Lanes, at start: Int, from position: Int, _ first: Int, _ end: Int,
+    _ isTwice: Bool, _ sums: PairSums.Row
   ) {
-    let sum = dimension.sums(S.self, query, toGroup: group)
     let all = S.maskAdmitted(tree.indices.base + start, below: KDTree<S>.noIndex, except: -1)
     var (counted, isScored) = (UInt32(0), false)
     for limit in first..<end {

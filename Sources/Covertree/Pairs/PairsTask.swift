@@ -85,6 +85,7 @@ private final class PairScan<S: Scalar, D: MetricSpace> {
   private let certain: S
   private let near: NearLeaves<S, D>
   private var exact: ScoredQuery<S, D>
+  private let leafSums: LeafSums<S, D>
   private let query: UnsafeMutablePointer<S.Lanes>
   private let row: UnsafeMutablePointer<S>
   private let scores: UnsafeMutablePointer<SIMD8<Double>>
@@ -102,6 +103,7 @@ private final class PairScan<S: Scalar, D: MetricSpace> {
     (possible, certain) = (rounding.upperBound(of: worst), rounding.lowerBound(of: worst))
     near = try NearLeaves(second, dimension)
     exact = try ScoredQuery(dimension)
+    leafSums = try LeafSums(leafSize: second.leafSize, dimension)
     arena = try Arena(
       Arena.size(dimension.count, of: S.Lanes.self), Arena.size(dimension.count, of: S.self),
       Arena.size(ScoredQuery<S, D>.parts, of: SIMD8<Double>.self))
@@ -135,8 +137,9 @@ private final class PairScan<S: Scalar, D: MetricSpace> {
   private func compare(with leaf: Int, above lower: Int32, into found: FoundPairs) throws(CoverTreeError) {
     let start = leaf &* second.leafSize
     var group = UnsafePointer(second.coordinates.base) + start / S.width &* dimension.count
+    leafSums.begin(query, group, leafSize: second.leafSize)
     for position in stride(from: start, to: start &+ second.leafSize, by: S.width) {
-      let sum = dimension.sums(S.self, query, toGroup: group)
+      let sum = leafSums.sums(query, toGroup: group, number: (position &- start) / S.width)
       var hits = S.maskLessOrEqual(sum, S.Lanes(repeating: possible))
       let indices = second.indices.base + position
       // Rows up to the lower one do not count.

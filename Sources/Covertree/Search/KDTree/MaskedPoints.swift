@@ -12,19 +12,48 @@ struct PointMask {
   /// A k-d tree of the admitted points pays if this share of their number is below the number of queries, times the ratio of points that
   /// are not admitted to those that are, times the dimensions from the third on. Measured for 3 and for 8 dimensions.
   private static var buildingShare: Double { 0.5 }
+  /// It also pays if less than this share of the points are admitted: to mark the others takes longer.
+  private static var fewShare: Double { 0.05 }
 
-  fileprivate func paysToGather(_ admitted: Int, of count: Int, dim: Int, queries: Int) -> Bool {
-    let ratio = Double(count - admitted) / Double(max(1, admitted))
-    return admitted > 0 && Double(queries * max(1, dim - 2)) * ratio > Self.buildingShare * Double(admitted)
+  /// Removed points count as admitted if their bytes are not 0.
+  fileprivate func paysToGather(of count: Int, dim: Int, queries: Int) -> Bool {
+    let admitted = Double(max(1, self.count))
+    let ratio = max(0, Double(count) - admitted) / admitted
+    return admitted < Self.fewShare * Double(count)
+      || Double(queries * max(1, dim - 2)) * ratio > Self.buildingShare * admitted
+  }
+
+  /// The number of indices whose bytes are not 0.
+  private var count: Int {
+    var count = 0
+    for byte in bytes { count &+= byte == 0 ? 0 : 1 }
+    return count
+  }
+
+  fileprivate func indices() throws(CoverTreeError) -> Buffer<Int32> {
+    let indices = try Buffer<Int32>(count: count)
+    let raw = UnsafeRawBufferPointer(bytes)
+    let size = MemoryLayout<UInt64>.size
+    let words = raw.count / size
+    var next = 0
+    // Eight zeros at a time are skipped.
+    for word in 0...words where word == words || raw.loadUnaligned(fromByteOffset: word * size, as: UInt64.self) != 0 {
+      for index in word * size..<min(raw.count, (word + 1) * size) where bytes[index] != 0 {
+        indices[next] = Int32(index)
+        next += 1
+      }
+    }
+    return indices
   }
 }
 
 extension SearchPoints {
-  /// The points that a mask admits. O(n), or O(n + m log m) for `m` admitted points and many queries.
+  /// The points that a mask admits. O(n), or O(n + m log m) for `m` admitted points that are few, or searched by many queries.
   func admitted(by mask: PointMask, queries: Int, context: CallContext) throws(CoverTreeError) -> SearchPoints {
-    let some = try masked(by: mask.bytes, context)
-    guard mask.paysToGather(some.liveCount, of: liveCount, dim: dim, queries: queries) else { return some }
-    return try some.gathered(mask, context)
+    if mask.paysToGather(of: liveCount, dim: dim, queries: queries), let part = try gathered(mask, context) {
+      return part
+    }
+    return try masked(by: mask.bytes, context)
   }
 
   /// The same k-d trees with other indices: `noIndex` for points that are not admitted, which searches skip as they skip positions without a
@@ -41,9 +70,10 @@ extension SearchPoints {
     return SearchPoints(segments, removedCounts: left, time: 0, whole: self)
   }
 
-  /// A k-d tree of the points that count.
-  private func gathered(_ mask: PointMask, _ context: CallContext) throws(CoverTreeError) -> SearchPoints {
-    let points = try GatheredPoints(views[...], adding: nil, from: 0, context: context)
+  /// A k-d tree of the points that a mask admits; nil if there are none.
+  private func gathered(_ mask: PointMask, _ context: CallContext) throws(CoverTreeError) -> SearchPoints? {
+    let points = try GatheredPoints(self, of: mask.indices(), context: context)
+    guard points.count > 0 else { return nil }
     let boxes = try KDTree(
       points.view, indices: points.indices.base, leafSize: mask.leafSize, scales: mask.scales, context: context)
     return SearchPoints([Segment(boxes, indexRange: 0..<mask.bytes.count)], removedCounts: [0], time: 0)

@@ -6,8 +6,8 @@ struct TreeRows<S: Scalar>: NeighborRows {
   let indices: UnsafeMutablePointer<Int64>
   let distances: UnsafeMutablePointer<S>?
   let scores: UnsafeMutablePointer<Double>?
-  /// nil for Euclidean distance.
-  let metric: TreeMetric?
+  /// nil for Euclidean distance. The tree keeps it alive; copies of these rows do not count references.
+  unowned(unsafe) let metric: TreeMetric?
 
   @inline(__always)
   func write(_ found: SortedNeighbors, _ query: QuerySet<S>.Query) throws(CoverTreeError) {

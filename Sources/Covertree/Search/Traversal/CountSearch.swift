@@ -19,6 +19,7 @@ struct CountSearch<S: Scalar, D: MetricSpace> {
   private let segments: [Counted]
   private let rounding: RoundingBound<S>
   private var exact: ScoredQuery<S, D>
+  private let leafSums: LeafSums<S, D>
   private let query: UnsafeMutablePointer<S.Lanes>
   private let stack: UnsafeMutablePointer<Int32>
   private let arena: Arena
@@ -41,6 +42,7 @@ struct CountSearch<S: Scalar, D: MetricSpace> {
     }
     self.segments = segments
     exact = try ScoredQuery(dimension)
+    leafSums = try LeafSums(leafSize: points.arrays.reduce(0) { max($0, $1.leafSize) }, dimension)
     let entries = (depth + 1) * S.width
     arena = try Arena(Arena.size(dimension.count, of: S.Lanes.self), Arena.size(entries, of: Int32.self))
     query = arena.allocate(dimension.count)
@@ -154,8 +156,9 @@ struct CountSearch<S: Scalar, D: MetricSpace> {
     var group = tree.coordinates + first / S.width &* dimension.count
     var count = 0
     pointsCompared &+= tree.leafSize
+    leafSums.begin(query, group, leafSize: tree.leafSize)
     for position in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
-      let sum = dimension.sums(S.self, query, toGroup: group)
+      let sum = leafSums.sums(query, toGroup: group, number: (position &- first) / S.width)
       var hits = S.maskLessOrEqual(sum, S.Lanes(repeating: limits.possible))
       if hits & ~S.maskLessOrEqual(sum, S.Lanes(repeating: limits.certain)) != 0 {
         var decided = UInt32(0)

@@ -21,6 +21,7 @@ struct KDTreeSearch<S: Scalar, D: MetricSpace> {
   /// The query's coordinates, each in all lanes of a vector; while a frontier is collected, the lower sides of its box and then the upper
   /// ones.
   private let query: UnsafeMutablePointer<S.Lanes>
+  private let leafSums: LeafSums<S, D>
   private let stackBounds: UnsafeMutablePointer<S>
   private let stackChildren: UnsafeMutablePointer<Int32>
   private let arena: Arena
@@ -42,6 +43,7 @@ struct KDTreeSearch<S: Scalar, D: MetricSpace> {
   ) throws(CoverTreeError) {
     (self.tree, first, self.trees, self.owner, self.dimension) = (tree, trees[0], trees, owner, dimension)
     rounding = RoundingBound(dimension)
+    leafSums = try LeafSums(leafSize: trees.reduce(0) { max($0, $1.leafSize) }, dimension)
     let entries = (depth + 1) * S.width + Frontier<S>.capacity
     arena = try Arena(
       Arena.size(2 * dimension.count, of: S.Lanes.self), Arena.size(entries, of: S.self),
@@ -153,8 +155,9 @@ struct KDTreeSearch<S: Scalar, D: MetricSpace> {
     let first = leaf &* tree.leafSize
     var group = tree.coordinates + first / S.width &* dimension.count
     pointsCompared &+= tree.leafSize
+    leafSums.begin(query, group, leafSize: tree.leafSize)
     for position in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
-      let sum = dimension.sums(S.self, query, toGroup: group)
+      let sum = leafSums.sums(query, toGroup: group, number: (position &- first) / S.width)
       let near = S.maskLessOrEqual(sum, S.Lanes(repeating: threshold))
       if near != 0 {
         let hits = near & tree.admitted(position, eligible)
