@@ -4,7 +4,7 @@ import CovertreeBase
 ///
 /// Differences are squared directly (the form `|x|^2 + |y|^2 - 2xy` cancels) and summed over coordinates in order with one rounding each,
 /// so every kernel gives the same bits for the same pair.
-struct Euclidean<S: Scalar, D: Dimension>: Metric, @unchecked Sendable {
+struct Euclidean<S: Scalar, D: MetricSpace>: Metric, @unchecked Sendable {
   private let points: UnsafePointer<S>
   fileprivate let dimension: D
   let pointCount: Int
@@ -47,7 +47,7 @@ struct Euclidean<S: Scalar, D: Dimension>: Metric, @unchecked Sendable {
   }
 }
 
-struct EuclideanFinder<S: Scalar, D: Dimension>: SourceFinder {
+struct EuclideanFinder<S: Scalar, D: MetricSpace>: SourceFinder {
   fileprivate let metric: Euclidean<S, D>
   fileprivate var search: SourceSearch<S, D>
   fileprivate var closest: ClosestSources<S>

@@ -8,7 +8,7 @@ import CovertreeBase
 /// by their scores. `PacketSearch`, in contrast, begins without a limit and keeps the nearest in vectors.
 ///
 /// Comparisons are a filter in the coordinates' own type that allows for its rounding (`RoundingBound`).
-struct SourceSearch<S: Scalar, D: Dimension> {
+struct SourceSearch<S: Scalar, D: MetricSpace> {
   let tree: KDTree<S>
   private let arrays: SegmentArrays<S>
   private let rounding: RoundingBound<S>
@@ -18,7 +18,7 @@ struct SourceSearch<S: Scalar, D: Dimension> {
   init(_ tree: KDTree<S>, dimension: D) throws(CoverTreeError) {
     self.tree = tree
     arrays = SegmentArrays(tree)
-    rounding = RoundingBound(dim: dimension.count)
+    rounding = RoundingBound(dimension)
     packet = try Packet(dimension, depth: tree.depth)
   }
 
@@ -54,7 +54,7 @@ struct SourceSearch<S: Scalar, D: Dimension> {
     let latest = KDTree<S>.noIndex
     packet.push(arrays, childrenOf: 0, reach, latest)
     while let box = packet.pop(reach) {
-      let wanting = S.maskLessOrEqual(packet.squaredDistances(arrays, to: box), packet.limits)
+      let wanting = S.maskLessOrEqual(packet.sums(arrays, to: box), packet.limits)
       guard wanting != 0 else { continue }
       if box.child >= 0 {
         packet.push(arrays, childrenOf: Int(box.child), reach, latest)
@@ -76,8 +76,8 @@ struct SourceSearch<S: Scalar, D: Dimension> {
     for lane in SetBits(wanting) {
       var group = groups
       for position in stride(from: first, to: first &+ arrays.leafSize, by: S.width) {
-        let squares = packet.squaredDistances(from: lane, to: group)
-        let hits = S.maskLessOrEqual(squares, S.Lanes(repeating: packet.limit(lane)))
+        let sums = packet.sums(from: lane, to: group)
+        let hits = S.maskLessOrEqual(sums, S.Lanes(repeating: packet.limit(lane)))
         for hit in SetBits(hits) { try insert(position &+ hit, to: lane, of: &handler) }
         group += packet.dimension.count
       }
@@ -89,8 +89,8 @@ struct SourceSearch<S: Scalar, D: Dimension> {
   private mutating func compare<C: SourceHandler>(source position: Int, into handler: inout C)
     throws(CoverTreeError)
   {
-    let squares = packet.squaredDistances(to: arrays.point(position, packet.dimension.count))
-    let hits = S.maskLessOrEqual(squares, packet.limits)
+    let sums = packet.sums(to: arrays.point(position, packet.dimension.count))
+    let hits = S.maskLessOrEqual(sums, packet.limits)
     for lane in SetBits(hits) { try insert(position, to: lane, of: &handler) }
   }
 

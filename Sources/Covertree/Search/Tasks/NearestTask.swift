@@ -60,7 +60,7 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
       (chunk, queries) throws(CoverTreeError) in
       var search = try KDTreeSearch(points, dimension: dimension)
       var exact = Decisions(points: points, k: wanted, dimension: dimension)
-      if D.isEuclidean && wanted == 1 && chunk.count > 1 {
+      if wanted == 1 && chunk.count > 1 {
         try walkPackets(chunk, queries, &search, &exact)
       } else if wanted <= TopK.sortedLimit {
         try walkTiles(chunk, queries, &search, &exact)
@@ -94,12 +94,12 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
         switch closest.outcome(position - first, of: lanes) {
         case .nothing:
           try write(SortedNeighbors(count: 0, squares: square, indices: index), query)
-        case .found(let position, let squared):
-          square.pointee = squared
+        case .found(let position, let score):
+          square.pointee = score
           index.pointee = Int64(points.index(at: position))
           try write(
             SortedNeighbors(
-              count: squared <= options.farthestScore(query.row, S.self) ? 1 : 0, squares: square, indices: index),
+              count: score <= options.farthestScore(query.row, S.self) ? 1 : 0, squares: square, indices: index),
             query)
         case .undecided:
           try write(try exact.nearest(to: query, options), query)

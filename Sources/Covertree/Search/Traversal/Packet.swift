@@ -2,8 +2,8 @@ import CovertreeBase
 
 /// A packet: points that are searched for together, one in each lane of a vector, and the boxes still to be visited for them.
 ///
-/// A box is within reach if it is within the *limit* of a lane: the largest squared distance, in the filter, of use to it.
-struct Packet<S: Scalar, D: Dimension> {
+/// A box is within reach if it is within the *limit* of a lane: the largest sum of the filter of use to it.
+struct Packet<S: Scalar, D: MetricSpace> {
   struct Box: BitwiseCopyable {
     /// The distance from the box around all lanes.
     var bound: S
@@ -24,6 +24,9 @@ struct Packet<S: Scalar, D: Dimension> {
   private let high: UnsafeMutablePointer<S.Lanes>
   private let rows: UnsafeMutablePointer<UnsafePointer<S>>
   private let limitsOfLanes: UnsafeMutablePointer<S>
+  /// Points or sides of a box, each coordinate in all lanes, and the sums of a call: for other metrics.
+  private let spread: UnsafeMutablePointer<S.Lanes>
+  private let sums: UnsafeMutablePointer<S.Lanes>
   /// Lanes in use.
   private(set) var count = 0
   private(set) var boxesCompared = 0
@@ -34,12 +37,15 @@ struct Packet<S: Scalar, D: Dimension> {
     let (entries, dim) = (depth * S.width, dimension.count)
     arena = try Arena(
       Arena.size(entries, of: Box.self), Arena.size(3 * dim, of: S.Lanes.self),
-      Arena.size(S.width, of: UnsafePointer<S>.self), Arena.size(S.width, of: S.self))
+      Arena.size(S.width, of: UnsafePointer<S>.self), Arena.size(S.width, of: S.self),
+      Arena.size(4 * dim, of: S.Lanes.self), Arena.size(4, of: S.Lanes.self))
     stack = arena.allocate(entries)
     lanes = arena.allocate(3 * dim)
     (low, high) = (lanes + dim, lanes + 2 * dim)
     rows = arena.allocate(S.width)
     limitsOfLanes = arena.allocate(S.width)
+    spread = arena.allocate(4 * dim)
+    sums = arena.allocate(4)
   }
 
   /// Empties all lanes.
@@ -101,7 +107,7 @@ extension Packet {
   @inline(__always)
   mutating func push(_ tree: SegmentArrays<S>, childrenOf node: Int, _ reach: S, _ latest: Int32) {
     let boxes = tree.boxes + node &* dimension.count &* 2
-    let bound = S.squaredDistances(low, high, toBoxes: boxes, dimension)
+    let bound = dimension.sums(S.self, low, high, toBoxes: boxes)
     boxesCompared &+= 1
     let first = top
     for lane in SetBits(S.maskLessOrEqual(bound, S.Lanes(repeating: reach))) {
@@ -128,11 +134,16 @@ extension Packet {
     return nil
   }
 
-  /// Distances from each lane to a box.
+  /// Sums from each lane to a box.
   @inline(__always)
-  mutating func squaredDistances(_ tree: SegmentArrays<S>, to box: Box) -> S.Lanes {
+  mutating func sums(_ tree: SegmentArrays<S>, to box: Box) -> S.Lanes {
     let number = Int(box.number)
     let sides = (tree.boxes + number / S.width &* dimension.count &* 2).scalars + number % S.width
+    boxesCompared &+= 1
+    guard D.isEuclidean else {
+      for side in 0..<2 &* dimension.count { spread[side] = S.Lanes(repeating: sides[side &* S.width]) }
+      return dimension.sums(S.self, lanes, lanes, toBoxes: spread)
+    }
     let zero = S.Lanes(repeating: 0)
     var bound = zero
     for d in 0..<dimension.count {
@@ -141,13 +152,16 @@ extension Packet {
       let outside = S.maximum(S.maximum(lower - lanes[d], lanes[d] - upper), zero)
       bound = S.multiplyAdd(outside, outside, bound)
     }
-    boxesCompared &+= 1
     return bound
   }
 
-  /// Distances from each lane to a point: every `width`-th scalar from `point`.
+  /// Sums from each lane to a point: every `width`-th scalar from `point`.
   @inline(__always)
-  func squaredDistances(to point: UnsafePointer<S>) -> S.Lanes {
+  func sums(to point: UnsafePointer<S>) -> S.Lanes {
+    guard D.isEuclidean else {
+      for d in 0..<dimension.count { spread[d] = S.Lanes(repeating: point[d &* S.width]) }
+      return dimension.sums(S.self, lanes, toGroup: spread)
+    }
     var sum = S.Lanes(repeating: 0)
     for d in 0..<dimension.count {
       let difference = lanes[d] - S.Lanes(repeating: point[d &* S.width])
@@ -156,9 +170,18 @@ extension Packet {
     return sum
   }
 
-  /// Distances from each lane to four consecutive points of a group: four sums at a time, because each is a chain of additions.
+  /// Sums from each lane to four consecutive points of a group: four at a time, because each is a chain of additions.
   @inline(__always)
-  func squaredDistances(toFourFrom point: UnsafePointer<S>) -> (S.Lanes, S.Lanes, S.Lanes, S.Lanes) {
+  func sums(toFourFrom point: UnsafePointer<S>) -> (S.Lanes, S.Lanes, S.Lanes, S.Lanes) {
+    guard D.isEuclidean else {
+      for d in 0..<dimension.count {
+        for next in 0..<4 {
+          spread[next &* dimension.count &+ d] = S.Lanes(repeating: point[d &* S.width &+ next])
+        }
+      }
+      dimension.sums(S.self, lanes, toGroups: spread, count: 4, into: sums)
+      return (sums[0], sums[1], sums[2], sums[3])
+    }
     var sums = (S.Lanes(repeating: 0), S.Lanes(repeating: 0), S.Lanes(repeating: 0), S.Lanes(repeating: 0))
     for d in 0..<dimension.count {
       let (own, others) = (lanes[d], point + d &* S.width)
@@ -174,10 +197,14 @@ extension Packet {
     return sums
   }
 
-  /// Distances from one lane to the points of a group.
+  /// Sums from one lane to the points of a group.
   @inline(__always)
-  func squaredDistances(from lane: Int, to group: UnsafePointer<S.Lanes>) -> S.Lanes {
+  func sums(from lane: Int, to group: UnsafePointer<S.Lanes>) -> S.Lanes {
     let row = rows[lane]
+    guard D.isEuclidean else {
+      for d in 0..<dimension.count { spread[d] = S.Lanes(repeating: row[d]) }
+      return dimension.sums(S.self, spread, toGroup: group)
+    }
     var sum = S.Lanes(repeating: 0)
     for d in 0..<dimension.count {
       let difference = group[d] - S.Lanes(repeating: row[d])
@@ -189,6 +216,6 @@ extension Packet {
   /// The score of one lane and a point, which decides.
   @inline(__always)
   func score(from lane: Int, to point: UnsafePointer<S>) -> Double {
-    euclideanScore(rows[lane], point, stride: S.width, dim: dimension.count)
+    dimension.score(rows[lane], point, stride: S.width)
   }
 }

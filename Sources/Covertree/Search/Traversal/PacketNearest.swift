@@ -1,12 +1,12 @@
 /// The nearest point of each lane.
 ///
-/// A lane keeps the point with the least distance in the filter, and the next distance. If rounding could have swapped the two, or they
+/// A lane keeps the point with the least sum in the filter, and the next sum. If rounding could have swapped the two, or they
 /// are equal, the lane is *undecided* and is searched by itself.
 struct PacketNearest<S: Scalar>: PacketHandler {
   enum Outcome {
     case nothing
     /// A position, and the score that decides.
-    case found(Int, squared: Double)
+    case found(Int, score: Double)
     case undecided
   }
 
@@ -25,10 +25,10 @@ struct PacketNearest<S: Scalar>: PacketHandler {
 
   /// Starts from the points that the last queries found, which are near to these. They bound the search.
   @inline(__always)
-  mutating func begin<D: Dimension>(_ search: borrowing PacketSearch<S, D>) {
+  mutating func begin<D: MetricSpace>(_ search: borrowing PacketSearch<S, D>) {
     var seen = S.Lanes(repeating: .infinity)
     for lane in 0..<S.width where positions[lane] >= 0 {
-      seen = S.minimum(seen, search.squaredDistances(to: Int(positions[lane])))
+      seen = S.minimum(seen, search.sums(to: Int(positions[lane])))
     }
     wanted = S.minimum(search.limits, rounding.upperBound(ofFiltered: seen))
     givenUp = 0
@@ -38,10 +38,10 @@ struct PacketNearest<S: Scalar>: PacketHandler {
   }
 
   @inline(__always)
-  mutating func collect(_ squared: S.Lanes, _ position: Int) {
-    next = S.minimum(next, S.maximum(nearest, squared))
-    positions = S.position(Int32(truncatingIfNeeded: position), whereLess: squared, nearest, positions)
-    nearest = S.minimum(squared, nearest)
+  mutating func collect(_ sums: S.Lanes, _ position: Int) {
+    next = S.minimum(next, S.maximum(nearest, sums))
+    positions = S.position(Int32(truncatingIfNeeded: position), whereLess: sums, nearest, positions)
+    nearest = S.minimum(sums, nearest)
   }
 
   @inline(never)
@@ -55,11 +55,11 @@ struct PacketNearest<S: Scalar>: PacketHandler {
 
   /// The result of the query that was added as the `lane`-th.
   @inline(__always)
-  func outcome<D: Dimension>(_ lane: Int, of search: borrowing PacketSearch<S, D>) -> Outcome {
+  func outcome<D: MetricSpace>(_ lane: Int, of search: borrowing PacketSearch<S, D>) -> Outcome {
     if givenUp & (1 &<< UInt32(truncatingIfNeeded: lane)) != 0 { return .undecided }
     guard nearest[lane] <= wanted[lane] else { return .nothing }
     guard next[lane] > rounding.upperBound(ofFiltered: nearest[lane]) else { return .undecided }
     let position = Int(positions[lane])
-    return .found(position, squared: search.squared(lane, position))
+    return .found(position, score: search.score(lane, position))
   }
 }

@@ -6,7 +6,7 @@ import CovertreeBase
 /// One walk serves the `width` queries of a packet. A node or a leaf is entered if its box is within the limit of any lane. The points of
 /// a leaf are compared one by one with all lanes or, if few lanes want the leaf, `width` at a time with each of these. As in
 /// `KDTreeSearch`, comparisons are a filter in the coordinates' own type that allows for its rounding.
-struct PacketSearch<S: Scalar, D: Dimension> {
+struct PacketSearch<S: Scalar, D: MetricSpace> {
   /// If at most this many lanes want a leaf, it is compared with each of them.
   private static var fewLanes: Int { S.width / 2 }
   /// After this many leaves undecided lanes stop: they may be among any number of equal points.
@@ -29,7 +29,7 @@ struct PacketSearch<S: Scalar, D: Dimension> {
     owner = points
     trees = points.arrays
     first = trees[0]
-    rounding = RoundingBound(dim: dimension.count)
+    rounding = RoundingBound(dimension)
     packet = try Packet(dimension, depth: points.views.reduce(0) { max($0, $1.boxes.depth) })
     arena = try Arena(Arena.size(S.width, of: Int32.self), Arena.size(S.width, of: Int32.self))
     (before, excluded) = (arena.allocate(S.width), arena.allocate(S.width))
@@ -41,7 +41,7 @@ struct PacketSearch<S: Scalar, D: Dimension> {
   @inline(__always)
   mutating func removeAll() { packet.removeAll() }
 
-  /// Adds a query that wants points within `bound`, squared. Up to `width` queries are searched together.
+  /// Adds a query that wants points with scores up to `bound`. Up to `width` queries are searched together.
   @inline(__always)
   mutating func add(_ row: UnsafePointer<S>, bound: Double, _ eligible: IndexFilter = IndexFilter()) {
     before[packet.count] = eligible.upperIndex
@@ -81,7 +81,7 @@ struct PacketSearch<S: Scalar, D: Dimension> {
     var leaves = 0
     packet.push(tree, childrenOf: 0, reach, latest)
     while let box = packet.pop(reach) {
-      var wanting = S.maskLessOrEqual(packet.squaredDistances(tree, to: box), threshold)
+      var wanting = S.maskLessOrEqual(packet.sums(tree, to: box), threshold)
       if leaves >= Self.manyLeaves { wanting &= lanes(admitting: tree.smallestIndex[Int(box.number)]) }
       guard wanting != 0 else { continue }
       if box.child >= 0 {
@@ -117,11 +117,11 @@ struct PacketSearch<S: Scalar, D: Dimension> {
     _ tree: SegmentArrays<S>, from first: Int, into handler: inout C
   ) throws(CoverTreeError) where C.S == S {
     for position in stride(from: first, to: first &+ tree.leafSize, by: 4) {
-      let squares = packet.squaredDistances(toFourFrom: tree.point(position, packet.dimension.count))
-      try handler.collect(admitted(tree, squares.0, position), tree.firstPosition &+ position)
-      try handler.collect(admitted(tree, squares.1, position &+ 1), tree.firstPosition &+ position &+ 1)
-      try handler.collect(admitted(tree, squares.2, position &+ 2), tree.firstPosition &+ position &+ 2)
-      try handler.collect(admitted(tree, squares.3, position &+ 3), tree.firstPosition &+ position &+ 3)
+      let sums = packet.sums(toFourFrom: tree.point(position, packet.dimension.count))
+      try handler.collect(admitted(tree, sums.0, position), tree.firstPosition &+ position)
+      try handler.collect(admitted(tree, sums.1, position &+ 1), tree.firstPosition &+ position &+ 1)
+      try handler.collect(admitted(tree, sums.2, position &+ 2), tree.firstPosition &+ position &+ 2)
+      try handler.collect(admitted(tree, sums.3, position &+ 3), tree.firstPosition &+ position &+ 3)
     }
     pointsCompared &+= S.width &* tree.leafSize
   }
@@ -133,22 +133,22 @@ struct PacketSearch<S: Scalar, D: Dimension> {
   ) throws(CoverTreeError) where C.S == S {
     var group = tree.coordinates + first / S.width &* packet.dimension.count
     for position in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
-      let squares = packet.squaredDistances(from: lane, to: group)
-      var hits = S.maskLessOrEqual(squares, S.Lanes(repeating: threshold))
+      let sums = packet.sums(from: lane, to: group)
+      var hits = S.maskLessOrEqual(sums, S.Lanes(repeating: threshold))
       if hits != 0 { hits &= tree.admitted(position, .init(upperIndex: before[lane], excludedIndex: excluded[lane])) }
       for hit in SetBits(hits) {
-        try handler.collect(S.inLane(lane, squares[hit]), tree.firstPosition &+ position &+ hit)
+        try handler.collect(S.inLane(lane, sums[hit]), tree.firstPosition &+ position &+ hit)
       }
       group += packet.dimension.count
     }
     pointsCompared &+= tree.leafSize
   }
 
-  /// Sets the distance of lanes for which the point at a position does not count to infinity.
+  /// Sets the sum of lanes for which the point at a position does not count to infinity.
   @inline(__always)
-  private func admitted(_ tree: SegmentArrays<S>, _ squared: S.Lanes, _ position: Int) -> S.Lanes {
+  private func admitted(_ tree: SegmentArrays<S>, _ sums: S.Lanes, _ position: Int) -> S.Lanes {
     S.admitted(
-      squared, tree.index(position), below: UnsafeRawPointer(before).load(as: S.Positions.self),
+      sums, tree.index(position), below: UnsafeRawPointer(before).load(as: S.Positions.self),
       except: UnsafeRawPointer(excluded).load(as: S.Positions.self))
   }
 }
@@ -157,16 +157,16 @@ extension PacketSearch {
   /// The limit of each lane; below 0 without a query.
   var limits: S.Lanes { packet.limits }
 
-  /// Distances from each lane to the point at a position, in the filter; infinity if the point does not count.
+  /// Sums from each lane to the point at a position, in the filter; infinity if the point does not count.
   @inline(__always)
-  func squaredDistances(to position: Int) -> S.Lanes {
+  func sums(to position: Int) -> S.Lanes {
     let (tree, inside) = locate(position)
-    return admitted(tree, packet.squaredDistances(to: tree.point(inside, packet.dimension.count)), inside)
+    return admitted(tree, packet.sums(to: tree.point(inside, packet.dimension.count)), inside)
   }
 
   /// The score of one lane and the point at a position, which decides.
   @inline(__always)
-  func squared(_ lane: Int, _ position: Int) -> Double {
+  func score(_ lane: Int, _ position: Int) -> Double {
     let (tree, inside) = locate(position)
     return packet.score(from: lane, to: tree.point(inside, packet.dimension.count))
   }
@@ -180,11 +180,11 @@ extension PacketSearch {
 /// Handles the points that a search of several lanes finds.
 protocol PacketHandler {
   associatedtype S: Scalar
-  /// Points and boxes with a larger distance in the filter are of no use to a lane.
+  /// Points and boxes with a larger sum in the filter are of no use to a lane.
   var threshold: S.Lanes { get }
-  mutating func begin<D: Dimension>(_ search: borrowing PacketSearch<S, D>)
-  /// A point, with its squared distance to each lane in the filter; infinity for lanes that do not want it.
-  mutating func collect(_ squared: S.Lanes, _ position: Int) throws(CoverTreeError)
+  mutating func begin<D: MetricSpace>(_ search: borrowing PacketSearch<S, D>)
+  /// A point, with its sum from each lane in the filter; infinity for lanes that do not want it.
+  mutating func collect(_ sums: S.Lanes, _ position: Int) throws(CoverTreeError)
   /// Stops the lanes that the search would probably not decide.
   mutating func giveUpUndecided()
 }
