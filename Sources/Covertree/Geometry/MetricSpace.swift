@@ -7,6 +7,8 @@ import CNumerics
 protocol MetricSpace: Dimension {
   /// Euclidean distance between the coordinates as they are. Its scores are those of `Score`.
   static var isEuclidean: Bool { get }
+  /// The coordinates, the first ones of a row, over which sums run.
+  var summed: Int { get }
   /// Whether a float64 sum of a point is its score. Otherwise `scores` decides by a formula of its own.
   var decidesBySum: Bool { get }
   /// Bounds for the difference between sums in a type and scores.
@@ -60,6 +62,7 @@ struct SumErrors {
 /// Euclidean distance.
 extension MetricSpace {
   @inline(__always) static var isEuclidean: Bool { true }
+  @inline(__always) var summed: Int { count }
   @inline(__always) var decidesBySum: Bool { true }
 
   @inline(__always)

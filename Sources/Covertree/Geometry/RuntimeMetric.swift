@@ -9,6 +9,7 @@ struct RuntimeMetric: MetricSpace, @unchecked Sendable {
   let terms: UnsafePointer<MetricTerms>
 
   @inline(__always) static var isEuclidean: Bool { false }
+  @inline(__always) var summed: Int { terms.pointee.summed }
   @inline(__always) var decidesBySum: Bool { terms.pointee.formula == .sum }
 
   func errors<S: Scalar>(_: S.Type) -> SumErrors {

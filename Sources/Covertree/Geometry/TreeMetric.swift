@@ -177,25 +177,38 @@ extension MetricParameters {
   }
 }
 
-extension TreeMetric {
+/// From scores to distances: a value, because loops that write results would count references to a metric.
+struct MetricRoot: BitwiseCopyable {
+  let kind: MetricKind
+  let exponent: Double
+  /// Of the sphere.
+  let radius: Double
+
   /// The distance of a score.
   func distance(_ score: Double) -> Double {
     switch kind {
-    case .haversine: 2 * parameters.radius * asin(min(1, (score / 4).squareRoot()))
+    case .haversine: 2 * radius * asin(min(1, (score / 4).squareRoot()))
     case .angular: 2 * asin(min(1, (score / 4).squareRoot()))
     case .cosine: score / 2
-    default: root(score)
+    default: norm(score)
     }
   }
 
   /// The norm of which a score is the power.
-  private func root(_ score: Double) -> Double {
+  fileprivate func norm(_ score: Double) -> Double {
     switch exponent {
     case 1, .infinity: score
     case 2: score.squareRoot()
     default: pow(score, 1 / exponent)
     }
   }
+}
+
+extension TreeMetric {
+  var root: MetricRoot { MetricRoot(kind: kind, exponent: exponent, radius: parameters.radius) }
+
+  /// The distance of a score.
+  func distance(_ score: Double) -> Double { root.distance(score) }
 
   /// The score of a norm, up to rounding.
   func score(ofDistance distance: Double) -> Double {
@@ -226,7 +239,7 @@ extension TreeMetric {
       let (weight, apart) = (parameters.weights[d], abs(difference(d)))
       sum = exponent == .infinity ? max(sum, weight * apart) : sum + weight * score(ofDistance: apart)
     }
-    return root(sum)
+    return root.norm(sum)
   }
 
   /// The largest coordinate whose terms stay finite in float64, with room for a sum over dimensions.

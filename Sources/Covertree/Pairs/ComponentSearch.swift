@@ -144,7 +144,7 @@ final class ComponentSearch<S: Scalar, D: MetricSpace> {
       let best = bound(position)
       guard forest.components[position] != label, mayReach(position, best) else { continue }
       let row = rows + number &* dimension.count
-      for d in 0..<dimension.count { query[d] = S.Lanes(repeating: row[d]) }
+      for d in 0..<dimension.summed { query[d] = S.Lanes(repeating: row[d]) }
       if compare(position, row, with: leaf, best) { isBetter = true }
     }
     return isBetter

@@ -164,8 +164,11 @@ final class PairCounter<S: Scalar, D: MetricSpace> {
     _ isTwice: Bool, _ sums: PairSums.Row
   ) {
     let all = S.maskAdmitted(tree.indices.base + start, below: KDTree<S>.noIndex, except: -1)
-    var (counted, isScored) = (UInt32(0), false)
-    for limit in first..<end {
+    var isScored = false
+    // From the largest limit down, within which most groups have no point.
+    var (left, limit) = (all, end)
+    while limit > first && left != 0 {
+      limit &-= 1
       var within = S.maskLessOrEqual(sum, S.Lanes(repeating: possible[limit])) & all
       let close = within & ~S.maskLessOrEqual(sum, S.Lanes(repeating: certain[limit]))
       if close != 0 {
@@ -177,11 +180,11 @@ final class PairCounter<S: Scalar, D: MetricSpace> {
         }
         within &= decided
       }
-      add(within & ~counted, start, position, isTwice, to: limit, sums)
-      counted |= within
-      if counted == all { return }
+      within &= left
+      add(left & ~within, start, position, isTwice, to: limit &+ 1, sums)
+      left = within
     }
-    add(all & ~counted, start, position, isTwice, to: end, sums)
+    add(left, start, position, isTwice, to: first, sums)
   }
 
   /// Adds the pairs of a point with some lanes of a group.

@@ -30,7 +30,7 @@ extension CoverTree {
       queries, points,
       NearestTask(
         set: set, points: points, k: k, options: options, context: context, counters: searches,
-        rows: TreeRows(k: k, indices: indices, distances: distances, scores: options.scores, metric: metric)))
+        rows: TreeRows(k: k, indices: indices, distances: distances, scores: options.scores, root: metric?.root)))
     withExtendedLifetime(owner) {}
   }
 

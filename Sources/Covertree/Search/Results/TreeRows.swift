@@ -6,15 +6,15 @@ struct TreeRows<S: Scalar>: NeighborRows {
   let indices: UnsafeMutablePointer<Int64>
   let distances: UnsafeMutablePointer<S>?
   let scores: UnsafeMutablePointer<Double>?
-  /// nil for Euclidean distance. The tree keeps it alive; copies of these rows do not count references.
-  unowned(unsafe) let metric: TreeMetric?
+  /// Of the metric; nil for Euclidean distance.
+  let root: MetricRoot?
 
   @inline(__always)
   func write(_ found: SortedNeighbors, _ query: QuerySet<S>.Query) throws(CoverTreeError) {
     let indices = indices + query.row &* k
     for rank in 0..<found.count { indices[rank] = found.indices[rank] }
     for rank in found.count..<k { indices[rank] = -1 }
-    if let metric { return writeDistances(found, query, metric) }
+    if let root { return writeDistances(found, query, root) }
     // Distances whose squares would underflow come first.
     var near = 0
     while near < found.count && found.squares[near] < Score.leastSquare { near &+= 1 }
@@ -31,14 +31,14 @@ struct TreeRows<S: Scalar>: NeighborRows {
   }
 
   @inline(never)
-  private func writeDistances(_ found: SortedNeighbors, _ query: QuerySet<S>.Query, _ metric: TreeMetric) {
+  private func writeDistances(_ found: SortedNeighbors, _ query: QuerySet<S>.Query, _ root: MetricRoot) {
     if let scores = scores.map({ $0 + query.row &* k }) {
       for rank in 0..<found.count { scores[rank] = found.squares[rank] }
       for rank in found.count..<k { scores[rank] = .infinity }
     }
     guard let distances else { return }
     let row = distances + query.row &* k
-    for rank in 0..<found.count { row[rank] = S(metric.distance(found.squares[rank])) }
+    for rank in 0..<found.count { row[rank] = S(root.distance(found.squares[rank])) }
     for rank in found.count..<k { row[rank] = .infinity }
   }
 }

@@ -76,7 +76,7 @@ struct CountSearch<S: Scalar, D: MetricSpace> {
 
   @inline(__always)
   private mutating func count(_ row: UnsafePointer<S>, _ eligible: IndexFilter, _ limits: Limits) -> Int64 {
-    for d in 0..<dimension.count { query[d] = S.Lanes(repeating: row[d]) }
+    for d in 0..<dimension.summed { query[d] = S.Lanes(repeating: row[d]) }
     var count = 0
     for number in segments.indices {
       let segment = segments[number]

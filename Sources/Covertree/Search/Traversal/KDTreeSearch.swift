@@ -65,7 +65,7 @@ struct KDTreeSearch<S: Scalar, D: MetricSpace> {
   mutating func run<C: ResultHandler>(
     _ row: UnsafePointer<S>, _ eligible: IndexFilter = IndexFilter(), fromFrontier: Bool = false, into handler: inout C
   ) throws(CoverTreeError) where C.S == S {
-    for d in 0..<dimension.count { query[d] = S.Lanes(repeating: row[d]) }
+    for d in 0..<dimension.summed { query[d] = S.Lanes(repeating: row[d]) }
     try walk(first, row, eligible, fromFrontier: fromFrontier, into: &handler)
     if trees.count > 1 { try walkOthers(row, eligible, into: &handler) }
   }

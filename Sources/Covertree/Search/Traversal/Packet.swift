@@ -56,7 +56,7 @@ struct Packet<S: Scalar, D: MetricSpace> {
   @inline(__always)
   mutating func add(_ row: UnsafePointer<S>, limit: S) {
     let scalars = lanes.scalars
-    for d in 0..<dimension.count { scalars[d &* S.width &+ count] = row[d] }
+    for d in 0..<dimension.summed { scalars[d &* S.width &+ count] = row[d] }
     rows[count] = row
     limitsOfLanes[count] = limit
     count &+= 1
@@ -78,10 +78,10 @@ struct Packet<S: Scalar, D: MetricSpace> {
   func close() {
     let scalars = lanes.scalars
     for lane in count..<S.width {
-      for d in 0..<dimension.count { scalars[d &* S.width &+ lane] = scalars[d &* S.width] }
+      for d in 0..<dimension.summed { scalars[d &* S.width &+ lane] = scalars[d &* S.width] }
       limitsOfLanes[lane] = -1
     }
-    for d in 0..<dimension.count {
+    for d in 0..<dimension.summed {
       low[d] = S.Lanes(repeating: -S.largest(-lanes[d]))
       high[d] = S.Lanes(repeating: S.largest(lanes[d]))
     }
@@ -141,7 +141,7 @@ extension Packet {
     let sides = (tree.boxes + number / S.width &* dimension.count &* 2).scalars + number % S.width
     boxesCompared &+= 1
     guard D.isEuclidean else {
-      for side in 0..<2 &* dimension.count { spread[side] = S.Lanes(repeating: sides[side &* S.width]) }
+      for side in 0..<2 &* dimension.summed { spread[side] = S.Lanes(repeating: sides[side &* S.width]) }
       return dimension.sums(S.self, lanes, lanes, toBoxes: spread)
     }
     let zero = S.Lanes(repeating: 0)
@@ -159,7 +159,7 @@ extension Packet {
   @inline(__always)
   func sums(to point: UnsafePointer<S>) -> S.Lanes {
     guard D.isEuclidean else {
-      for d in 0..<dimension.count { spread[d] = S.Lanes(repeating: point[d &* S.width]) }
+      for d in 0..<dimension.summed { spread[d] = S.Lanes(repeating: point[d &* S.width]) }
       return dimension.sums(S.self, lanes, toGroup: spread)
     }
     var sum = S.Lanes(repeating: 0)
@@ -174,7 +174,7 @@ extension Packet {
   @inline(__always)
   func sums(toFourFrom point: UnsafePointer<S>) -> (S.Lanes, S.Lanes, S.Lanes, S.Lanes) {
     guard D.isEuclidean else {
-      for d in 0..<dimension.count {
+      for d in 0..<dimension.summed {
         for next in 0..<4 {
           spread[next &* dimension.count &+ d] = S.Lanes(repeating: point[d &* S.width &+ next])
         }
@@ -202,7 +202,7 @@ extension Packet {
   func sums(from lane: Int, to group: UnsafePointer<S.Lanes>) -> S.Lanes {
     let row = rows[lane]
     guard D.isEuclidean else {
-      for d in 0..<dimension.count { spread[d] = S.Lanes(repeating: row[d]) }
+      for d in 0..<dimension.summed { spread[d] = S.Lanes(repeating: row[d]) }
       return dimension.sums(S.self, spread, toGroup: group)
     }
     var sum = S.Lanes(repeating: 0)
