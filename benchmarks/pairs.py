@@ -3,7 +3,8 @@
     pairs.py            writes pairs.md
     pairs.py --quick    smaller, writes nothing
 
-Time is the processor time of all threads, the median of the turns: SciPy has one thread. A contender that takes more than `PATIENCE` has one
+Corrfunc, which needs the headers of GSL, is a contender if it is installed. Time is the processor time of all threads, the median of the
+turns: SciPy has one thread, and Corrfunc is given one. A contender that takes more than `PATIENCE` has one
 turn. Errors are the pairs that a contender has and SciPy has not, or the other way round; of counts the largest relative difference from
 SciPy's; and of spanning trees the largest one from our lengths, of float64, sorted.
 """
@@ -95,12 +96,36 @@ def count_contenders(
     """Ordered pairs within 20 radii."""
     tree, theirs = cover_tree(points, **metric.ours), cKDTree(points, **metric.box)
     radii = np.linspace(r / 20, r, 20)
-    return {
+    made: Contenders = {
         "covertree": lambda: tree.count_pairs(radii, weights=weights),
         "SciPy": lambda: theirs.count_neighbors(
             theirs, radii, weights=weights, **metric.norm
         ),
     }
+    if metric in (EUCLIDEAN, PERIODIC) and importlib.util.find_spec("Corrfunc"):
+        made["Corrfunc"] = lambda: corrfunc_counts(points, radii, weights, metric)
+    return made
+
+
+def corrfunc_counts(
+    points: np.ndarray, radii: np.ndarray, weights: Any, metric: Metric
+) -> np.ndarray:
+    """The same by grids of cells. Its intervals include the lower radius and not the upper one."""
+    from Corrfunc.theory.DD import DD
+
+    rows = dict(zip("XYZ", np.ascontiguousarray(points.T)))
+    weighting = {"weights1": weights, "weight_type": "pair_product"}
+    intervals = DD(
+        autocorr=1,
+        nthreads=1,
+        binfile=np.concatenate([[0.0], radii]),
+        **{f"{axis}1": row for axis, row in rows.items()},
+        periodic=metric is PERIODIC,
+        boxsize=metric.box.get("boxsize"),
+        **({} if weights is None else weighting),
+    )
+    sums = intervals["npairs"] * (1 if weights is None else intervals["weightavg"])
+    return np.cumsum(sums)
 
 
 def relative_errors(found: np.ndarray, true: np.ndarray) -> str:
@@ -246,7 +271,7 @@ def main() -> None:
     note = (
         f"Processor time: medians of {turns} turns, or one turn if that takes more than {PATIENCE:.0f} s, on {machine()}. "
         f"scikit-learn, which compares all pairs, is left out above {spaced(MOST_OF_SKLEARN)} points, and fast_hdbscan in "
-        "other metrics, which it does not have. `benchmarks/pairs.py` writes this table."
+        "other metrics, which it does not have. Corrfunc counts by grids of cells. `benchmarks/pairs.py` writes this table."
     )
     if not given.quick:
         text = "\n".join([*table(head, lines), "", note])

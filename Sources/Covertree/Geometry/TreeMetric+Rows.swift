@@ -62,6 +62,24 @@ extension TreeMetric {
     return MetricRows(rows, count: points.count, dim: length)
   }
 
+  /// Coordinates by which queries are sorted, in units of distance: their Euclidean distance is about that of the metric.
+  func curveRows<S: Scalar>(of rows: PointsView<S>, context: CallContext) throws(CoverTreeError) -> MetricRows<S> {
+    guard kind.isNorm else {
+      return MetricRows(PointsView(base: rows.base, count: rows.count, dim: summed, stride: rows.stride))
+    }
+    let scales = scales
+    guard scales.contains(where: { $0 != 1 }) else { return MetricRows(rows) }
+    let used = scales.indices.filter { scales[$0] > 0 }
+    let scaled = try Buffer<S>(count: rows.count * used.count)
+    try context.forEach(rows.count, grain: 1 << 14) { (range, _) in
+      for index in range {
+        let (row, target) = (rows.row(index), scaled.base + index * used.count)
+        for (slot, d) in used.enumerated() { target[slot] = row[d] * S(scales[d]) }
+      }
+    }
+    return MetricRows(scaled, count: rows.count, dim: used.count)
+  }
+
   // Periods
 
   /// Whether all coordinates are in the period of the points, or near it.

@@ -178,7 +178,7 @@ extension MetricParameters {
 }
 
 /// From scores to distances: a value, because loops that write results would count references to a metric.
-struct MetricRoot: BitwiseCopyable {
+struct MetricRoot {
   let kind: MetricKind
   let exponent: Double
   /// Of the sphere.

@@ -97,7 +97,7 @@ struct FoundNeighbors<S: Scalar>: @unchecked Sendable {
     let task = NearestTask(
       set: try QuerySet(allOf: whole.points), points: whole.points, k: searched,
       options: try options.reporting(in: S.self, whole.metric, context), context: context, counters: SearchCounters(),
-      rows: TreeRows<S>(k: searched, indices: rows.base, distances: nil, scores: scores.base, metric: whole.metric))
+      rows: TreeRows<S>(k: searched, indices: rows.base, distances: nil, scores: scores.base, root: whole.metric?.root))
     // Searches are compiled for more dimensions than questions on pairs.
     if D.isEuclidean { try specialized(tree.dim, task) } else { try task.run(dimension) }
   }

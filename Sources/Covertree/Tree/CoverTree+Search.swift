@@ -119,10 +119,19 @@ extension CoverTree {
     _ queries: Queries<S>, in points: SearchPoints<S>, _ context: CallContext
   ) throws(CoverTreeError) -> QuerySet<S> {
     switch queries {
-    case .points(let view): try QuerySet(new: view, for: points, context: context)
-    case .stored(let list): try QuerySet(stored: list.elements, in: points, context: context)
-    case .allStored: try QuerySet(allOf: points)
+    case .points(let view): return try newQueries(view, for: points, context)
+    case .stored(let list): return try QuerySet(stored: list.elements, in: points, context: context)
+    case .allStored: return try QuerySet(allOf: points)
     }
+  }
+
+  /// New queries, as rows of the tree.
+  fileprivate func newQueries(
+    _ rows: PointsView<S>, for points: SearchPoints<S>, _ context: CallContext
+  ) throws(CoverTreeError) -> QuerySet<S> {
+    let curve = try metric?.curveRows(of: rows, context: context)
+    defer { withExtendedLifetime(curve) {} }
+    return try QuerySet(new: rows, for: points, along: curve?.view, context: context)
   }
 }
 
@@ -209,6 +218,6 @@ extension CoverTree<Float> {
     let points = try points(in: snapshot, for: queries.count, options, context)
     try queries.checkCoordinates(named: "queries", context: context)
     let rounded = try RoundedQueries(queries, metric, context: context)
-    return (points, try QuerySet(new: rounded.view, for: points, context: context), rounded)
+    return (points, try newQueries(rounded.view, for: points, context), rounded)
   }
 }

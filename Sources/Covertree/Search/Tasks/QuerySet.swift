@@ -34,13 +34,16 @@ struct QuerySet<S: Scalar> {
   /// Fewer queries are not worth sorting.
   static var unsorted: Int { 32 }
 
-  /// New points, sorted along the curve.
-  init(new view: PointsView<S>, for points: SearchPoints<S>, context: CallContext) throws(CoverTreeError) {
+  /// New points, sorted along the curve through them, or through other coordinates that they have.
+  init(
+    new view: PointsView<S>, for points: SearchPoints<S>, along others: PointsView<S>? = nil, context: CallContext
+  ) throws(CoverTreeError) {
     guard view.dim == points.dim else {
       throw CoverTreeError(.shape, "queries: expected \(points.dim) columns, got \(view.dim)")
     }
     try view.checkCoordinates(named: "queries", context: context)
-    self.init(new: view, sequence: view.count <= Self.unsorted ? nil : try Self.orderAlongCurve(view, context: context))
+    let isSorted = view.count > Self.unsorted
+    self.init(new: view, sequence: isSorted ? try Self.orderAlongCurve(others ?? view, context: context) : nil)
   }
 
   /// New points that were checked before.
