@@ -30,7 +30,7 @@ PACKAGE := $(shell find python -name '*.py' -not -path '*/tests/*' -o -path '*/s
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 
-.PHONY: lib levels demo test built environment swift-tests test-swift test-c test-python test-answers test-processes test-examples test-docs test-r docs tsan soak bench lint format wheel deb abi asan fuzz sbom test-release install install-levels install-r clean
+.PHONY: lib levels demo test built environment swift-tests test-swift test-c test-python test-answers test-models test-processes test-examples test-docs test-r docs tsan soak bench lint format wheel deb abi asan fuzz sbom test-release install install-levels install-r clean
 
 lib: $(LIBRARY)
 
@@ -87,9 +87,9 @@ demo: build/installed build/venv-demo
 	@echo
 	@$(IN_VENV) examples/python/elevation.py
 
-# Two at a time, because most of them use one thread or wait for the disk.
+# Two at a time, because most of them use one thread or wait for the disk; the longest first.
 test: built
-	@$(MAKE) --no-print-directory -j2 --output-sync=target test-answers test-processes test-swift test-c abi test-examples test-docs test-r
+	@$(MAKE) --no-print-directory -j2 --output-sync=target test-answers test-models test-processes test-swift test-c abi test-examples test-docs test-r
 
 # A test opens a report in it.
 build/browser: build/sqlite
@@ -147,11 +147,18 @@ test-r: $(LIBRARY)
 
 # Tests of files, stores and clusters wait for processes and the disk, so they run in parallel with the others.
 PROCESSES := $(wildcard python/tests/test_dask.py python/tests/test_files.py python/tests/test_powerloss.py python/tests/test_store*.py)
+# The others are in two halves of about the same length, which run in parallel too.
+MODELS := $(wildcard python/tests/test_fit*.py python/tests/test_legacy*.py python/tests/test_p*.py python/tests/test_r*.py \
+  python/tests/test_sklearn*.py python/tests/test_v*.py)
+MODELS := $(filter-out $(PROCESSES),$(MODELS))
 
-test-python: test-answers test-processes
+test-python: test-answers test-models test-processes
 
 test-answers: build/browser build/installed build/venv-test
-	$(IN_VENV) -m pytest python $(PROCESSES:%=--ignore=%)
+	$(IN_VENV) -m pytest python $(PROCESSES:%=--ignore=%) $(MODELS:%=--ignore=%)
+
+test-models: build/browser build/installed build/venv-test
+	$(IN_VENV) -m pytest $(MODELS)
 
 test-processes: build/installed build/venv-test
 	$(IN_VENV) -m pytest $(PROCESSES)
