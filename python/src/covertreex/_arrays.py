@@ -135,6 +135,13 @@ def copied_indices(values: ArrayLike, name: str) -> NDArray[np.int64]:
     return np.array(indices(values, name))
 
 
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """An array without gaps that cannot be written to, as exported ones are: kernels are compiled for those."""
+    shown: NDArray[Any] = np.ascontiguousarray(array).view()
+    shown.flags.writeable = False
+    return shown
+
+
 def own_queries(queries: ArrayLike, dim: Callable[[], int]) -> NDArray[Any]:
     """Queries as dataset indices, int64 of shape (q,), or as real coordinates, shape (q, dim).
 

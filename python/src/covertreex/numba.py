@@ -1,9 +1,9 @@
 """Kernels for Numba that walk a tree's exported arrays in place, callable from your own jitted code.
 
-:func:`as_numba` gives a tree in the form that kernels read. :func:`nearest` and :func:`within` search a Euclidean tree
-for one query without an allocation, and :func:`residual_nearest` searches a residual tree. :func:`knn` and
-:func:`radius` run them for many queries, in threads. Answers are the same as the library's: distances are computed in
-float64 with fused multiply-adds, and ties go to the lower dataset index.
+:func:`as_numba` gives a tree in the form that kernels read. :func:`nearest` and :func:`within` search a tree for one
+query, without an allocation if its metric is plain Euclidean distance, and :func:`residual_nearest` searches a residual
+tree. :func:`knn` and :func:`radius` run them for many queries, in threads. Answers are the same as the library's:
+distances are computed in float64 step by step as there, and ties go to the lower dataset index.
 
 :func:`metric` goes the other way: it compiles a metric of your own for the library.
 
@@ -21,18 +21,19 @@ from . import _arguments, _arrays, _calls
 from ._exports.residual_arrays import ResidualArrays
 from ._exports.tree_arrays import TreeArrays
 from ._jit.common import NO_EXCLUSION, NO_LIMIT, squared_distance
-from ._jit.euclidean import NumbaTree, euclidean_knn, euclidean_radius, nearest, show_tree, within
 from ._jit.metrics import metric
 from ._jit.residual import NumbaResidualTree, residual_distance, show_model
 from ._jit.residual_queries import residual_knn
 from ._jit.skeletons import Workspace, residual_nearest, workspace
+from ._jit.spaces import NumbaMetric
+from ._jit.tree_queries import tree_knn, tree_radius
+from ._jit.walk import NumbaTree, nearest, show_tree, within
 from .residual import ResidualTree
 from .tree import CoverTree
 
 __all__ = [
-    "NO_EXCLUSION", "NO_LIMIT", "NumbaResidualTree", "NumbaTree", "Workspace", "as_numba", "knn", "metric", "nearest",
-    "radius",
-    "residual_distance", "residual_nearest", "squared_distance", "within", "workspace",
+    "NO_EXCLUSION", "NO_LIMIT", "NumbaMetric", "NumbaResidualTree", "NumbaTree", "Workspace", "as_numba", "knn",
+    "metric", "nearest", "radius", "residual_distance", "residual_nearest", "squared_distance", "within", "workspace",
 ]  # fmt: skip
 
 
@@ -50,7 +51,8 @@ def as_numba(tree: Any) -> Any:
     Parameters
     ----------
     tree : CoverTree, TreeArrays, ResidualTree or ResidualArrays
-        A tree, or the result of its ``export_arrays()``. If the tree has changed since then, there is a warning.
+        A tree in any metric of the library, or the result of its ``export_arrays()``. If the tree has changed since
+        then, there is a warning.
 
     Returns
     -------
@@ -91,12 +93,12 @@ def knn(
         "progress": progress,
     }  # fmt: skip
     if not isinstance(tree, ResidualTree):
-        return euclidean_knn(_euclidean(tree), k, **options)
+        return tree_knn(_shown(tree), k, **options)
     return residual_knn(tree, k, **options)
 
 
-def _euclidean(tree: Any) -> NumbaTree:
-    """A Euclidean tree in the form that kernels read."""
+def _shown(tree: Any) -> NumbaTree:
+    """A tree in the form that kernels read."""
     if isinstance(tree, NumbaTree):
         return tree
     return as_numba(_arguments.instance(tree, "tree", (CoverTree,)))
@@ -115,7 +117,7 @@ def radius(
     progress: _calls.ProgressReport | None = None,
 ) -> Any:
     """Find all points within a radius of each query: :meth:`covertreex.CoverTree.radius` by :func:`within`."""
-    return euclidean_radius(
-        _euclidean(tree), r, queries=queries, return_distances=return_distances, predecessor_mode=predecessor_mode,
+    return tree_radius(
+        _shown(tree), r, queries=queries, return_distances=return_distances, predecessor_mode=predecessor_mode,
         exclude_self=exclude_self, count_only=count_only, n_threads=n_threads, progress=progress,
     )  # fmt: skip

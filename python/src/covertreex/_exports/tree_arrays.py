@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._arrays import read_only
 from .._capi import Owner, trees
+from .metric_arrays import MetricArrays, coordinates, radii
 
 
 class Neighbors(NamedTuple):
@@ -39,13 +42,36 @@ class TreeArrays(_TreeArrays):
     """The arrays of a tree of ``n`` nodes: read-only, 64-byte aligned, not copied, and alive as long as any of them is.
 
     Node ``t`` is the ``t``-th in depth-first order; node 0 is the root. Attributes are the arrays, as a named tuple.
+
+    A tree in another metric than plain Euclidean distance is arranged by the Euclidean distance between coordinates
+    that :class:`covertreex.tree.MetricArrays` describes. Levels and duplicates are of this distance. So are the radii,
+    but for norms and periodic boxes, whose radii are of the metric itself. Such arrays are made for the export, and not
+    aligned. ``points`` are as they were given, or moved into the periodic box.
     """
 
+    metric: MetricArrays | None = None  #: None for plain Euclidean distance, and for residual correlations
+
     _owner: Owner | None = None
+    # Whether the tree has changed, if the arrays are not the library's own.
+    _has_changed: Callable[[], bool] | None = None
+    _arranged: NDArray[Any] | None = None
+    # What kernels for Numba make of the arrays.
+    _shown: Any = None
+
+    @property
+    def arrangement(self) -> NDArray[Any]:
+        """(n, columns) the coordinates by which the tree is arranged; see :class:`covertreex.tree.MetricArrays`."""
+        if self.metric is None or self.metric.name == "function":
+            return self.points
+        if self._arranged is None:
+            self._arranged = read_only(coordinates(self.metric, self.points))
+        return self._arranged
 
     @property
     def stale(self) -> bool:
         """True if the tree has been changed or closed since: then these are its earlier arrays."""
+        if self._has_changed is not None:
+            return self._has_changed()
         return self._owner is not None and not trees.arrays_are_current(self._owner)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -58,3 +84,22 @@ def show_arrays(owner: Owner) -> TreeArrays:
     exported = TreeArrays(**trees.arrays_get(owner))
     exported._owner = owner
     return exported
+
+
+def arrays_in_metric(
+    metric: MetricArrays, arranged: TreeArrays, indices: NDArray[np.int64], points: NDArray[Any]
+) -> TreeArrays:
+    """The arrays of a tree in a metric.
+
+    ``arranged`` are those of the coordinates of ``points``, whose ascending dataset indices are ``indices``.
+    """
+    given = read_only(points[arranged.order])
+    radius = arranged.radius
+    if metric.is_norm:
+        radius = radii(metric, given, arranged.parents, arranged.subtree_end)
+    # The order of indices is that of rows.
+    labels = indices.astype(np.int32)
+    changed = {name: read_only(labels[getattr(arranged, name)]) for name in ("order", "subtree_min", "subtree_max")}
+    arrays = TreeArrays(*arranged._replace(points=given, radius=radius, **changed))
+    arrays.metric, arrays._arranged = metric, arranged.points
+    return arrays

@@ -21,6 +21,12 @@ NO_LIMIT = 2**31 - 1
 
 #: Have Numba compile a function.
 jitted = njit(cache=True, nogil=True)
+# Without the conversions of arguments of Python, which take long to compile. Divisions by 0 are infinite.
+_INTERNAL = {"cache": True, "nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "error_model": "numpy"}
+#: The same for what only jitted functions call.
+internal = njit(**_INTERNAL)
+#: The same for the innermost loops, whose calls would pass many arguments.
+inlined = njit(forceinline=True, **_INTERNAL)
 
 
 def upper_indices(before: ArrayLike | None, n: int, predecessor_mode: bool) -> NDArray[np.int64] | None:
@@ -73,13 +79,13 @@ def squared_distance(x: Any, y: Any) -> float:
 _MOST_MAGNIFIED = float(np.nextafter(LEAST_SQUARE * MAGNIFICATION * MAGNIFICATION, 0))
 
 
-@jitted
+@internal
 def _reversed(number: float) -> float:
     """The number whose bits are the bits of ``-OF_ZERO`` less the bits of a number."""
     return np.int64(np.float64(-OF_ZERO).view(np.int64) - np.float64(number).view(np.int64)).view(np.float64)
 
 
-@jitted
+@internal
 def score_of_square(square: float) -> float:
     """The score of a squared distance that has not lost digits, or of a limit."""
     if square >= LEAST_SQUARE or square < 0:
@@ -87,30 +93,30 @@ def score_of_square(square: float) -> float:
     return -_reversed(square * MAGNIFICATION * MAGNIFICATION)
 
 
-@jitted
+@internal
 def score_of_near(magnified: float) -> float:
     """The score of the square of a small distance that was magnified first."""
     return -_reversed(min(magnified, _MOST_MAGNIFIED))
 
 
-@jitted
+@internal
 def square_of_score(score: float) -> float:
     """The squared distance, which may underflow."""
     return score if score >= 0 else _reversed(-score) / MAGNIFICATION / MAGNIFICATION
 
 
-@jitted
+@internal
 def distance_of_score(score: float) -> float:
     """The distance."""
     return np.sqrt(score) if score >= 0 else np.sqrt(_reversed(-score)) / MAGNIFICATION
 
 
-@jitted
+@internal
 def comes_before(square: float, index: int, other_square: float, other_index: int) -> bool:
     return square < other_square or (square == other_square and index < other_index)
 
 
-@jitted
+@internal
 def sift_down(squares: Any, indices: Any, size: int, square: float, index: int) -> None:
     """Replace the top of a heap, which is its farthest neighbour."""
     slot = 0
@@ -127,7 +133,7 @@ def sift_down(squares: Any, indices: Any, size: int, square: float, index: int) 
     squares[slot], indices[slot] = square, index
 
 
-@jitted
+@internal
 def insert(squares: Any, indices: Any, count: int, k: int, square: float, index: int) -> int:
     """Add a neighbour to a heap of up to k; returns how many there are then."""
     if count == k:
@@ -142,19 +148,12 @@ def insert(squares: Any, indices: Any, count: int, k: int, square: float, index:
     return count + 1
 
 
-@jitted
+@internal
 def sort_heap(squares: Any, indices: Any, count: int) -> None:
     for size in range(count - 1, 0, -1):
         square, index = squares[0], indices[0]
         sift_down(squares, indices, size, squares[size], indices[size])
         squares[size], indices[size] = square, index
-
-
-def read_only(points: NDArray[Any]) -> NDArray[Any]:
-    """Rows as the kernels are compiled for: a tree's own are read-only, and one compilation serves all."""
-    rows = np.ascontiguousarray(points).view()
-    rows.flags.writeable = False
-    return rows
 
 
 # Queries that a thread runs at a time.

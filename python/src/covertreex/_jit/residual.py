@@ -10,7 +10,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .common import fused_multiply_add, jitted, read_only
+from .._arrays import read_only
+from .common import fused_multiply_add, jitted
 from .vectors import inner_product
 
 # Residual variances below this much of the variance make a pair count as 0, as in the library.

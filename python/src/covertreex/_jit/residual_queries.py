@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _arrays, _calls
+from .._arrays import read_only
 from .._exports.residual_arrays import ModelView
 from .._exports.tree_arrays import TreeArrays
-from .common import NO_EXCLUSION, jitted, limits, not_for_new_points, read_only, run, upper_indices
-from .euclidean import euclidean_knn, show_tree
+from .common import NO_EXCLUSION, jitted, limits, not_for_new_points, run, upper_indices
 from .features import feature_rows
 from .residual import NumbaResidualTree, residual_distance, show_model, variance_root
 from .skeletons import skeleton_rows
+from .tree_queries import tree_knn
+from .walk import show_tree
 
 
 class _EuclideanTree(Protocol):
@@ -75,7 +77,7 @@ def residual_knn(
     upper = upper_indices(before, n, predecessor_mode)
     if tree._is_spatial:
         near = None if array is None else _in_space(tree, array)
-        indices = euclidean_knn(
+        indices = tree_knn(
             show_tree(tree.euclidean.export_arrays()), k, queries=near, before=upper, return_distances=False,
             predecessor_mode=predecessor_mode, exclude_self=exclude_self, max_distance=None, n_threads=n_threads,
             progress=progress,

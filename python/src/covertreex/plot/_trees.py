@@ -15,11 +15,19 @@ from .. import _arguments, _arrays
 from .._capi import callbacks
 from ..kernels import scaled
 from ..residual import ResidualTree
-from ..tree import CoverTree
+from ..tree import CoverTree, TreeArrays
 from ..vecchia import ConditioningSets
 from ._panels import NEAR, QUIET, SELF, in_the_plane, panel, panels
 
 _DUPLICATE = int(np.iinfo(np.int32).min)
+
+
+def _arrays_of(tree: CoverTree | ResidualTree) -> TreeArrays:
+    """The arrays of a cover tree whose levels are distances in the metric of the tree."""
+    arrays = _arguments.instance(tree, "tree", (CoverTree, ResidualTree)).export_arrays()
+    if arrays.metric is not None and arrays.metric.name != "function":
+        raise ValueError(f"metric: expected plain Euclidean distance or a function, got {arrays.metric.name!r}")
+    return arrays
 
 
 def levels(tree: CoverTree | ResidualTree, *, ax: Axes | None = None) -> Axes:
@@ -32,9 +40,8 @@ def levels(tree: CoverTree | ResidualTree, *, ax: Axes | None = None) -> Axes:
     ax : matplotlib.axes.Axes, optional
         Where to.
     """
-    _arguments.instance(tree, "tree", (CoverTree, ResidualTree))
+    of_nodes = _arrays_of(tree).levels
     ax = panel(ax)
-    of_nodes = tree.export_arrays().levels
     found, counts = np.unique(of_nodes[of_nodes != _DUPLICATE], return_counts=True)
     ax.bar(found, counts, color=NEAR)
     ax.invert_xaxis()  # the root first
@@ -60,7 +67,7 @@ def tree(tree: CoverTree | ResidualTree, *, n_levels: int = 4, axes: Sequence[Ax
         Where to, one for each level.
     """
     n_levels = _arrays.integer(n_levels, "n_levels", minimum=1)
-    arrays = _arguments.instance(tree, "tree", (CoverTree, ResidualTree)).export_arrays()
+    arrays = _arrays_of(tree)
     locations, of_nodes = in_the_plane(np.asarray(arrays.points, float)), arrays.levels
     there = np.unique(of_nodes[of_nodes != _DUPLICATE])[::-1]
     shown = there[1 : 1 + n_levels] if len(there) > 1 else there

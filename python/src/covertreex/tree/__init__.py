@@ -1,6 +1,7 @@
 """The cover tree for NumPy arrays."""
 
 from .._capi.callbacks import CompiledMetric
+from .._exports.metric_arrays import MetricArrays
 from .._exports.tree_arrays import Neighbors, TreeArrays
 from ._cover_tree import CoverTree
 from ._metric_tree import MetricTree
@@ -11,6 +12,7 @@ __all__ = [
     "CompiledMetric",
     "CoverStats",
     "CoverTree",
+    "MetricArrays",
     "MetricTree",
     "Neighbors",
     "SpanningTree",

@@ -15,6 +15,7 @@ from .._exports.tree_arrays import Neighbors, TreeArrays, show_arrays
 from .._scores import largest_reported
 from .._settings import active_config
 from .._telemetry import recorded
+from ._exported import arrays_of, state
 from ._graphs import NeighborGraphs
 from ._metric import is_transformed, metric_of, metric_of_sections
 from ._options import checked_leaf_size, kept_dtype, kernels_for_numba, resolve_engine, set_metric, tree_options
@@ -37,6 +38,8 @@ class CoverTree(PairQuestions, NeighborGraphs):
     """
 
     _functions: ClassVar = trees
+    # The arrays of a state in another metric than plain Euclidean distance.
+    _exported: tuple[tuple[int, int], TreeArrays] | None = None
 
     @recorded("build")
     def __init__(
@@ -70,12 +73,11 @@ class CoverTree(PairQuestions, NeighborGraphs):
         self.dtype = self._dtype = points.dtype
         self._metric = metric_of(metric, metric_params, period, points.shape[1])
         if not self._metric.is_plain:
-            if self.engine == "hybrid":
-                raise ValueError("metric: kernels for Numba are for plain Euclidean distance only")
             set_metric(options, self._metric)
         brief = points.size < _calls.COORDINATES_WORTH_A_BUILD
         with _arguments.renamed(weights="w", periods="period"):
             self._adopt(trees.build(points, options, progress=progress, brief=brief))
+        self._metric = self._metric.fitted(points)
 
     # Description
 
@@ -113,7 +115,8 @@ class CoverTree(PairQuestions, NeighborGraphs):
         return TreeStats(**_calls.numbers_of(TreeStats, self._info()), _cover=self._cover_stats)
 
     def _cover_stats(self) -> CoverStats:
-        levels, counts = np.unique(self.export_arrays().levels, return_counts=True)
+        arrays = show_arrays(self._call(trees.export))
+        levels, counts = np.unique(arrays.levels, return_counts=True)
         histogram = {int(level): int(count) for level, count in zip(levels[::-1], counts[::-1])}
         duplicates = histogram.pop(int(np.iinfo(np.int32).min), 0)
         numbers = _calls.numbers_of(CoverStats, self._info())
@@ -125,8 +128,16 @@ class CoverTree(PairQuestions, NeighborGraphs):
         The cover tree is built if it is missing. Points that were inserted since it was built are inserted into it, as
         one batch. The arrays are read-only, later changes of the tree do not touch them, and they stay valid when it is
         closed.
+
+        In another metric than plain Euclidean distance, they are made at the first call after a change, from all
+        points; :class:`covertreex.TreeArrays` says how they are arranged.
         """
-        return show_arrays(self._call(trees.export, n_threads=n_threads, progress=progress))
+        if self._metric.is_plain:
+            return show_arrays(self._call(trees.export, n_threads=n_threads, progress=progress))
+        if self._exported is None or self._exported[0] != state(self):
+            metric = self._metric.exported(self.dim)
+            self._exported = arrays_of(self, metric, n_threads=n_threads, progress=progress)
+        return self._exported[1]
 
     def validate(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> bool:
         """Check every rule of the search structure and of the cover tree, which is built if it is missing.
@@ -136,6 +147,11 @@ class CoverTree(PairQuestions, NeighborGraphs):
         """
         self._call(trees.validate, n_threads=n_threads, progress=progress)
         return True
+
+    def close(self) -> None:
+        """Free the memory. Arrays that were exported stay valid."""
+        super().close()
+        self._exported = None
 
     # Changes
 
@@ -225,8 +241,8 @@ class CoverTree(PairQuestions, NeighborGraphs):
         }  # fmt: skip
         if self.engine == "hybrid":
             kernels = kernels_for_numba(filter=filter, max_distance=max_distance)
-            shown = kernels.show_tree(self.export_arrays())
-            found = kernels.euclidean_knn(shown, most, return_distances=return_distances, progress=progress, **asked)
+            shown = kernels.show_tree(self.export_arrays(n_threads=n_threads))
+            found = kernels.tree_knn(shown, most, return_distances=return_distances, progress=progress, **asked)
             found = found if return_distances else (found,)
         else:
             rows, dtype, options = self._asked(filter=filter, **asked)
@@ -272,8 +288,9 @@ class CoverTree(PairQuestions, NeighborGraphs):
         }  # fmt: skip
         if self.engine == "hybrid":
             kernels = kernels_for_numba(filter=filter, r=r)
-            shown, wanted = kernels.show_tree(self.export_arrays()), {"count_only": count_only, "progress": progress}
-            found = kernels.euclidean_radius(shown, r, return_distances=return_distances, **wanted, **asked)
+            shown = kernels.show_tree(self.export_arrays(n_threads=n_threads))
+            wanted = {"return_distances": return_distances, "count_only": count_only, "progress": progress}
+            found = kernels.tree_radius(shown, r, **wanted, **asked)
             return found[0] if count_only and is_vector else found
         reach, radii = (0.0, r) if _arguments.is_many(r) else (_arguments.number(r, "r"), None)
         rows, dtype, options = self._asked(filter=filter, radii=radii, **asked)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _arguments, _arrays
+from .._exports.metric_arrays import MetricArrays
 
 Numbers = NDArray[np.float64]
 
@@ -39,6 +40,7 @@ class Metric:
     exponent: float = 2.0
     weights: Numbers | None = None
     periods: Numbers | None = None  #: infinity for coordinates without a period
+    origins: Numbers | None = None  #: where the periods of the points begin, or the centre of the points; None for 0
     inverse_covariance: Numbers | None = None
     radius: float = 1.0  #: of a sphere
     degrees: bool = False
@@ -57,6 +59,30 @@ class Metric:
     def is_plain(self) -> bool:
         """Whether it is Euclidean distance without weights and periods."""
         return self.name == "euclidean" and self.weights is None and self.periods is None
+
+    def fitted(self, points: NDArray[Any]) -> Metric:
+        """The metric with the origins that the library has for a tree of these points."""
+        if self.periods is None and self.name != "mahalanobis":
+            return self
+        low, high = (extreme(axis=0).astype(np.float64) for extreme in (points.min, points.max))
+        if self.periods is None:
+            return replace(self, origins=low + (high - low) / 2)
+        half = self.periods / 2
+        is_around_zero = np.isfinite(half) & (low < 0) & (low >= -half) & (high <= half)
+        return replace(self, origins=np.where(is_around_zero, -half, 0.0))
+
+    def exported(self, dim: int) -> MetricArrays:
+        """The metric as exported arrays have it."""
+        inverse = np.empty((0, 0)) if self.inverse_covariance is None else self.inverse_covariance
+        return MetricArrays(
+            name=self.name, exponent=self.exponent, weights=_or_all(self.weights, 1.0, dim),
+            periods=_or_all(self.periods, np.inf, dim), origins=_or_all(self.origins, 0.0, dim),
+            inverse_covariance=inverse.reshape(-1, dim), radius=self.radius, degrees=self.degrees,
+        )  # fmt: skip
+
+
+def _or_all(numbers: Numbers | None, number: float, dim: int) -> Numbers:
+    return np.full(dim, number) if numbers is None else numbers
 
 
 def is_transformed(name: str) -> bool:
@@ -171,7 +197,7 @@ def metric_of_sections(settings: NDArray[np.int64], numbers: Numbers | None) -> 
     numbers = numbers.reshape(-1).copy()
     exponent, radius, degrees = numbers[:3].tolist()
     rows = numbers[3 : 3 + 3 * dim].reshape(3, dim)
-    weights, periods, inverse = rows[0], rows[1], numbers[3 + 3 * dim :]
+    weights, periods, origins, inverse = rows[0], rows[1], rows[2], numbers[3 + 3 * dim :]
     given: dict[str, Any] = {}
     if name == "minkowski":
         given["p"] = exponent
@@ -184,4 +210,6 @@ def metric_of_sections(settings: NDArray[np.int64], numbers: Numbers | None) -> 
     elif (weights != 1).any():
         given["w"] = weights
     kept = None if (periods == np.inf).all() else periods
-    return Metric(name, exponent, weights, kept, inverse if inverse.size else None, radius, bool(degrees), given)
+    return Metric(
+        name, exponent, weights, kept, origins, inverse if inverse.size else None, radius, bool(degrees), given
+    )

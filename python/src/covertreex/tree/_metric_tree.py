@@ -14,6 +14,8 @@ from .._capi import trees
 from .._capi.callbacks import CallbackMetric, CompiledMetric, compiled
 from .._capi.calls import search_options
 from .._capi.memory import Rows, count
+from .._exports.metric_arrays import FUNCTION
+from .._exports.tree_arrays import TreeArrays, show_arrays
 from .._settings import active_config
 from .._telemetry import recorded
 from ._cover_tree import CoverTree
@@ -93,6 +95,12 @@ class MetricTree(CoverTree):
         rows = self._domain.rows(points, "points")
         first = self._call(trees.insert, rows, n_threads=n_threads, progress=progress)
         return np.arange(first, first + _length(rows))
+
+    def export_arrays(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> TreeArrays:
+        """Show the arrays of the cover tree. Its points are float64: coordinates, or numbers of objects."""
+        arrays = show_arrays(self._call(trees.export, n_threads=n_threads, progress=progress))
+        arrays.metric = FUNCTION
+        return arrays
 
     def save(self, path: Any, *, progress: ProgressReport | None = None) -> None:
         """Refused: a function cannot be written to a file. Trees can be pickled, if the function can be."""

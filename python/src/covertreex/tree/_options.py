@@ -62,6 +62,6 @@ def kernels_for_numba(filter: Any = None, **limits: Any) -> Any:
     for name, value in limits.items():
         if _arguments.is_many(value):
             raise ValueError(f"{name}: kernels for Numba expect one number, got {_arguments.described(value)}")
-    from .._jit import euclidean  # noqa: PLC0415
+    from .._jit import tree_queries  # noqa: PLC0415
 
-    return euclidean
+    return tree_queries
