@@ -359,12 +359,13 @@ struct covertree_search_options {
   double *scores;       /* [out] queries x k, infinity if there is no neighbour;
                            may be NULL */
   /* A mask that admits points. A call reads all of it, so it is for many
-   * queries. Queries need not be admitted. UNSUPPORTED, as max_distances, for
-   * residual models and with COVERTREE_DISTANCE_FUNCTION. */
+   * queries. Queries need not be admitted. UNSUPPORTED, as max_distances, with
+   * COVERTREE_DISTANCE_FUNCTION. */
   const uint8_t *admitted; /* one byte for each index, 0 if the point is not
                               found; bytes of removed points are ignored. NULL:
                               all points are found */
-  int64_t n_admitted;      /* next_index of covertree_tree_info */
+  int64_t n_admitted;      /* next_index of covertree_tree_info, or of
+                              covertree_residual_info */
   /* One number a query, as max_distance, instead of it and of the radius of a
    * radius search. */
   const double *max_distances;
@@ -863,6 +864,7 @@ covertree_status covertree_residual_knn(covertree_residual *residual,
 /* Finds all points within a radius (inclusive) of each query, sorted as the
  * neighbours of covertree_residual_knn are. All points are within 1.
  *   queries   [in]  as in covertree_residual_knn
+ *   radius          not read if the options have max_distances
  *   options   [in]  max_distance is not read; COVERTREE_SEARCH_SCORES is not
  *                   supported
  *   neighbors [out] with float64 distances
@@ -874,6 +876,7 @@ covertree_status covertree_residual_radius(
     covertree_neighbors **neighbors);
 
 /* Counts the points within a radius (inclusive) of each query.
+ *   radius       not read if the options have max_distances
  *   counts [out] one a query */
 covertree_status covertree_residual_radius_count(
     covertree_residual *residual, const covertree_matrix *queries,
@@ -1049,6 +1052,7 @@ typedef struct covertree_residual_info {
   double bound_seconds;     /* bounds between blocks, in the first search of
                                points of the model */
   double search_seconds;    /* of all searches, without these phases */
+  int64_t next_index;       /* of the next point that is added */
 } covertree_residual_info;
 
 covertree_status covertree_residual_get_info(covertree_residual *residual,

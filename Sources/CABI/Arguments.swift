@@ -280,22 +280,11 @@ extension covertree_tree_options: CallOptions {
 }
 
 extension covertree_search_options: CallOptions {
-  /// Options of a search in a residual model, which has no filters, and one largest distance for all queries.
+  /// Options of a search in a tree or a residual model.
   ///
   /// - Parameter queries: the number of queries.
   func checked(queries: Int64, _ copies: Copies) throws(CoverTreeError) -> SearchOptions {
-    guard admitted == nil, n_admitted == 0 else {
-      throw CoverTreeError(.unsupported, "admitted: expected NULL for a residual model")
-    }
-    guard max_distances == nil else {
-      throw CoverTreeError(.unsupported, "max_distances: expected NULL for a residual model")
-    }
-    return try common(queries, copies)
-  }
-
-  /// Options of a search in a tree.
-  func checkedForTree(queries: Int64, _ copies: Copies) throws(CoverTreeError) -> SearchOptions {
-    var options = try common(queries, copies)
+    var options = try withoutFilter(queries, copies)
     guard n_admitted >= 0, n_admitted < Int64(Int32.max), admitted != nil || n_admitted == 0 else {
       throw CoverTreeError(
         .shape, "n_admitted: expected the number of dataset indices, or 0 without admitted, got \(n_admitted)")
@@ -313,7 +302,7 @@ extension covertree_search_options: CallOptions {
     return options
   }
 
-  private func common(_ queries: Int64, _ copies: Copies) throws(CoverTreeError) -> SearchOptions {
+  private func withoutFilter(_ queries: Int64, _ copies: Copies) throws(CoverTreeError) -> SearchOptions {
     let known =
       COVERTREE_SEARCH_PREDECESSORS.rawValue | COVERTREE_SEARCH_EXCLUDE_SELF.rawValue
       | COVERTREE_SEARCH_MAX_DISTANCE.rawValue | COVERTREE_SEARCH_SCORES.rawValue

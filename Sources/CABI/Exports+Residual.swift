@@ -261,6 +261,7 @@ public func covertree_residual_get_info(_ residual: Handle, _ info: Out<covertre
       blocks_compared: Int64(known.statistics.blocksCompared), points_bounded: Int64(known.statistics.bounded),
       points_exact: Int64(known.statistics.exact), order_seconds: known.orderSeconds,
       feature_seconds: known.featureSeconds, skeleton_seconds: known.lowRankSeconds,
-      bound_seconds: known.boundSeconds, search_seconds: known.statistics.searchSeconds)
+      bound_seconds: known.boundSeconds, search_seconds: known.statistics.searchSeconds,
+      next_index: Int64(known.indexCount))
   }
 }

@@ -36,7 +36,7 @@ private struct Search {
   ) throws(CoverTreeError) {
     (self.queries, count) = try Arguments.queries(queries, copies)
     let options = try covertree_search_options.read(options)
-    self.options = try options.checkedForTree(queries: count, copies)
+    self.options = try options.checked(queries: count, copies)
     context = try options.context()
     self.tree = try trees.value(tree, context)
   }

@@ -150,16 +150,39 @@ static void test_filters(const double *points) {
                "max_distances[");
   covertree_tree_free(tree);
 
-  /* A residual model has neither. */
+  /* So do searches in a residual model. */
   covertree_residual_options built;
   covertree_residual_options_init(&built);
   covertree_residual *model = NULL;
+  int64_t rows[Q], others[Q * 50];
+  double apart[Q * 50];
+  for (int i = 0; i < Q; i++) {
+    rows[i] = (7 * i) % 50;
+    for (int j = 0; j < 50; j++) others[i * 50 + j] = j;
+  }
   EXPECT(covertree_residual_build(F64(points, 50, DIM, 0), &built, &model) == COVERTREE_OK);
-  EXPECT_ERROR(covertree_residual_knn(model, I64(NULL, 50), 1, &options, indices, NULL), COVERTREE_UNSUPPORTED, "max_distances");
-  options.max_distances = NULL;
+  covertree_residual_info info;
+  EXPECT(covertree_residual_get_info(model, &info) == COVERTREE_OK && info.next_index == 50);
+  reach[Q - 1] = 0.5;
   options.admitted = mask;
-  options.n_admitted = 50;
-  EXPECT_ERROR(covertree_residual_knn(model, I64(NULL, 50), 1, &options, indices, NULL), COVERTREE_UNSUPPORTED, "admitted");
+  options.n_admitted = 49;
+  EXPECT_ERROR(covertree_residual_knn(model, I64(rows, Q), 1, &options, indices, NULL), COVERTREE_SHAPE, "admitted: expected 50");
+  options.n_admitted = info.next_index;
+  EXPECT(covertree_residual_knn(model, I64(rows, Q), K, &options, indices, distances) == COVERTREE_OK);
+  EXPECT(covertree_residual_radius_count(model, I64(rows, Q), NAN, &options, counts) == COVERTREE_OK);
+  EXPECT(covertree_residual_distances(model, rows, Q, others, 50, NULL, apart) == COVERTREE_OK);
+  for (int i = 0; i < Q; i++) {
+    int64_t count = 0;
+    for (int j = 0; j < 50; j++) count += mask[j] != 0 && apart[i * 50 + j] <= reach[i];
+    EXPECT(counts[i] == count);
+    for (int rank = 0; rank < K; rank++) {
+      int64_t found = indices[i * K + rank];
+      EXPECT((found >= 0) == (rank < count));
+      if (found >= 0) EXPECT(mask[found] != 0 && distances[i * K + rank] <= reach[i]);
+    }
+  }
+  reach[Q - 1] = -1;
+  EXPECT_ERROR(covertree_residual_knn(model, I64(rows, Q), 1, &options, indices, NULL), COVERTREE_INVALID_ARGUMENT, "max_distances[");
   covertree_residual_free(model);
 }
 

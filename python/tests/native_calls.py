@@ -293,6 +293,11 @@ CALLS = {
     "residual knn within": (
         residual, lambda t, q, **o: t.knn(3, queries=q, max_distance=0.5, **o), [rows()], [with_nan()],
     ),
+    "residual knn, filtered": (residual, lambda t, f, **o: t.knn(3, filter=f, **o), [MASK], [OTHER_MASK]),
+    "residual knn, limited": (residual, lambda t, d, **o: t.knn(3, max_distance=d, **o), [LIMITS], [WRONG_LIMITS]),
+    "residual counts within radii": (
+        residual, lambda t, d, **o: t.radius(d, count_only=True, **o), [LIMITS], [WRONG_LIMITS],
+    ),
     "residual radius": (residual, lambda t, q, **o: t.radius(0.5, queries=q, **o), [rows()], [with_nan()]),
     "residual radius of points": (residual, lambda t, i, **o: t.radius(0.5, queries=i, **o), [SOME], [OUTSIDE]),
     "residual count": (

@@ -134,6 +134,21 @@ def test_variances_too_small_to_divide_by_are_at_distance_1(rng):
     assert (tree.radius(1.0, count_only=True) == 600).all()
 
 
+def test_a_query_is_within_every_limit(rng):
+    """It is at distance 0 from itself, also where its residual variance is not that of its features to the last bit."""
+    points = rng.standard_normal((500, 2))
+    v, p = oracle.features(Matern52(1.0), points, points[:40])
+    rows = np.arange(0, 500, 7)
+    for tree in (
+        ResidualTree.from_features(points, v.astype(np.float32), p * (1 + 1e-4), kernel=Matern52(1.0)),
+        residual_tree(points, RBF(3.0), n_inducing=80, jitter=1e-14),
+    ):
+        for limit in (0.0, 1e-9, np.full(len(rows), 1e-3)):
+            assert tree.knn(1, queries=rows, max_distance=limit).ravel().tolist() == rows.tolist()
+            assert (tree.radius(limit, queries=rows, count_only=True) >= 1).all()
+        assert (tree.radius(0.0, queries=rows, exclude_self=True, count_only=True) == 0).all()
+
+
 def test_equal_points_are_all_found(rng):
     points = np.tile(rng.standard_normal((40, 3)), (25, 1))
     for m in (0, 30):

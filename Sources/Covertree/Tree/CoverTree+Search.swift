@@ -135,20 +135,12 @@ extension CoverTree {
   }
 }
 
-func checkRadius(_ radius: Double) throws(CoverTreeError) {
-  guard radius >= 0 else {
-    throw CoverTreeError(.invalidArgument, "radius: expected a number from 0 up, got \(radius)")
-  }
-}
-
 extension SearchOptions {
   /// The options of a search within a radius.
   fileprivate func within<S>(
     _ radius: Double, _ queries: Queries<S>, _ metric: TreeMetric?
   ) throws(CoverTreeError) -> SearchOptions {
-    if maximumDistances == nil { try checkRadius(radius) }
-    var options = self
-    options.maximumDistance = maximumDistances == nil ? radius : .infinity
+    let options = try within(radius)
     try options.check(queries, metric)
     return options
   }

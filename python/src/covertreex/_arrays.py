@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _frames
-from ._arguments import described, number
+from ._arguments import described, is_many, number
 
 _INT64 = np.dtype(np.int64)
 
@@ -281,11 +281,17 @@ def integer(value: Any, name: str, *, minimum: int, maximum: int = 2**63 - 1) ->
     return number
 
 
-def cut(indices: NDArray[np.int64], distances: NDArray[Any], max_distance: float | None) -> None:
-    """Leave out neighbours beyond a distance, which are the last of each row."""
+def cut(indices: NDArray[np.int64], distances: NDArray[Any], max_distance: Any) -> None:
+    """Leave out neighbours beyond a distance, or beyond that of their row; they are the last of each row."""
     if max_distance is None:
         return
-    beyond = distances > number(max_distance, "max_distance", minimum=0)
+    if is_many(max_distance):
+        limits = of_shape(max_distance, "max_distance", (len(distances),))
+        for row in np.flatnonzero(~(limits >= 0))[:1]:
+            raise ValueError(f"max_distance[{row}]: expected a number from 0 up, got {limits[row]}")
+        beyond = distances > limits[:, None]
+    else:
+        beyond = distances > number(max_distance, "max_distance", minimum=0)
     indices[beyond], distances[beyond] = -1, np.inf
 
 

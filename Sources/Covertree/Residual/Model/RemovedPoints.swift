@@ -1,6 +1,7 @@
 import CovertreeBase
 
-/// The points of a model that searches do not find. They keep their positions and dataset indices, so all structures of the model stay.
+/// The points of a model that searches do not find: removed ones, and in a call with a filter also those that it does not admit. They keep
+/// their positions and dataset indices, so all structures of the model stay.
 final class RemovedPoints: @unchecked Sendable {
   /// By dataset index: 1 for removed points.
   let marks: Buffer<UInt8>
@@ -33,6 +34,18 @@ final class RemovedPoints: @unchecked Sendable {
       marks[Int(index)] = 1
     }
     try self.init(marks)
+  }
+
+  /// These points and, of a model of as many points as a mask has bytes, those that the mask does not admit.
+  static func with(
+    _ earlier: RemovedPoints?, excludedBy mask: UnsafeBufferPointer<UInt8>
+  ) throws(CoverTreeError) -> RemovedPoints {
+    let marks = try Buffer<UInt8>(count: mask.count)
+    for index in 0..<mask.count { marks[index] = mask[index] == 0 ? 1 : 0 }
+    if let earlier {
+      for index in 0..<mask.count { marks[index] |= earlier.marks[index] }
+    }
+    return try RemovedPoints(marks)
   }
 
   /// By dataset index: the number of remaining points of lower indices; -1 for removed points.

@@ -18,9 +18,8 @@ struct EligiblePoints {
   let firstPosition: Int
   /// Their dataset indices.
   let indices: UnsafePointer<Int32>
-  /// The query's own index. It is at distance 0 from itself whatever its variances.
+  /// The query's own index, which is left out: `GroupSearch` adds it.
   let own: Int32
-  let excludesOwn: Bool
   /// The equal points that count; nil for all.
   let copies: FirstCopies?
   /// `error_j` and `scale_j`; whole vectors.
@@ -38,7 +37,7 @@ extension QueryGroup {
     EligiblePoints(
       count: count, firstPosition: positions.lowerBound,
       indices: UnsafePointer(model.order.base) + positions.lowerBound, own: queries[i].point.index,
-      excludesOwn: excludesSelf, copies: copies, errors: errors,
+      copies: copies, errors: errors,
       scales: UnsafePointer(model.scaleAbove.base) + positions.lowerBound)
   }
 }
@@ -57,10 +56,8 @@ extension CandidateList {
   ) throws(CoverTreeError) {
     try forEachHit(estimates, points, within: bounds) {
       (j, upper, error) throws(CoverTreeError) in
-      let isOwn = points.indices[j] == points.own
       try append(
-        Int32(truncatingIfNeeded: points.firstPosition &+ j), lower: isOwn ? 1 : upper - 2 * error,
-        upper: isOwn ? 1 : upper)
+        Int32(truncatingIfNeeded: points.firstPosition &+ j), lower: upper - 2 * error, upper: upper)
       if let covariances { try self.covariances!.append(covariances[j]) }
     }
     try pruneWhereWorthIt()
@@ -99,7 +96,7 @@ extension CandidateList {
       if hits != 0, let ranks { hits &= Float.maskLessOrEqual(ranks[vector], last) }
       for lane in SetBits(hits) {
         let j = vector &* 16 &+ lane
-        if points.excludesOwn && points.indices[j] == points.own { continue }
+        if points.indices[j] == points.own { continue }
         try body(j, upper[lane], error[lane])
       }
     }

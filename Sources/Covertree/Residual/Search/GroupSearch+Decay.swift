@@ -43,7 +43,8 @@ extension GroupSearch {
       if !active.isEmpty { reached.append(ReachedOutlier(position: position, queries: active)) }
     }
     for i in 0..<group.count {
-      let positions = reached.lazy.filter { $0.queries.contains(i) }.map(\.position)
+      let own = group.queries[i].position
+      let positions = reached.lazy.filter { $0.position != own && $0.queries.contains(i) }.map(\.position)
       try addExactly(positions.filter { [self] in !compared.has(i, Int($0) / model.blockSize) }, to: i)
     }
   }
@@ -63,7 +64,7 @@ extension GroupSearch {
     let own = group.excludesSelf ? Int(query.point.index) : -1
     let end = max(0, min(Int(query.before), model.count))
     // One more than k, if the query is among them.
-    let first = removed.map { $0.remaining.elements.prefix(k + 1).map(Int.init) } ?? Array(0..<min(end, k + 1))
+    let first = leftOut.map { $0.remaining.elements.prefix(k + 1).map(Int.init) } ?? Array(0..<min(end, k + 1))
     let indices = first.filter { $0 < end && $0 != own }.prefix(k)
     guard let last = indices.last else { return }
     var isListed = [Bool](repeating: false, count: last + 1)

@@ -12,7 +12,7 @@ final class GroupSearch {
   private static let mostUnsettled = 4096
 
   let model: ResidualModel
-  let removed: RemovedPoints?
+  let leftOut: RemovedPoints?
   private let lowRankBlocks: LowRankBlocks?
   private let regions: LowRankBlocks.Regions?
   let goal: SearchGoal
@@ -45,7 +45,7 @@ final class GroupSearch {
     _ search: ResidualSearch, directly: Bool, _ task: GroupTask, slot: Int
   ) throws(CoverTreeError) {
     let (model, lowRankBlocks) = (search.model, search.lowRankBlocks)
-    (self.model, removed) = (model, search.removed)
+    (self.model, leftOut) = (model, task.leftOut)
     let groupSize = task.groupSize
     (goal, context, self.slot) = (task.goal, task.context, slot)
     self.lowRankBlocks = lowRankBlocks
@@ -83,7 +83,7 @@ final class GroupSearch {
     fallbackQueries = QueryMask()
     for i in 0..<group.count {
       try lists[i].begin(goal, limit: group.queries[i].limit)
-      if let copies = group.copies { try insertOwn(i, unlessAmong: copies) }
+      try insertOwn(i)
     }
     if let byLowRank {
       try searchBlocks(by: byLowRank)
@@ -95,11 +95,12 @@ final class GroupSearch {
     if leavesOutVanishing { try addFirst() }
   }
 
-  /// A query counts for itself even if it is not among the first copies.
-  private func insertOwn(_ i: Int, unlessAmong copies: FirstCopies) throws(CoverTreeError) {
+  /// A query counts for itself, at distance 0 whatever its features and even if it is not among the first copies, unless a filter leaves it
+  /// out.
+  private func insertOwn(_ i: Int) throws(CoverTreeError) {
     let query = group.queries[i]
-    guard query.position >= 0, !copies.has(position: Int(query.position)), !group.excludesSelf,
-      query.point.index < query.before
+    guard query.position >= 0, !group.excludesSelf, query.point.index < query.before,
+      leftOut?.has(query.point.index) != true
     else { return }
     try lists[i].appendOwn(query.position)
   }

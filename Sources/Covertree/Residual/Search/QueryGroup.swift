@@ -17,7 +17,7 @@ struct QueryGroup {
   let queries: UnsafePointer<ResidualQuery>
   /// Whether a query does not count as its own neighbour.
   let excludesSelf: Bool
-  /// The equal points that count; nil for all. A query always counts for itself.
+  /// The equal points that count; nil for all. A query counts for itself unless a filter leaves it out.
   let copies: FirstCopies?
   /// The block of all queries, if they are points of the model; of new points, the block that represents them, if there is one.
   let block: Int?

@@ -26,7 +26,9 @@ extension SearchOptions {
   }
 
   /// The largest distance of a neighbour of a row, if scores are distances.
-  fileprivate func farthestDistance(_ row: Int) -> Double { min(maximumDistance, limits?[row] ?? .infinity) }
+  fileprivate func farthestDistance(_ row: Int) -> Double {
+    min(maximumDistance(ofRow: row), limits?[row] ?? .infinity)
+  }
 }
 
 /// Queries in the order in which they run: in groups of near ones.

@@ -2,7 +2,7 @@ import CovertreeBase
 
 /// All points within a distance. The stages are those of a search for neighbours, with a threshold that does not change.
 extension ResidualSearch {
-  /// All points within a distance of each query, sorted as neighbours are.
+  /// All points within a distance of each query, sorted as neighbours are. The distance is not read if options have one for each row.
   public func within(
     _ radius: Double, of queries: ResidualQueries, options: SearchOptions, context: CallContext, rows: Int
   ) throws(CoverTreeError) -> NeighborLists<Double> {
@@ -22,13 +22,11 @@ extension ResidualSearch {
     within radius: Double, of queries: ResidualQueries, _ options: SearchOptions, _ context: CallContext, _ rows: Int,
     keepsPoints: Bool
   ) throws(CoverTreeError) -> RadiusResults {
-    try checkRadius(radius)
+    let options = try options.within(radius)
     guard !options.listsScores else {
       throw CoverTreeError(.unsupported, "options: lists have no scores in the residual-correlation metric")
     }
-    var options = options
-    options.maximumDistance = radius
-    try options.check(queries)
+    try check(options, queries)
     let queries = try checked(queries, rows, context)
     let results = try RadiusResults(rows: rows, keepsPoints: keepsPoints, context: context)
     if model.isSpatial {
@@ -38,7 +36,7 @@ extension ResidualSearch {
     } else {
       try answer(
         queries,
-        SearchRequest(goal: .withinLimit, options: options, context: context) { (search, _) throws(CoverTreeError) in
+        request(.withinLimit, options, context) { (search, _) throws(CoverTreeError) in
           try search.listWithinLimit(into: results)
         })
     }

@@ -9,10 +9,23 @@ extension ResidualSearch {
     guard let late else { return }
     let set = try prepareQueries(late, request)
     let task = GroupTask(
-      goal: request.goal.among(model.count), groupSize: groupSize(request.goal), context: request.context,
-      finish: request.finish)
+      goal: request.goal.among(model.count), groupSize: groupSize(request.goal), leftOut: request.leftOut,
+      context: request.context, finish: request.finish)
     let fallback = try searchBlocks(for: set, task)
     try searchFallback(fallback, of: set, task)
+  }
+
+  /// A call with the points that it leaves out.
+  func request(
+    _ goal: SearchGoal, _ options: SearchOptions, _ context: CallContext,
+    finish: @escaping (GroupSearch, _ slot: Int) throws(CoverTreeError) -> Void
+  ) throws(CoverTreeError) -> SearchRequest {
+    var leftOut = removed
+    if let mask = options.admitted {
+      let points = try RemovedPoints.with(removed, excludedBy: mask)
+      leftOut = points.remaining.count < mask.count ? points : nil
+    }
+    return SearchRequest(goal: goal, options: options, leftOut: leftOut, context: context, finish: finish)
   }
 
   /// All pairs of points within a squared distance. Points with more candidates than `mostListed` are not listed; see `NeighborGraph`.
@@ -26,7 +39,7 @@ extension ResidualSearch {
       nil, rows: rows.elements, in: model, options: SearchOptions(), groupSize: Self.mostGroupSize, context: context)
     let results = try (0..<context.threads).map { (_) throws(CoverTreeError) in try NeighborGraph.ThreadResults() }
     let task = GroupTask(
-      goal: .within(squared: squared, most: mostListed), groupSize: Self.mostGroupSize, context: context
+      goal: .within(squared: squared, most: mostListed), groupSize: Self.mostGroupSize, leftOut: nil, context: context
     ) { (search, slot) throws(CoverTreeError) in try search.list(into: results[slot]) }
     let fallback = try searchBlocks(for: set, task)
     try searchFallback(fallback, of: set, task)
@@ -76,15 +89,11 @@ extension ResidualSearch {
           points, hosts: HostBlocks(points.coordinates, lowRankBlocks, in: model, context: context), in: model,
           options: options, groupSize: size, context: context)
       }
-    let equal = { [self] () throws(CoverTreeError) in
-      try equalPoints.get { () throws(CoverTreeError) in
-        try EqualPoints(model, without: removed, context: context)
-      }
-    }
+    let leftOut = request.leftOut
     if case .nearest(let k) = request.goal.among(model.count) {
-      set.copies = try equal().first(k, excludesSelf: set.excludesSelf)
-    } else if removed != nil {
-      set.copies = try equal().all
+      set.copies = try equalPoints(without: leftOut, context).first(k, excludesSelf: set.excludesSelf)
+    } else if leftOut != nil {
+      set.copies = try equalPoints(without: leftOut, context).all
     }
     return set
   }
@@ -142,6 +151,8 @@ extension ResidualSearch {
 struct SearchRequest {
   let goal: SearchGoal
   let options: SearchOptions
+  /// Points that are removed, or that the filter does not admit; nil if there are none.
+  let leftOut: RemovedPoints?
   let context: CallContext
   /// Writes the results of a group.
   let finish: (GroupSearch, _ slot: Int) throws(CoverTreeError) -> Void
@@ -167,6 +178,7 @@ enum ResidualQueryRows {
 struct GroupTask {
   let goal: SearchGoal
   let groupSize: Int
+  let leftOut: RemovedPoints?
   let context: CallContext
   /// Handles the result of a group.
   let finish: (GroupSearch, _ slot: Int) throws(CoverTreeError) -> Void

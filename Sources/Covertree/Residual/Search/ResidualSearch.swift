@@ -68,7 +68,7 @@ public final class ResidualSearch: @unchecked Sendable {
   /// The same model in blocks, if this one has none: made for graphs and sketches of models whose neighbours are those in space.
   private let blocked = Lazy<ResidualSearch>()
   /// Made by the first search for neighbours.
-  let equalPoints = Lazy<EqualPoints>()
+  private let knownEqualPoints = Lazy<EqualPoints>()
   /// The basis of the span of all points, made for the first projection onto it.
   let spanned = Lazy<Basis>()
   /// The work of all searches so far. Guarded by `processLock`.
@@ -208,16 +208,33 @@ public final class ResidualSearch: @unchecked Sendable {
     _ queries: ResidualQueries, k: Int, options: SearchOptions, context: CallContext, rows: Int,
     indices: UnsafeMutablePointer<Int64>, distances: UnsafeMutablePointer<Double>?
   ) throws(CoverTreeError) {
-    try options.check(queries)
+    try check(options, queries)
     let queries = try checked(queries, rows, context)
     if model.isSpatial { return try nearestInSpace(queries, k, options, context, rows, indices, distances) }
     let target = NearestRows(
       k: k, indices: indices, distances: [distances, options.scores].compactMap(\.self))
     try answer(
       queries,
-      SearchRequest(goal: .nearest(k), options: options, context: context) { (search, _) throws(CoverTreeError) in
+      request(.nearest(k), options, context) { (search, _) throws(CoverTreeError) in
         try search.rankExactly(into: target)
       })
+  }
+
+  func check(_ options: SearchOptions, _ queries: ResidualQueries) throws(CoverTreeError) {
+    try options.check(queries)
+    try options.check(indexCount: model.count)
+  }
+
+  /// Equal points among those that a call finds. They are kept if the call has no filter.
+  func equalPoints(without leftOut: RemovedPoints?, _ context: CallContext) throws(CoverTreeError) -> EqualPoints {
+    guard let leftOut else {
+      return try knownEqualPoints.get { () throws(CoverTreeError) in try EqualPoints(model, context: context) }
+    }
+    let make = { [self] () throws(CoverTreeError) in
+      try EqualPoints(
+        (whole ?? self).equalPoints(without: nil, context), model, without: leftOut, context: context)
+    }
+    return try leftOut === removed ? knownEqualPoints.get(make) : make()
   }
 
   /// The queries of a call whose results have `rows` rows.
@@ -247,8 +264,7 @@ public final class ResidualSearch: @unchecked Sendable {
     _ indices: UnsafeMutablePointer<Int64>, _ distances: UnsafeMutablePointer<Double>?
   ) throws(CoverTreeError) {
     let target = CorrelationRows(
-      model: model, k: k, indices: indices, distances: distances, scores: options.scores,
-      limit: options.maximumDistance)
+      model: model, k: k, indices: indices, distances: distances, limits: options)
     try searchInSpace(context, rows) { (search) throws(CoverTreeError) in
       try search.nearest(to: queries, k: k, options: options, context: context, into: target)
     }
@@ -273,13 +289,13 @@ public final class ResidualSearch: @unchecked Sendable {
     var statistics = processLock.locked { self.statistics }
     if let early { statistics += early.statistics }
     return ResidualInfo(
-      pointCount: remainingCount, dim: model.dim, featureCount: model.featureCount,
+      pointCount: remainingCount, indexCount: model.count, dim: model.dim, featureCount: model.featureCount,
       variance: model.unit.unscaled(model.variance),
       jitter: model.inducingFeatures?.jitter ?? 0, blockCount: model.blockCount,
       pivotCount: lowRankBlocks?.pivotCount ?? 0,
       memoryBytes: model.byteCount + (lowRankBlocks?.byteCount ?? 0) + (early?.memoryBytes ?? 0)
         + (spatial.known?.byteCount ?? 0) + (blocked.known?.lowRankBlocks?.byteCount ?? 0)
-        + (equalPoints.known?.byteCount ?? 0) + (removed?.byteCount ?? 0)
+        + (knownEqualPoints.known?.byteCount ?? 0) + (removed?.byteCount ?? 0)
         + (decayBounds?.byteCount ?? 0) + (principal?.byteCount ?? 0),
       buildSeconds: buildSeconds, orderSeconds: model.orderSeconds + (early?.orderSeconds ?? 0),
       featureSeconds: model.featureSeconds + (early?.featureSeconds ?? 0),
@@ -320,6 +336,8 @@ extension ResidualModel {
 /// Properties and counters of a residual search.
 public struct ResidualInfo: Sendable {
   public let pointCount: Int
+  /// The index that the next point gets.
+  public let indexCount: Int
   public let dim: Int
   public let featureCount: Int
   public let variance: Double

@@ -33,34 +33,42 @@ final class SpatialSearch: @unchecked Sendable {
   func nearest(
     to queries: ResidualQueryRows, k: Int, options: SearchOptions, context: CallContext, into rows: CorrelationRows
   ) throws(CoverTreeError) {
-    try withSet(queries, options, context) { (set, options) throws(CoverTreeError) in
+    try withSet(queries, options, context) { (set, points, options) throws(CoverTreeError) in
       try specialized(
         model.dim,
         NearestTask(set: set, points: points, k: k, options: options, context: context, counters: counters, rows: rows))
     }
   }
 
-  /// Finds all points within the largest distance of the options.
+  /// Finds all points within the largest distances of the options.
   func withinLimit(
     of queries: ResidualQueryRows, options: SearchOptions, context: CallContext, into results: RadiusResults
   ) throws(CoverTreeError) {
-    let limit = options.maximumDistance
-    try withSet(queries, options, context) { (set, options) throws(CoverTreeError) in
+    let limits = options
+    try withSet(queries, options, context) { (set, points, options) throws(CoverTreeError) in
       try specialized(
         model.dim,
         SpatialRadiusTask(
-          set: set, points: points, options: options, context: context, counters: counters, model: model, limit: limit,
-          results: results))
+          set: set, points: points, options: options, context: context, counters: counters, model: model,
+          limits: limits, results: results))
     }
   }
 
-  /// Calls `body` with queries, and with options whose largest distance is one in space.
+  /// Calls `body` with queries, with the points that the filter of the call admits, and with options whose largest distances are those in
+  /// space.
   private func withSet(
-    _ queries: ResidualQueryRows, _ options: SearchOptions, _ context: CallContext,
-    _ body: (QuerySet<Double>, SearchOptions) throws(CoverTreeError) -> Void
+    _ queries: ResidualQueryRows, _ given: SearchOptions, _ context: CallContext,
+    _ body: (QuerySet<Double>, SearchPoints<Double>, SearchOptions) throws(CoverTreeError) -> Void
   ) throws(CoverTreeError) {
-    var options = options
-    options.maximumDistance = farthestInSpace(within: options.maximumDistance)
+    var options = given
+    options.maximumDistance = farthestInSpace(within: given.maximumDistance)
+    let distances = try Buffer<Double>(count: given.maximumDistances?.count ?? 0)
+    if given.maximumDistances != nil {
+      try context.forEach(distances.count, grain: 64) { (range, _) throws(CoverTreeError) in
+        for row in range { distances[row] = farthestInSpace(within: given.maximumDistance(ofRow: row)) }
+      }
+      options.maximumDistances = distances.elements
+    }
     options = try options.reporting(in: Double.self, nil, context)
     let set: QuerySet<Double>
     switch queries {
@@ -71,8 +79,17 @@ final class SpatialSearch: @unchecked Sendable {
         new: PointsView(new.coordinates, count: new.count, dim: model.dim), for: points, context: context)
     }
     try options.check(rows: set.count)
-    try body(set, options)
-    withExtendedLifetime(queries) {}
+    try body(set, admitted(options, set.count, context), options)
+    withExtendedLifetime((queries, distances)) {}
+  }
+
+  /// The points that the filter of a call admits.
+  private func admitted(
+    _ options: SearchOptions, _ queries: Int, _ context: CallContext
+  ) throws(CoverTreeError) -> SearchPoints<Double> {
+    guard let bytes = options.admitted else { return points }
+    let mask = PointMask(bytes: bytes, leafSize: KDTree<Double>.defaultLeafSize, scales: nil)
+    return try points.admitted(by: mask, queries: queries, context: context)
   }
 
   /// A distance in space beyond which no point is within a residual-correlation distance; slightly larger than the least one.
@@ -101,12 +118,12 @@ struct CorrelationRows: NeighborRows {
   let k: Int
   let indices: UnsafeMutablePointer<Int64>
   let distances: UnsafeMutablePointer<Double>?
-  let scores: UnsafeMutablePointer<Double>?
-  /// The largest distance of a neighbour.
-  let limit: Double
+  /// The largest distance of a neighbour of each row, and the scores.
+  let limits: SearchOptions
 
   func write(_ found: SortedNeighbors, _ query: QuerySet<S>.Query) throws(CoverTreeError) {
     let first = query.row &* k
+    let limit = limits.maximumDistance(ofRow: query.row)
     var count = found.count
     if distances != nil || limit < 1 {
       count = model.forEachDistance(of: count, { found.indices[$0] }, from: query, within: limit) {
@@ -115,7 +132,7 @@ struct CorrelationRows: NeighborRows {
     }
     for rank in 0..<count { indices[first + rank] = found.indices[rank] }
     for rank in count..<k { indices[first + rank] = -1 }
-    if let scores {
+    if let scores = limits.scores {
       for rank in 0..<count { scores[first + rank] = Score.reported(found.squares[rank]) }
       for rank in count..<k { scores[first + rank] = .infinity }
     }
@@ -133,7 +150,8 @@ private struct SpatialRadiusTask: DimensionTask {
   let context: CallContext
   let counters: SearchCounters
   let model: ResidualModel
-  let limit: Double
+  /// The largest distances of neighbours; those of `options` are in space.
+  let limits: SearchOptions
   let results: RadiusResults
 
   func run<D: MetricSpace>(_ dimension: D) throws(CoverTreeError) {
@@ -149,6 +167,7 @@ private struct SpatialRadiusTask: DimensionTask {
           found: found, worst: options.farthestScore(query.row, Double.self), rounding: search.rounding)
         try search.run(query.coordinates, options.eligible(query), into: &handler)
         try sort.sort(found.all)
+        let limit = limits.maximumDistance(ofRow: query.row)
         let count = model.forEachDistance(of: found.count, { Int64(found[$0].index) }, from: query, within: limit) {
           found[$0].squared = $1
         }

@@ -53,6 +53,12 @@ public struct SearchOptions: @unchecked Sendable {
   }
 }
 
+func checkRadius(_ radius: Double) throws(CoverTreeError) {
+  guard radius >= 0 else {
+    throw CoverTreeError(.invalidArgument, "radius: expected a number from 0 up, got \(radius)")
+  }
+}
+
 extension SearchOptions {
   /// The options of a search that reports distances in the type `S`.
   func reporting<S: Scalar>(
@@ -89,6 +95,14 @@ extension SearchOptions {
     return options
   }
 
+  /// The options of a search within a radius, which is for rows without largest distances of their own.
+  func within(_ radius: Double) throws(CoverTreeError) -> SearchOptions {
+    if maximumDistances == nil { try checkRadius(radius) }
+    var options = self
+    options.maximumDistance = maximumDistances == nil ? radius : .infinity
+    return options
+  }
+
   /// The same options with these limits, scores, as the only ones.
   func limited(to scores: UnsafeBufferPointer<Double>) -> SearchOptions {
     var options = self
@@ -96,6 +110,10 @@ extension SearchOptions {
     (options.farthestOfRows, options.farthestOwner) = (nil, nil)
     return options
   }
+
+  /// The largest distance of a neighbour of a row.
+  @inline(__always)
+  func maximumDistance(ofRow row: Int) -> Double { maximumDistances?[row] ?? maximumDistance }
 
   /// The largest score, or negative inner product, of a neighbour of a row, if queries are compared in the type `S`.
   @inline(__always)

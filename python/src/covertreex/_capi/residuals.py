@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from . import files
 from .callbacks import CallbackKernel
-from .calls import BRIEF, How, Lists, Nearest, Unpack, Wanted, Way, call, lists, made, nearest
+from .calls import BRIEF, RADIUS_NAMES, How, Lists, Nearest, Unpack, Wanted, Way, call, lists, made, nearest
 from .library import check, lib, read
 from .memory import Float64s, Handle, Int64s, Owner, Rows, address, count, matrix, view
 from .running import ProgressReport
@@ -101,7 +101,7 @@ def radius_count(model: Handle, queries: Rows, r: float, options: SearchOptions,
     """Count them."""
     counts = np.empty(count(queries), np.int64)
     given = model, matrix(queries), r
-    call(lib.covertree_residual_radius_count, way, given, address(counts), options=options, radius="r")
+    call(lib.covertree_residual_radius_count, way, given, address(counts), options=options, **RADIUS_NAMES)
     return counts
 
 

@@ -86,7 +86,7 @@ class ResidualInfo(Structure):
     _fields_ = _fields("""
         int64 n_points dim n_features n_blocks n_pivots memory_bytes; double variance jitter build_seconds;
         int64 queries blocks_estimated blocks_compared points_bounded points_exact;
-        double order_seconds feature_seconds skeleton_seconds bound_seconds search_seconds
+        double order_seconds feature_seconds skeleton_seconds bound_seconds search_seconds; int64 next_index
     """)
 
 

@@ -17,6 +17,7 @@ from .._settings import active_config
 from .._telemetry import recorded
 from ..tree import CoverTree, _duplicates
 from ..tree._duplicates import DuplicateGroups
+from ..tree._options import kernels_for_numba
 from ._inputs import FLOAT64, KernelLike
 from ._process import CHOICES, ResidualProcess
 from ._stats import ResidualStats
@@ -298,7 +299,8 @@ class ResidualTree(ResidualProcess):
         predecessor_mode: bool = False,
         before: ArrayLike | None = None,
         exclude_self: bool = False,
-        max_distance: float | None = None,
+        max_distance: float | ArrayLike | None = None,
+        filter: ArrayLike | None = None,
         candidates: int | None = None,
         n_threads: int | None = None,
         progress: ProgressReport | None = None,
@@ -313,11 +315,14 @@ class ResidualTree(ResidualProcess):
             As in :meth:`covertreex.CoverTree.knn`, or one new point, floats of shape (dim,).
         return_distances, predecessor_mode, before, exclude_self
             As in :meth:`covertreex.CoverTree.knn`.
-        max_distance : float, optional
-            Nothing farther than this (inclusive). No distance is above 1.
+        max_distance : float or array_like, shape (q,), optional
+            Nothing farther than this (inclusive). No distance is above 1. An array has one number for each query.
+        filter : array_like, optional
+            As in :meth:`covertreex.CoverTree.knn`: booleans, one for each dataset index ever given, or the dataset
+            indices of admitted points. Not with ``engine="hybrid"``, as an array of ``max_distance``.
         candidates : int, optional
-            **Approximate.** Only this number of nearest points in scaled coordinates is compared, each exactly. For
-            kernels of this package and points of the dataset.
+            **Approximate.** Only this number of nearest points in scaled coordinates, among those that the filter
+            admits, is compared, each exactly. For kernels of this package and points of the dataset.
 
         Returns
         -------
@@ -329,12 +334,12 @@ class ResidualTree(ResidualProcess):
             ``sqrt(1 - |rho|)``; infinity for missing neighbours. Only with ``return_distances``.
         """
         most, columns = _arrays.ranks(k)
-        if max_distance is not None:
+        if max_distance is not None and not _arguments.is_many(max_distance):
             max_distance = _arguments.number(max_distance, "max_distance")
         queries, is_vector = _arrays.as_rows(queries, lambda: self.dim)
         asked: dict[str, Any] = {
             "queries": queries, "n_threads": n_threads, "predecessor_mode": predecessor_mode,
-            "exclude_self": exclude_self,
+            "exclude_self": exclude_self, "filter": filter,
         }  # fmt: skip
         if candidates is not None:
             if before is not None:
@@ -347,15 +352,17 @@ class ResidualTree(ResidualProcess):
         return _arrays.answers((indices, distances) if return_distances else (indices,), columns, is_vector)
 
     def _nearest(
-        self, k: int, *, return_distances: bool, progress: ProgressReport | None, **asked: Any
+        self, k: int, *, filter: Any, return_distances: bool, progress: ProgressReport | None, **asked: Any
     ) -> tuple[NDArray[np.int64], Any]:
         """The nearest points by the engine, and their distances; None without ``return_distances``."""
         if self.engine == "hybrid":
+            kernels_for_numba(filter=filter, max_distance=asked["max_distance"])  # raises for these
+
             from .._jit.residual_queries import residual_knn  # noqa: PLC0415 - it takes a second to import
 
             found = residual_knn(self, k, return_distances=return_distances, progress=progress, **asked)
             return found if return_distances else (found, None)
-        rows, dtype, options = self._asked(**asked)
+        rows, dtype, options = self._asked(filter=filter, **asked)
         indices, distances, _ = residuals.knn(
             self._open(), rows, k, options, dtype=dtype if return_distances else None, progress=progress,
             brief=count(rows) < _calls.ROWS_WORTH_A_THREAD, kernel=self._callback,
@@ -365,12 +372,13 @@ class ResidualTree(ResidualProcess):
     @recorded("radius")
     def radius(
         self,
-        r: float,
+        r: float | ArrayLike,
         *,
         queries: ArrayLike | None = None,
         return_distances: bool = False,
         predecessor_mode: bool = False,
         exclude_self: bool = False,
+        filter: ArrayLike | None = None,
         count_only: bool = False,
         n_threads: int | None = None,
         progress: ProgressReport | None = None,
@@ -382,9 +390,9 @@ class ResidualTree(ResidualProcess):
 
         Parameters
         ----------
-        r : float
-            The radius, at least 0; inclusive. All points are within 1.
-        queries, return_distances, predecessor_mode, exclude_self
+        r : float or array_like, shape (q,)
+            The radius, or one for each query, at least 0; inclusive. All points are within 1.
+        queries, return_distances, predecessor_mode, exclude_self, filter
             As in :meth:`knn`.
         count_only : bool
             Only count them.
@@ -395,16 +403,18 @@ class ResidualTree(ResidualProcess):
             Sorted as the neighbours of :meth:`knn`. The counts with ``count_only``. For one point as a vector: its
             count, or the Neighbors of one query.
         """
-        r = _arguments.number(r, "r")
         queries, is_vector = _arrays.as_rows(queries, lambda: self.dim)
-        rows, _, options = self._asked(queries, n_threads, predecessor_mode=predecessor_mode, exclude_self=exclude_self)
+        reach, radii = (0.0, r) if _arguments.is_many(r) else (_arguments.number(r, "r"), None)
+        rows, _, options = self._asked(
+            queries, n_threads, predecessor_mode=predecessor_mode, exclude_self=exclude_self, filter=filter, radii=radii
+        )
         way: Way = {
             "progress": progress, "brief": count(rows) < _calls.ROWS_WORTH_A_THREAD, "kernel": self._callback
         }  # fmt: skip
         if count_only:
-            counts = residuals.radius_count(self._open(), rows, r, options, **way)
+            counts = residuals.radius_count(self._open(), rows, reach, options, **way)
             return counts[0] if is_vector else counts
-        found = residuals.radius(self._open(), rows, r, options, **way)
+        found = residuals.radius(self._open(), rows, reach, options, **way)
         return Neighbors(found.offsets, found.indices, found.distances if return_distances else None)
 
     def conditioning_sets(
