@@ -903,10 +903,11 @@ covertree_status covertree_residual_extend(
 /* Makes a new model without some points. The others keep their indices, and an
  * index of a removed point is not given to another one. The new model shares
  * the memory of the given one, and has its points: searches leave out those
- * that are removed. A model that is built of the other points is smaller and
- * faster.
+ * that are removed. If these are more than a quarter of them, it has memory and
+ * low-rank blocks of its own, for the other points only, with the same V and p.
  *   indices [in] n_indices, all different
- * NOT_FOUND if a point is not in the model. O(n). */
+ * NOT_FOUND if a point is not in the model. O(n); if a model of the other
+ * points is made, as covertree_residual_extend. */
 covertree_status covertree_residual_remove(
     covertree_residual *residual, const int64_t *indices, int64_t n_indices,
     const covertree_call_options *options, covertree_residual **remaining);

@@ -218,7 +218,7 @@ public func covertree_residual_remove(
 ) -> covertree_status {
   models.run(residual, options) { (search, context, copies) throws(CoverTreeError) in
     let output = try required(remaining, "remaining")
-    output.pointee = models.add(try search.removing(copies.indices(indices, n_indices, "indices")))
+    output.pointee = models.add(try search.removing(copies.indices(indices, n_indices, "indices"), context: context))
   }
 }
 
@@ -262,6 +262,6 @@ public func covertree_residual_get_info(_ residual: Handle, _ info: Out<covertre
       points_exact: Int64(known.statistics.exact), order_seconds: known.orderSeconds,
       feature_seconds: known.featureSeconds, skeleton_seconds: known.lowRankSeconds,
       bound_seconds: known.boundSeconds, search_seconds: known.statistics.searchSeconds,
-      next_index: Int64(known.indexCount))
+      next_index: Int64(known.nextIndex))
   }
 }

@@ -193,6 +193,98 @@ def test_what_is_made_of_the_points(rng):
         tree.export_arrays()
 
 
+def test_more_than_a_quarter_is_given_back(rng):
+    """Memory and blocks of removed points go; indices, and what is known of the points, stay."""
+    points = rng.standard_normal((4_000, 2))
+    for m in (0, 60):
+        tree = residual_tree(points, RBF(0.6), n_inducing=m)
+        tree.knn(1)
+        gone = rng.permutation(4_000)
+        whole, v = tree.stats().memory_bytes, tree.v_matrix
+        tree.remove(gone[:1000])
+        tree.knn(1)
+        assert tree.stats().memory_bytes > 0.95 * whole
+        tree.remove(gone[1000])
+        tree.knn(1)
+        assert tree.stats().memory_bytes < 0.85 * whole
+        check(tree, gone[:1001], 9, rng)
+        # Of 2999 points, 749 are no quarter.
+        tree.remove(gone[1001:1750])
+        check(tree, gone[:1750], 9, rng)
+        tree.remove(gone[1750:3000])
+        tree.knn(1)
+        assert tree.stats().memory_bytes < 0.4 * whole
+        check(tree, gone[:3000], 9, rng)
+        np.testing.assert_array_equal(tree.v_matrix, np.delete(v, gone[:3000], axis=0))
+        assert tree.stats().n_points == 1000
+        assert len(tree.indices) == 1000
+
+
+@settings(max_examples=15)
+@given(problems(), st.lists(st.tuples(st.integers(0, 40), st.floats(0, 0.7)), min_size=1, max_size=5))
+def test_any_changes(problem, changes):
+    """Insertions and removals in turn: answers are those of a tree of the points that are left."""
+    points, kernel, m = problem
+    tree, rng = residual_tree(points, kernel, n_inducing=m), np.random.default_rng(len(points))
+    for n_new, share in changes:
+        first = len(tree._coords)
+        np.testing.assert_array_equal(tree.insert(rng.standard_normal((n_new, tree.dim))), first + np.arange(n_new))
+        tree.remove(rng.permutation(tree.indices)[: int(share * (len(tree) - 1))])
+    alone, kept = check(tree, tree._removed, 5, rng)
+    mask = rng.random(len(tree._coords)) < 0.5
+    found = tree.knn(5, filter=mask, exclude_self=True, return_distances=True)
+    same(found, alone.knn(5, filter=mask[kept], exclude_self=True, return_distances=True), kept)
+    limits = rng.random(len(kept))
+    found, wanted = (one.radius(limits, filter=some) for one, some in ((tree, mask), (alone, mask[kept])))
+    np.testing.assert_array_equal(found.indices, kept[wanted.indices])
+    copied = pickle.loads(pickle.dumps(tree))
+    np.testing.assert_array_equal(copied.indices, kept)
+    np.testing.assert_array_equal(copied._coords[kept], tree._coords[kept])
+    np.testing.assert_array_equal(
+        copied.knn(4, before=np.arange(len(kept)) * 2), tree.knn(4, before=np.arange(len(kept)) * 2)
+    )
+    for one in (tree, copied):
+        same((one.knn(3, candidates=20), None), (alone.knn(3, candidates=20), None), kept)
+        more = rng.standard_normal((3, tree.dim))
+        np.testing.assert_array_equal(one.insert(more), len(mask) + np.arange(3))
+
+
+def test_indices_stay_in_messages_and_arrays(rng, tmp_path):
+    points = rng.standard_normal((200, 2))
+    tree = residual_tree(points, Matern52(0.5), n_inducing=20, cover_tree_metric="residual_correlation")
+    tree.remove(np.arange(0, 200, 2))
+    tree.remove(5)
+    for one in (tree, pickle.loads(pickle.dumps(tree))):
+        assert one.validate()
+        with pytest.raises(CoverTreeError, match="removed points cannot be exported"):
+            one.export_arrays()
+        arrays = one._correlation_tree()
+        np.testing.assert_array_equal(np.sort(arrays.order), np.arange(1, 200, 2))
+        assert arrays.order[arrays.removed == 1].tolist() == [5]
+        for wrong in ([4], [200], [-1], [1, 5]):
+            with pytest.raises(IndexError, match=r"indices\[.\]: the model has no point"):
+                one.remove(wrong)
+        with pytest.raises(ValueError, match=r"indices\[1\]: point 151 is named twice"):
+            one.remove([151, 151])
+        for index in (4, 5):
+            with pytest.raises(IndexError, match=rf"queries\[1\]: point {index} was removed"):
+                one.knn(1, queries=[1, index])
+        with pytest.raises(IndexError, match=r"queries\[0\]: expected a dataset index from 0 to 199, got 200"):
+            one.radius(1, queries=[200])
+        with pytest.raises(ValueError, match="filter: expected 200 entries"):
+            one.knn(1, filter=np.ones(99, bool))
+        assert len(one) == 99
+    tree.save(tmp_path / "tree")
+    left = tree.indices
+    whole = residual_tree(points, tree.kernel, inducing_points=tree.inducing_points)
+    found, distances = load(tmp_path / "tree").knn(99, return_distances=True)
+    for row, index in enumerate(left):
+        others, how_far = whole.knn(200, queries=[index], return_distances=True)
+        some = np.isin(others[0], left)
+        np.testing.assert_array_equal(found[row], others[0][some])
+        np.testing.assert_array_equal(distances[row], how_far[0][some])
+
+
 def test_bad_input(rng, tmp_path):
     points = rng.standard_normal((30, 2))
     tree = residual_tree(points, RBF(), n_inducing=5)

@@ -66,23 +66,23 @@ extension ResidualSearch {
     from rows: StoredIndices, to others: UnsafeBufferPointer<Int64>, width: Int, context: CallContext,
     distances: UnsafeMutablePointer<Double>
   ) throws(CoverTreeError) {
-    let model = model
-    let known = Int64(0)..<Int64(model.count)
     try check(rows, named: "rows")
-    for (slot, index) in others.enumerated() where index != -1 {
-      guard known.contains(index), removed?.has(Int32(index)) != true else {
-        throw CoverTreeError(
-          .notFound,
-          "others[\(slot / width), \(slot % width)]: expected the index of a point below \(model.count), got \(index)")
-      }
+    for (slot, index) in others.enumerated() where index != -1 && !finds(index) {
+      throw CoverTreeError(
+        .notFound,
+        "others[\(slot / width), \(slot % width)]: expected the index of a point below \(nextIndex), got \(index)")
     }
-    try context.forEach(rows.elements.count, grain: 64) { (range, _) throws(CoverTreeError) in
+    let (ownRows, ownOthers) = (try numbers(rows.elements), try numbers(others))
+    defer { withExtendedLifetime((ownRows, ownOthers)) {} }
+    let (model, others) = (model, ownOthers?.elements ?? others)
+    let elements = ownRows?.elements ?? rows.elements
+    try context.forEach(elements.count, grain: 64) { (range, _) throws(CoverTreeError) in
       for row in range {
         for first in stride(from: 0, to: width, by: 8) {
           let count = min(8, width - first)
           try fill(
             UnsafeMutableBufferPointer(start: distances + row * width + first, count: count),
-            from: Int(model.positionOfIndex[Int(rows.elements[row])]), to: others.baseAddress! + row * width + first)
+            from: Int(model.positionOfIndex[Int(elements[row])]), to: others.baseAddress! + row * width + first)
         }
       }
     }

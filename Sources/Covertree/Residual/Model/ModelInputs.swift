@@ -41,6 +41,15 @@ final class ModelInputs: @unchecked Sendable {
     try ModelInputs(copying: points, inducing, context)
   }
 
+  /// The input of some points, by index, with the inducing points. Its hash is not known: see `ResidualSearch.pointHash`.
+  func keeping(_ indices: Buffer<Int64>, dim: Int) throws(CoverTreeError) -> ModelInputs {
+    let some = try Buffer<Double>(count: indices.count * dim)
+    for row in 0..<indices.count {
+      (some.base + row * dim).update(from: points.base + Int(indices[row]) * dim, count: dim)
+    }
+    return ModelInputs(points: some, inducing: inducing, pointHash: 0)
+  }
+
   /// The input of some points, by dataset index.
   func alone(_ indices: [Int32], dim: Int) throws(CoverTreeError) -> ModelInputs {
     let some = try Buffer<Double>(count: indices.count * dim)

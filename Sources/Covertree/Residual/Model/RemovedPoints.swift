@@ -1,11 +1,11 @@
 import CovertreeBase
 
 /// The points of a model that searches do not find: removed ones, and in a call with a filter also those that it does not admit. They keep
-/// their positions and dataset indices, so all structures of the model stay.
+/// their positions and indices, so all structures of the model stay. In a compacted model, indices are its own numbers (`DatasetIndices`).
 final class RemovedPoints: @unchecked Sendable {
-  /// By dataset index: 1 for removed points.
+  /// By index: 1 for removed points.
   let marks: Buffer<UInt8>
-  /// Dataset indices of the other points, ascending.
+  /// Indices of the other points, ascending.
   let remaining: Buffer<Int64>
 
   init(_ marks: Buffer<UInt8>) throws(CoverTreeError) {
@@ -18,20 +18,23 @@ final class RemovedPoints: @unchecked Sendable {
     }
   }
 
-  /// Some points of indices below `count`, and those that were removed before.
+  /// Some points by their numbers below `count`, and those that were removed before.
+  ///
+  /// - Parameter given: their dataset indices, for messages.
   convenience init(
-    _ indices: UnsafeBufferPointer<Int64>, of count: Int, and earlier: RemovedPoints?
+    _ numbers: UnsafeBufferPointer<Int64>, of count: Int, and earlier: RemovedPoints?,
+    named given: UnsafeBufferPointer<Int64>
   ) throws(CoverTreeError) {
     let marks = try Buffer<UInt8>(count: count, filledWith: 0)
     if let earlier { marks.base.update(from: earlier.marks.base, count: earlier.marks.count) }
-    for (row, index) in indices.enumerated() {
-      guard index >= 0, index < count, earlier?.has(Int32(index)) != true else {
-        throw CoverTreeError(.notFound, "indices[\(row)]: the model has no point \(index)")
+    for (row, number) in numbers.enumerated() {
+      guard number >= 0, number < count, earlier?.has(Int32(number)) != true else {
+        throw CoverTreeError(.notFound, "indices[\(row)]: the model has no point \(given[row])")
       }
-      guard marks[Int(index)] == 0 else {
-        throw CoverTreeError(.invalidArgument, "indices[\(row)]: point \(index) is named twice")
+      guard marks[Int(number)] == 0 else {
+        throw CoverTreeError(.invalidArgument, "indices[\(row)]: point \(given[row]) is named twice")
       }
-      marks[Int(index)] = 1
+      marks[Int(number)] = 1
     }
     try self.init(marks)
   }
@@ -48,7 +51,7 @@ final class RemovedPoints: @unchecked Sendable {
     return try RemovedPoints(marks)
   }
 
-  /// By dataset index: the number of remaining points of lower indices; -1 for removed points.
+  /// By index: the number of remaining points of lower indices; -1 for removed points.
   func rows() throws(CoverTreeError) -> Buffer<Int32> {
     let rows = try Buffer<Int32>(count: marks.count, filledWith: -1)
     for (row, index) in remaining.elements.enumerated() { rows[Int(index)] = Int32(row) }
@@ -57,10 +60,11 @@ final class RemovedPoints: @unchecked Sendable {
 
   /// The same among more points.
   func extended(to count: Int) throws(CoverTreeError) -> RemovedPoints {
-    try RemovedPoints(UnsafeBufferPointer(start: nil, count: 0), of: count, and: self)
+    let none = UnsafeBufferPointer<Int64>(start: nil, count: 0)
+    return try RemovedPoints(none, of: count, and: self, named: none)
   }
 
-  /// Whether the point of a dataset index is removed. More indices may have been given since.
+  /// Whether the point of an index is removed. More indices may have been given since.
   @inline(__always)
   func has(_ index: Int32) -> Bool { Int(index) < marks.count && marks[Int(index)] != 0 }
 

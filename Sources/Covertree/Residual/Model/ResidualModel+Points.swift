@@ -71,15 +71,27 @@ extension ResidualModel {
 
   /// The first points by index, in blocks or in the order of their indices.
   func first(_ count: Int, inBlocks: Bool, context: CallContext) throws(CoverTreeError) -> ResidualModel {
+    try some(count, inputs, inBlocks: inBlocks, context) { $0 }
+  }
+
+  /// Some points by ascending indices, which get the numbers from 0 on. Their features stay.
+  func keeping(_ indices: Buffer<Int64>, context: CallContext) throws(CoverTreeError) -> ResidualModel {
+    try some(indices.count, inputs.keeping(indices, dim: dim), inBlocks: true, context) { Int(indices[$0]) }
+  }
+
+  /// - Parameter index: of the point with a number.
+  private func some(
+    _ count: Int, _ inputs: ModelInputs, inBlocks: Bool, _ context: CallContext, index: (_ number: Int) -> Int
+  ) throws(CoverTreeError) -> ResidualModel {
     let start = monotonicSeconds()
-    let scaled = try copies(count, of: coordinates, columns: dim, context) { Int(positionOfIndex[$0]) }
+    let scaled = try copies(count, of: coordinates, columns: dim, context) { Int(positionOfIndex[index($0)]) }
     let arranged =
       inBlocks
       ? try ArrangedPoints(scaled, count: count, dim: dim, blockSize: blockSize, context: context)
       : try ArrangedPoints(asTheyAre: scaled, count: count)
     let orderSeconds = monotonicSeconds() - start
     let features = try features(count, inducing: inducingFeatures, areGiven: hasGivenFeatures, context) {
-      Int(positionOfIndex[Int(arranged.order[$0])])
+      Int(positionOfIndex[index(Int(arranged.order[$0]))])
     }
     return try ResidualModel(
       shared, inputs, arranged, features, orderSeconds: orderSeconds, since: start, context: context)

@@ -7,7 +7,7 @@ import CovertreeFiles
 extension ResidualSearch {
   /// The model; only the factors of low-rank blocks are copied.
   public func image(context: CallContext) throws(CoverTreeError) -> FileImage {
-    var sections = try ModelSettings(model, lowRankBlocks).sections()
+    var sections = try ModelSettings(model, datasetIndices, lowRankBlocks).sections()
     sections += [
       Section("points", model.inputs.points, columns: model.dim),
       Section("inducing_points", model.inputs.inducing, columns: model.dim),
@@ -17,6 +17,7 @@ extension ResidualSearch {
       Section("residual_variance", model.residualVariance),
     ]
     if let removed { sections.append(Section("removed", removed.marks)) }
+    if let datasetIndices { sections.append(Section("indices", datasetIndices.ofNumbers)) }
     if let inducingFeatures = model.inducingFeatures {
       sections.append(Section("whitening.factor", inducingFeatures.factor.strips))
     }
@@ -30,7 +31,7 @@ extension ResidualSearch {
         sections.append(Section("products.bounds", regions.products.bounds, columns: model.count))
       }
     }
-    return FileImage(kind: .residual, inputHash: model.inputs.pointHash, sections: sections)
+    return FileImage(kind: .residual, inputHash: try pointHash(context), sections: sections)
   }
 
   /// Opens a model in a file; see `CoverTree`.
@@ -64,7 +65,7 @@ extension ResidualSearch {
       } else {
         try LowRankBlocks(file, model, blocksPerRegion: settings.blocksPerRegion, context: context)
       }
-    try self.init(model, lowRankBlocks, since: start, context: context)
+    try self.init(model, DatasetIndices(file, settings), lowRankBlocks, since: start, context: context)
   }
 
   /// The number of coordinates of a point in a file, whose settings are checked. Throws if the file needs the caller's kernel and there
@@ -75,7 +76,22 @@ extension ResidualSearch {
     let inducing = settings.hasGivenFeatures ? 0 : settings.featureCount
     _ = try file.buffer("points", of: Double.self, rows: settings.count, columns: settings.dim)
     _ = try file.buffer("inducing_points", of: Double.self, rows: inducing, columns: settings.dim)
+    _ = try DatasetIndices(file, settings)
     return settings.dim
+  }
+}
+
+extension DatasetIndices {
+  /// Returns nil if a file has none.
+  fileprivate convenience init?(_ file: StoredFile, _ settings: ModelSettings) throws(CoverTreeError) {
+    guard let next = settings.nextIndex else { return nil }
+    try file.verify("indices")
+    let indices: Buffer<Int64> = try file.buffer("indices", rows: settings.count)
+    let last = settings.count - 1
+    guard indices[0] >= 0, indices[last] < Int64(next), (0..<last).allSatisfy({ indices[$0] < indices[$0 + 1] }) else {
+      throw file.corrupt("section \"indices\": expected ascending numbers below \(next)")
+    }
+    self.init(indices, next: next)
   }
 }
 
@@ -93,10 +109,14 @@ private struct ModelSettings {
   let blockSize: Int
   let variance: Double
   let jitter: Double
+  /// The index that the next point gets, of a model with indices of its own: one number more, so that readers that do not know it refuse the
+  /// file.
+  let nextIndex: Int?
 
   var rank: Int { (featureCount + 7) / 8 * 8 }
 
-  init(_ model: ResidualModel, _ lowRankBlocks: LowRankBlocks?) {
+  init(_ model: ResidualModel, _ datasetIndices: DatasetIndices?, _ lowRankBlocks: LowRankBlocks?) {
+    nextIndex = datasetIndices?.next
     (count, dim, featureCount, blockSize) = (model.count, model.dim, model.featureCount, model.blockSize)
     (covariance, hasGivenFeatures, unit) = (model.covariance, model.hasGivenFeatures, model.unit)
     blocksPerRegion = lowRankBlocks?.blocksPerRegion ?? 0
@@ -104,7 +124,8 @@ private struct ModelSettings {
   }
 
   func sections() throws(CoverTreeError) -> [Section] {
-    let settings = try Buffer<Int64>(count: 7)
+    let settings = try Buffer<Int64>(count: nextIndex == nil ? 7 : 8)
+    if let nextIndex { settings[7] = Int64(nextIndex) }
     let numbers = try Buffer<Double>(count: 3)
     let kernel = try Covariance.encoded(covariance.unscaledKernel(unit))
     (settings[0], settings[1], settings[2]) = (Int64(count), Int64(dim), Int64(featureCount))
@@ -117,7 +138,8 @@ private struct ModelSettings {
 
   init(_ file: StoredFile, _ callback: CallbackKernel?) throws(CoverTreeError) {
     for name in ["settings", "numbers", "lengthscale"] { try file.verify(name) }
-    let settings: Buffer<Int64> = try file.buffer("settings", rows: 7)
+    let hasIndices = file.section(named: "indices") != nil
+    let settings: Buffer<Int64> = try file.buffer("settings", rows: hasIndices ? 8 : 7)
     let numbers: Buffer<Double> = try file.buffer("numbers", rows: 3)
     let lengthscale: Buffer<Double> = try file.buffer("lengthscale")
     guard (1..<Int64(Int32.max)).contains(settings[0]), (1...65536).contains(settings[1]),
@@ -125,6 +147,10 @@ private struct ModelSettings {
       (0...1).contains(settings[4]), ResidualSearch.Tuning.allows(blockSize: Int(clamping: settings[5])),
       (0...max(1, (settings[0] + settings[5] - 1) / settings[5])).contains(settings[6])
     else { throw file.corrupt("section \"settings\" or \"numbers\" is out of range") }
+    guard !hasIndices || (settings[0]..<Int64(Int32.max)).contains(settings[7]) else {
+      throw file.corrupt("section \"settings\" is out of range")
+    }
+    nextIndex = hasIndices ? Int(settings[7]) : nil
     (count, dim, featureCount) = (Int(settings[0]), Int(settings[1]), Int(settings[2]))
     (hasGivenFeatures, blocksPerRegion, blockSize) = (settings[4] == 1, Int(settings[6]), Int(settings[5]))
     do throws(CoverTreeError) {

@@ -63,7 +63,7 @@ public final class ResidualArrays: @unchecked Sendable {
 extension ResidualSearch {
   /// The model's arrays, without a copy.
   public func export(context: CallContext) throws(CoverTreeError) -> ResidualArrays {
-    guard removed == nil else {
+    guard removed == nil, datasetIndices == nil else {
       throw CoverTreeError(.unsupported, "residual: the arrays of a model with removed points cannot be exported")
     }
     return try ResidualArrays(self, context: context)

@@ -118,16 +118,19 @@ extension ResidualSearch {
     of rows: StoredIndices, with pivots: ResidualSearch, error: Double, context: CallContext,
     bounds: UnsafeMutablePointer<Double>
   ) throws(CoverTreeError) {
-    try rows.check(below: model.count, named: "rows")
+    try check(rows, named: "rows")
+    let numbers = try numbers(rows.elements)
+    defer { withExtendedLifetime(numbers) {} }
+    let rows = numbers?.elements ?? rows.elements
     let lowRankBlocks = try inBlocks(context).lowRankBlocks
     let basis = try pivots.spanned.get { () throws(CoverTreeError) in try Self.basis(ofAll: pivots.model) }
     guard let lowRankBlocks, basis.rank == pivots.model.count, pivots.model.rank == model.rank else {
-      bounds.update(repeating: 1, count: rows.elements.count)
+      bounds.update(repeating: 1, count: rows.count)
       return
     }
     let bytes = try Buffer<UInt8>(count: model.count, filledWith: 255)
     let wanted = try Buffer<Bool>(count: model.blockCount, filledWith: false)
-    for index in rows.elements { wanted[Int(model.positionOfIndex[Int(index)]) / model.blockSize] = true }
+    for index in rows { wanted[Int(model.positionOfIndex[Int(index)]) / model.blockSize] = true }
     let bases = lowRankBlocks.blocks.map(\.basis) + [basis]
     let most = bases.reduce(0) { max($0, $1.paddedRank) }
     let makers = PerThread<BasisProductMaker>(count: context.threads)
@@ -143,7 +146,7 @@ extension ResidualSearch {
           plus: Float.roundedUp(error), into: bytes.base + own.positions.lowerBound)
       }
     }
-    for (row, index) in rows.elements.enumerated() {
+    for (row, index) in rows.enumerated() {
       bounds[row] = Double(bytes[Int(model.positionOfIndex[Int(index)])]) / 255
     }
   }

@@ -6,7 +6,9 @@ extension ResidualSearch {
   public func within(
     _ radius: Double, of queries: ResidualQueries, options: SearchOptions, context: CallContext, rows: Int
   ) throws(CoverTreeError) -> NeighborLists<Double> {
-    try find(within: radius, of: queries, options, context, rows, keepsPoints: true).joined()
+    let lists = try find(within: radius, of: queries, options, context, rows, keepsPoints: true).joined()
+    datasetIndices?.replace(UnsafeMutableBufferPointer(start: lists.indices.base, count: lists.indices.count))
+    return lists
   }
 
   /// Counts these points.
@@ -22,12 +24,13 @@ extension ResidualSearch {
     within radius: Double, of queries: ResidualQueries, _ options: SearchOptions, _ context: CallContext, _ rows: Int,
     keepsPoints: Bool
   ) throws(CoverTreeError) -> RadiusResults {
-    let options = try options.within(radius)
-    guard !options.listsScores else {
+    let given = try options.within(radius)
+    guard !given.listsScores else {
       throw CoverTreeError(.unsupported, "options: lists have no scores in the residual-correlation metric")
     }
-    try check(options, queries)
-    let queries = try checked(queries, rows, context)
+    let call = try checked(queries, given)
+    defer { withExtendedLifetime(call) {} }
+    let (queries, options) = (try self.rows(of: call, rows, context), call.options)
     let results = try RadiusResults(rows: rows, keepsPoints: keepsPoints, context: context)
     if model.isSpatial {
       try searchInSpace(context, rows) { (search) throws(CoverTreeError) in

@@ -51,6 +51,8 @@ public final class ResidualSearch: @unchecked Sendable {
   private let comparesBlocks: Bool
   private let tau: Double?
   let model: ResidualModel
+  /// The dataset indices of the model's points; nil if they are the model's own.
+  let datasetIndices: DatasetIndices?
   /// Points of the model that searches do not find; nil if there are none.
   let removed: RemovedPoints?
   /// The same search with all points, whose structures serve this one; nil if none are removed.
@@ -89,10 +91,10 @@ public final class ResidualSearch: @unchecked Sendable {
 
   /// - Parameter inBlocks: whether points are compared in blocks. Neighbours by distance in space need no blocks.
   init(
-    _ model: ResidualModel, since start: Double, sizes: Sizes = Sizes(), tau: Double? = nil, inBlocks: Bool? = nil,
-    context: CallContext
+    _ model: ResidualModel, _ datasetIndices: DatasetIndices? = nil, since start: Double, sizes: Sizes = Sizes(),
+    tau: Double? = nil, inBlocks: Bool? = nil, context: CallContext
   ) throws(CoverTreeError) {
-    self.model = model
+    (self.model, self.datasetIndices) = (model, datasetIndices)
     (self.sizes, self.tau, removed, whole) = (sizes, tau, nil, nil)
     context.stage(from: 0.7, to: 1)
     earlyCount = sizes.early(of: model.count)
@@ -116,9 +118,10 @@ public final class ResidualSearch: @unchecked Sendable {
 
   /// A model and low-rank blocks from a file.
   init(
-    _ model: ResidualModel, _ lowRankBlocks: LowRankBlocks?, since start: Double, context: CallContext
+    _ model: ResidualModel, _ datasetIndices: DatasetIndices?, _ lowRankBlocks: LowRankBlocks?, since start: Double,
+    context: CallContext
   ) throws(CoverTreeError) {
-    (self.model, self.lowRankBlocks) = (model, lowRankBlocks)
+    (self.model, self.datasetIndices, self.lowRankBlocks) = (model, datasetIndices, lowRankBlocks)
     comparesBlocks = !model.isSpatial
     decayBounds = comparesBlocks ? try DecayBounds(model, context: context) : nil
     principal = comparesBlocks ? try Self.principal(model, lowRankBlocks, decayBounds, context) : nil
@@ -134,6 +137,7 @@ public final class ResidualSearch: @unchecked Sendable {
     (sizes, tau, comparesBlocks, removed, whole) = (search.sizes, search.tau, true, nil, nil)
     let isDirect = count <= sizes.direct || search.lowRankBlocks == nil && search.decayBounds == nil
     model = try search.model.first(count, inBlocks: !isDirect, context: context)
+    datasetIndices = nil
     earlyCount = isDirect ? 0 : sizes.early(of: count)
     decayBounds = isDirect ? nil : try DecayBounds(model, context: context)
     lowRankBlocks =
@@ -145,7 +149,7 @@ public final class ResidualSearch: @unchecked Sendable {
 
   /// The same search without some of its points.
   private init(_ whole: ResidualSearch, without removed: RemovedPoints, since start: Double) {
-    (self.whole, self.removed, model) = (whole, removed, whole.model)
+    (self.whole, self.removed, model, datasetIndices) = (whole, removed, whole.model, whole.datasetIndices)
     (sizes, tau, comparesBlocks, earlyCount) = (whole.sizes, whole.tau, whole.comparesBlocks, whole.earlyCount)
     (decayBounds, lowRankBlocks, principal) = (whole.decayBounds, whole.lowRankBlocks, whole.principal)
     buildSeconds = monotonicSeconds() - start
@@ -156,6 +160,15 @@ public final class ResidualSearch: @unchecked Sendable {
     let whole = whole ?? self
     return removed.remaining.count == removed.marks.count
       ? whole : ResidualSearch(whole, without: removed, since: start)
+  }
+
+  /// A search of these points alone, by their numbers, with a model of their own.
+  func keeping(
+    _ numbers: Buffer<Int64>, since start: Double, context: CallContext
+  ) throws(CoverTreeError) -> ResidualSearch {
+    let indices = try datasetIndices?.keeping(numbers) ?? DatasetIndices(numbers, next: model.count)
+    return try ResidualSearch(
+      model.keeping(numbers, context: context), indices, since: start, sizes: sizes, tau: tau, context: context)
   }
 
   private static func principal(
@@ -189,7 +202,8 @@ public final class ResidualSearch: @unchecked Sendable {
   public func extended(by points: PointsView<Double>, context: CallContext) throws(CoverTreeError) -> ResidualSearch {
     let start = monotonicSeconds()
     let extended = try ResidualSearch(
-      model.extended(by: points, context: context), since: start, sizes: sizes, tau: tau, context: context)
+      model.extended(by: points, context: context), datasetIndices?.extended(by: points.count), since: start,
+      sizes: sizes, tau: tau, context: context)
     guard let removed else { return extended }
     return try extended.leavingOut(removed.extended(to: extended.model.count), since: start)
   }
@@ -208,21 +222,29 @@ public final class ResidualSearch: @unchecked Sendable {
     _ queries: ResidualQueries, k: Int, options: SearchOptions, context: CallContext, rows: Int,
     indices: UnsafeMutablePointer<Int64>, distances: UnsafeMutablePointer<Double>?
   ) throws(CoverTreeError) {
-    try check(options, queries)
-    let queries = try checked(queries, rows, context)
-    if model.isSpatial { return try nearestInSpace(queries, k, options, context, rows, indices, distances) }
-    let target = NearestRows(
-      k: k, indices: indices, distances: [distances, options.scores].compactMap(\.self))
-    try answer(
-      queries,
-      request(.nearest(k), options, context) { (search, _) throws(CoverTreeError) in
-        try search.rankExactly(into: target)
-      })
+    let call = try checked(queries, options)
+    defer { withExtendedLifetime(call) {} }
+    let (queries, options) = (try self.rows(of: call, rows, context), call.options)
+    if model.isSpatial {
+      try nearestInSpace(queries, k, options, context, rows, indices, distances)
+    } else {
+      let target = NearestRows(
+        k: k, indices: indices, distances: [distances, options.scores].compactMap(\.self))
+      try answer(
+        queries,
+        request(.nearest(k), options, context) { (search, _) throws(CoverTreeError) in
+          try search.rankExactly(into: target)
+        })
+    }
+    datasetIndices?.replace(UnsafeMutableBufferPointer(start: indices, count: rows * k))
   }
 
-  func check(_ options: SearchOptions, _ queries: ResidualQueries) throws(CoverTreeError) {
+  /// The arguments of a call, checked.
+  func checked(_ queries: ResidualQueries, _ options: SearchOptions) throws(CoverTreeError) -> NumberedCall {
     try options.check(queries)
-    try options.check(indexCount: model.count)
+    try options.check(indexCount: nextIndex)
+    if case .stored(let list) = queries { try check(list, named: "queries") }
+    return try NumberedCall(queries, options, in: self)
   }
 
   /// Equal points among those that a call finds. They are kept if the call has no filter.
@@ -238,12 +260,11 @@ public final class ResidualSearch: @unchecked Sendable {
   }
 
   /// The queries of a call whose results have `rows` rows.
-  func checked(
-    _ queries: ResidualQueries, _ rows: Int, _ context: CallContext
+  func rows(
+    of call: NumberedCall, _ rows: Int, _ context: CallContext
   ) throws(CoverTreeError) -> ResidualQueryRows {
-    switch queries {
+    switch call.queries {
     case .stored(let list):
-      try check(list, named: "queries")
       return .stored(list.elements, rows: try Buffer(counting: list.elements.count))
     case .allStored:
       guard rows == remainingCount else {
@@ -289,13 +310,13 @@ public final class ResidualSearch: @unchecked Sendable {
     var statistics = processLock.locked { self.statistics }
     if let early { statistics += early.statistics }
     return ResidualInfo(
-      pointCount: remainingCount, indexCount: model.count, dim: model.dim, featureCount: model.featureCount,
+      pointCount: remainingCount, nextIndex: nextIndex, dim: model.dim, featureCount: model.featureCount,
       variance: model.unit.unscaled(model.variance),
       jitter: model.inducingFeatures?.jitter ?? 0, blockCount: model.blockCount,
       pivotCount: lowRankBlocks?.pivotCount ?? 0,
       memoryBytes: model.byteCount + (lowRankBlocks?.byteCount ?? 0) + (early?.memoryBytes ?? 0)
         + (spatial.known?.byteCount ?? 0) + (blocked.known?.lowRankBlocks?.byteCount ?? 0)
-        + (knownEqualPoints.known?.byteCount ?? 0) + (removed?.byteCount ?? 0)
+        + (knownEqualPoints.known?.byteCount ?? 0) + (removed?.byteCount ?? 0) + (datasetIndices?.byteCount ?? 0)
         + (decayBounds?.byteCount ?? 0) + (principal?.byteCount ?? 0),
       buildSeconds: buildSeconds, orderSeconds: model.orderSeconds + (early?.orderSeconds ?? 0),
       featureSeconds: model.featureSeconds + (early?.featureSeconds ?? 0),
@@ -337,7 +358,7 @@ extension ResidualModel {
 public struct ResidualInfo: Sendable {
   public let pointCount: Int
   /// The index that the next point gets.
-  public let indexCount: Int
+  public let nextIndex: Int
   public let dim: Int
   public let featureCount: Int
   public let variance: Double

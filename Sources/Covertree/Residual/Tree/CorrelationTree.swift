@@ -24,19 +24,21 @@ extension ResidualSearch {
       metric: metric, nodes: nodes, root: batch[0], batch: batch, seed: options.seed, context: context)
     _ = try inserter.run()
     context.stage(from: 0.9, to: 1)
-    let (storage, ids) = (try copy(model.coordinates), try copy(model.order))
-    let (model, positionOfIndex) = (model, model.positionOfIndex)
+    let (storage, ids) = (try copy(model.coordinates), try indicesOfPositions())
+    let (model, positions) = (model, try positionsOfIndices())
     let layout = try TreeLayout<Double>(
       nodes: nodes, storage: storage, ids: ids, dim: model.dim,
-      distances: .squared { model.squaredDistance(positionOfIndex[$0], positionOfIndex[$1]) }, context: context)
-    return CorrelationTree(layout: layout, search: self, removed: try removed(in: layout))
+      distances: .squared { model.squaredDistance(positions[$0], positions[$1]) }, context: context)
+    return CorrelationTree(layout: layout, search: self, removed: try removed(in: layout, positions))
   }
 
   /// By node: 1 for removed points; nil if there are none.
-  private func removed(in layout: TreeLayout<Double>) throws(CoverTreeError) -> Buffer<UInt8>? {
+  private func removed(
+    in layout: TreeLayout<Double>, _ positions: Buffer<Int32>
+  ) throws(CoverTreeError) -> Buffer<UInt8>? {
     guard let removed else { return nil }
     let marks = try Buffer<UInt8>(count: layout.count)
-    for node in 0..<layout.count { marks[node] = removed.marks[Int(layout.order[node])] }
+    for node in 0..<layout.count { marks[node] = removed.marks[Int(model.order[Int(positions[layout.order[node]])])] }
     return marks
   }
 
@@ -47,33 +49,37 @@ extension ResidualSearch {
       throw CoverTreeError(
         .invalidArgument, "tree: it has \(layout.count) points, there are \(model.count); was one inserted?")
     }
+    let positions = try positionsOfIndices()
+    guard layout.order.elements.allSatisfy({ $0 < positions.count && positions[$0] >= 0 }) else {
+      throw CoverTreeError(.invalidArgument, "tree: it has other points; were some removed?")
+    }
     context.stage(from: 0, to: 0.1)
     let graph = try graph(within: Self.reach, context: context)
     let (model, order) = (model, layout.order)
     let nodeOfPosition = try Buffer<Int32>(count: model.count)
-    for t in 0..<layout.count { nodeOfPosition[model.positionOfIndex[Int(order[t])]] = Int32(t) }
+    for t in 0..<layout.count { nodeOfPosition[positions[order[t]]] = Int32(t) }
     let nodes = try GrowableBuffer<Int32>()
     for t in 0..<layout.count where layout.levels[t] != TreeNodes.duplicate {
-      try nodes.append(model.positionOfIndex[Int(order[t])])
+      try nodes.append(positions[order[t]])
     }
     let choice = try NeighborGraph.Choice(nodes.count, in: model) { nodes[$0] }
     try Invariants(
       layout: layout,
       space: .other(
         scores: { (t, others) in
-          let position = model.positionOfIndex[Int(order[t])]
-          return others.map { model.squaredDistance(position, model.positionOfIndex[Int(order[$0])]) }
+          let position = positions[order[t]]
+          return others.map { model.squaredDistance(position, positions[order[$0]]) }
         },
         crowding: { (t) throws(CoverTreeError) in
           let level = layout.levels[t]
           var first: Int32?
-          try graph.forEach(of: model.positionOfIndex[Int(order[t])], among: choice) { (position, _, squared) in
+          try graph.forEach(of: positions[order[t]], among: choice) { (position, _, squared) in
             let other = nodeOfPosition[position]
             guard layout.levels[other] >= level else { return }
             if squared <= squaredRadius(ofLevel: level) { first = min(first ?? other, other) }
           }
           return first.map(Int.init)
-        }), indexCount: model.count, context: context
+        }), indexCount: nextIndex, context: context
     ).check()
   }
 

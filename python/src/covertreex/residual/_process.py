@@ -240,7 +240,9 @@ class ResidualProcess(Tree):
         tree = cls._holding(residuals.load(file.owner, callback))
         tree._callback = callback
         # The library has checked all but `_SETTINGS`.
-        found = file.sections("settings", "numbers", "lengthscale", "points", "inducing_points", "removed", _SETTINGS)
+        found = file.sections(
+            "settings", "numbers", "lengthscale", "points", "inducing_points", "indices", "removed", _SETTINGS
+        )
         n, dim, _, shape, given = found["settings"].tolist()[:5]
         tree.kernel = (
             kernels.of_shape(shape, found["lengthscale"], float(found["numbers"][1])) if kernel is None else kernel
@@ -248,6 +250,8 @@ class ResidualProcess(Tree):
         tree._coords = found["points"].reshape(n, dim)
         if "removed" in found:
             tree._removed = np.flatnonzero(found["removed"])
+        if "indices" in found:
+            tree._restore_indices(found["indices"].ravel(), int(found["settings"].flat[7]))
         tree._inducing = None if given else found["inducing_points"].reshape(-1, dim)
         tree.engine, _ = resolve_engine(engine, None)
         try:
@@ -260,6 +264,13 @@ class ResidualProcess(Tree):
         tree._forget_trees()
         tree._check_engine()
         return tree
+
+    def _restore_indices(self, indices: NDArray[np.int64], count: int) -> None:
+        """Give the points their dataset indices. Others below ``count``, removed ones, get any coordinates."""
+        coords = np.repeat(self._coords[:1], count, axis=0)
+        coords[indices] = self._coords
+        self._removed = np.setdiff1d(np.arange(count), np.delete(indices, self._removed))
+        self._coords = coords
 
     def _opening(self) -> tuple[Any, ...]:
         return (None if self._callback is None else self.kernel, self.engine)
