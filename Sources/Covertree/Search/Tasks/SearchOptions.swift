@@ -60,6 +60,17 @@ func checkRadius(_ radius: Double) throws(CoverTreeError) {
 }
 
 extension SearchOptions {
+  /// The options of a search within a radius, unless each row has a largest distance of its own.
+  func within(_ radius: Double) throws(CoverTreeError) -> SearchOptions {
+    if maximumDistances == nil { try checkRadius(radius) }
+    var options = self
+    options.maximumDistance = maximumDistances == nil ? radius : .infinity
+    return options
+  }
+
+  /// The largest distance of a neighbour of a row.
+  func largestDistance(ofRow row: Int) -> Double { maximumDistances?[row] ?? maximumDistance }
+
   /// The options of a search that reports distances in the type `S`.
   func reporting<S: Scalar>(
     in type: S.Type, _ metric: TreeMetric?, _ context: CallContext

@@ -9,6 +9,8 @@ struct FunctionSearch {
   let function: DistanceFunction
   let queries: FunctionQueries
   let options: SearchOptions
+  /// nil if all objects may be found.
+  let admitted: AdmittedNodes?
   let context: CallContext
   let counters: SearchCounters
 
@@ -24,7 +26,7 @@ struct FunctionSearch {
       let evaluator = try PairEvaluator(function, snapshot.objects.type, context: context)
       let embeddings = try queries.embeddings(range, evaluator)
       var results = try begin(range)
-      var walks = try range.map { (_) throws(CoverTreeError) in try FunctionWalk(snapshot) }
+      var walks = try range.map { (_) throws(CoverTreeError) in try FunctionWalk(snapshot, admitted) }
       for slot in 0..<range.count {
         let row = range.lowerBound + slot
         try walks[slot].begin(embeddings[slot], eligible(row), into: &results[slot])

@@ -24,6 +24,11 @@ public final class FunctionTree: @unchecked Sendable {
       seconds: monotonicSeconds() - start)
   }
 
+  init(_ snapshot: FunctionSnapshot, by function: DistanceFunction, options: TreeOptions, seconds: Double) {
+    (type, self.function, self.options) = (snapshot.objects.type, function, options)
+    state = CurrentState(snapshot, seconds: seconds)
+  }
+
   var snapshot: FunctionSnapshot { state.current }
 
   /// Adds objects, which get consecutive dataset indices. Returns the first.
@@ -104,8 +109,8 @@ extension FunctionTree {
   ) throws(CoverTreeError) {
     let search = try search(queries, options, context, rows: rows)
     try search.run { (range) throws(CoverTreeError) in
-      try range.map { (_) throws(CoverTreeError) in
-        NearestObjects(nearest: TopK(try TopK.Scratch(k: k), bound: options.maximumDistance))
+      try range.map { (row) throws(CoverTreeError) in
+        NearestObjects(nearest: TopK(try TopK.Scratch(k: k), bound: options.largestDistance(ofRow: row)))
       }
     } end: { (range, results) in
       for slot in 0..<range.count {
@@ -122,13 +127,12 @@ extension FunctionTree {
   func within(
     _ radius: Double, of queries: AnyCoverTree.Queries, options: SearchOptions, context: CallContext
   ) throws(CoverTreeError) -> NeighborLists<Double> {
-    try checkRadius(radius)
-    let search = try search(queries, options, context, rows: nil)
+    let search = try search(queries, options.within(radius), context, rows: nil)
     let offsets = try Buffer<Int64>(count: search.queries.count + 1, filledWith: 0)
     let chunks = (search.queries.count + FunctionSearch.chunk - 1) / FunctionSearch.chunk
     let lists = try (0..<chunks).map { (_) throws(CoverTreeError) in try GrowableBuffer<Candidate>() }
     try search.run { (range) throws(CoverTreeError) in
-      try range.map { (_) throws(CoverTreeError) in ObjectsWithin(reach: radius, found: try GrowableBuffer()) }
+      try search.results(range)
     } end: { (range, results) throws(CoverTreeError) in
       let list = lists[range.lowerBound / FunctionSearch.chunk]
       for slot in 0..<range.count {
@@ -155,10 +159,9 @@ extension FunctionTree {
     _ radius: Double, of queries: AnyCoverTree.Queries, options: SearchOptions, context: CallContext, rows: Int,
     counts: UnsafeMutablePointer<Int64>
   ) throws(CoverTreeError) {
-    try checkRadius(radius)
-    let search = try search(queries, options, context, rows: rows)
+    let search = try search(queries, options.within(radius), context, rows: rows)
     try search.run { (range) throws(CoverTreeError) in
-      try range.map { (_) throws(CoverTreeError) in ObjectsWithin(reach: radius, found: try GrowableBuffer()) }
+      try search.results(range)
     } end: { (range, results) in
       for slot in 0..<range.count { counts[range.lowerBound + slot] = Int64(results[slot].found.count) }
     }
@@ -170,9 +173,6 @@ extension FunctionTree {
     try options.check(areNew: queries.areNew)
     guard options.limits == nil, options.scores == nil, !options.listsScores else {
       throw CoverTreeError(.unsupported, "metric: scores and limits are for plain Euclidean distance")
-    }
-    guard options.admitted == nil, options.maximumDistances == nil else {
-      throw CoverTreeError(.unsupported, "metric: admitted and max_distances are for metrics of the library")
     }
     let snapshot = snapshot
     let set: FunctionQueries
@@ -188,7 +188,19 @@ extension FunctionTree {
       throw CoverTreeError(.busy, "n_rows: the tree has \(set.count) points, results are for \(rows); was it changed?")
     }
     try options.check(rows: set.count)
+    try options.check(indexCount: snapshot.indexCount)
+    let admitted = try options.admitted.map { (mask) throws(CoverTreeError) in try AdmittedNodes(snapshot, mask) }
     return FunctionSearch(
-      snapshot: snapshot, function: function, queries: set, options: options, context: context, counters: searches)
+      snapshot: snapshot, function: function, queries: set, options: options, admitted: admitted, context: context,
+      counters: searches)
+  }
+}
+
+extension FunctionSearch {
+  /// Empty results of some queries of a search within a radius.
+  fileprivate func results(_ range: Range<Int>) throws(CoverTreeError) -> [ObjectsWithin] {
+    try range.map { (row) throws(CoverTreeError) in
+      ObjectsWithin(reach: options.largestDistance(ofRow: row), found: try GrowableBuffer())
+    }
   }
 }

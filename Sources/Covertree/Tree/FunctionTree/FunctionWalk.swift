@@ -28,14 +28,16 @@ struct FunctionWalk {
   }
 
   private let snapshot: FunctionSnapshot
+  /// nil if all objects may be found.
+  private let admitted: AdmittedNodes?
   private let ahead: MinHeap<Entry>
   private let asked: GrowableBuffer<Entry>
   private var embedding: UnsafePointer<Double>
   private var eligible = IndexFilter()
   private var evaluated = 0
 
-  init(_ snapshot: FunctionSnapshot) throws(CoverTreeError) {
-    self.snapshot = snapshot
+  init(_ snapshot: FunctionSnapshot, _ admitted: AdmittedNodes?) throws(CoverTreeError) {
+    (self.snapshot, self.admitted) = (snapshot, admitted)
     ahead = try MinHeap()
     asked = try GrowableBuffer()
     embedding = snapshot.embedding(0)
@@ -55,7 +57,7 @@ struct FunctionWalk {
     // The distances of pivots are known.
     for (pivot, index) in snapshot.pivots.indices.enumerated() {
       let node = Int(index) < snapshot.nodes.count ? snapshot.nodes[index] : -1
-      if node >= 0, eligible.admits(index) { try result.add(embedding[pivot], index) }
+      if node >= 0, isCounted(node) { try result.add(embedding[pivot], index) }
     }
     let own = max(0, snapshot.pivots.bound(embedding, snapshot.embedding(0)))
     let isSubtree = snapshot.layout.count > 1
@@ -85,7 +87,12 @@ struct FunctionWalk {
   }
 
   private func isCounted(_ node: Int32) -> Bool {
-    snapshot.isLive(node) && eligible.admits(snapshot.layout.order[node])
+    (admitted?.contains(node) ?? snapshot.isLive(node)) && eligible.admits(snapshot.layout.order[node])
+  }
+
+  /// The nodes of a subtree that may be found, as far as that does not depend on the query.
+  private func size(of subtree: Int32) -> Int32 {
+    admitted?.count(below: subtree) ?? snapshot.layout.subtreeEnd[subtree] - subtree
   }
 
   private mutating func decide<R: FunctionResult>(_ entry: Entry, into result: inout R) throws(CoverTreeError) {
@@ -101,7 +108,7 @@ struct FunctionWalk {
     let node = entry.node
     let pivot = snapshot.links.pivot[node]
     if pivot >= 0 { return try note(entry, embedding[Int(pivot)], into: &result) }
-    if snapshot.pivots.isLoose, snapshot.layout.subtreeEnd[node] - node >= Self.worthwhile {
+    if snapshot.pivots.isLoose, size(of: node) >= Self.worthwhile {
       return try asked.append(entry)
     }
     try pushChildren(of: entry, at: nil, result.reach)
@@ -151,7 +158,8 @@ struct FunctionWalk {
       if own <= reach, isCounted(node) { try ahead.push(Entry(key: own, own: own, node: node, isSubtree: false)) }
       return
     }
-    if key <= reach { try ahead.push(Entry(key: min(key, own), own: own, node: node, isSubtree: true)) }
+    guard key <= reach, size(of: node) > 0 else { return }
+    try ahead.push(Entry(key: min(key, own), own: own, node: node, isSubtree: true))
   }
 }
 
