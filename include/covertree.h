@@ -227,7 +227,7 @@ typedef enum covertree_order {
 /* The distance of two points, from the differences d of their coordinates and
  * their weights w. A metric of the library other than plain Euclidean distance
  * has no cover tree: covertree_tree_export and scores are UNSUPPORTED for it.
- * For a function, scores, files and questions on pairs are UNSUPPORTED. */
+ * For a function, scores and questions on pairs are UNSUPPORTED. */
 typedef enum covertree_distance {
   COVERTREE_DISTANCE_EUCLIDEAN = 0, /* the root of the sum of w d^2 */
   COVERTREE_DISTANCE_MANHATTAN = 1, /* the sum of w |d| */
@@ -359,8 +359,7 @@ struct covertree_search_options {
   double *scores;       /* [out] queries x k, infinity if there is no neighbour;
                            may be NULL */
   /* A mask that admits points. A call reads all of it, so it is for many
-   * queries. Queries need not be admitted. UNSUPPORTED, as max_distances, with
-   * COVERTREE_DISTANCE_FUNCTION. */
+   * queries. Queries need not be admitted. */
   const uint8_t *admitted; /* one byte for each index, 0 if the point is not
                               found; bytes of removed points are ignored. NULL:
                               all points are found */
@@ -650,7 +649,8 @@ typedef enum covertree_file_kind {
   COVERTREE_FILE_RESIDUAL = 2,
   COVERTREE_FILE_ARRAYS = 3, /* sections of the caller only */
   COVERTREE_FILE_INDEX = 4,
-  COVERTREE_FILE_VIF = 5
+  COVERTREE_FILE_VIF = 5,
+  COVERTREE_FILE_FUNCTION = 6 /* a tree of a distance function */
 } covertree_file_kind;
 
 /* One array of a file. */
@@ -664,7 +664,8 @@ typedef struct covertree_section {
                        it comes from a file */
 } covertree_section;
 
-/* Saves a tree as it is now. Later changes do not reach the file.
+/* Saves a tree as it is now. Later changes do not reach the file. A distance
+ * function is not in the file: covertree_tree_load_function gets it again.
  *   path     [in] at most 4096 bytes, UTF-8. Symbolic links are followed. The
  *                 new file gets the mode, the owner and the group of the file
  *                 that it replaces. IO if that file is read-only, if the owner
@@ -723,6 +724,19 @@ covertree_status covertree_file_copy(const void *bytes, int64_t n_bytes,
  * INVALID_ARGUMENT for a file of another kind. */
 covertree_status covertree_tree_load(covertree_file *file,
                                      covertree_tree **tree);
+
+/* Gives the tree of a distance function in a file of kind
+ * COVERTREE_FILE_FUNCTION. Sections are compared with their checksums now, and
+ * up to 32 distances of the file with those of the function: the tree is not
+ * built again. The tree keeps the file open.
+ *   options [in] metric, which is COVERTREE_DISTANCE_FUNCTION, distance_fn and
+ *                distance_user_data, as for the build; n_threads and progress
+ *                of this call. Nothing else is read
+ * INVALID_ARGUMENT for a file of another kind, or if a distance differs by more
+ * than roundings; CORRUPT; CANCELLED. */
+covertree_status covertree_tree_load_function(
+    covertree_file *file, const covertree_tree_options *options,
+    covertree_tree **tree);
 
 typedef struct covertree_file_info {
   int64_t n_bytes;

@@ -211,6 +211,21 @@ public func covertree_tree_load(_ file: Handle, _ tree: Out<Handle>) -> covertre
   }
 }
 
+@_cdecl("covertree_tree_load_function") @implementation
+public func covertree_tree_load_function(
+  _ file: Handle, _ options: In<covertree_tree_options>, _ tree: Out<Handle>
+) -> covertree_status {
+  status { () throws(CoverTreeError) in
+    let stored = try opened(file: file).file
+    let output = try required(tree, "tree")
+    let options = try covertree_tree_options.read(options)
+    guard let function = try options.distanceFunction(columns: FunctionTree.columns(in: stored)) else {
+      throw CoverTreeError(.invalidArgument, "metric: expected COVERTREE_DISTANCE_FUNCTION, got \(options.metric)")
+    }
+    output.pointee = trees.add(.function(try FunctionTree(stored, by: function, context: options.context())))
+  }
+}
+
 @_cdecl("covertree_residual_load") @implementation
 public func covertree_residual_load(
   _ file: Handle, _ options: In<covertree_residual_options>, _ residual: Out<Handle>

@@ -45,6 +45,8 @@ public enum FileKind: UInt32, Sendable {
   case arrays = 3
   case index = 4
   case vif = 5
+  /// A tree of a caller's metric.
+  case function = 6
 
   /// Whether the library may have a section of this name in files of the kind. Not every file has all of them. A caller's section must
   /// have another name.
@@ -59,6 +61,7 @@ public enum FileKind: UInt32, Sendable {
         "settings", "boxes.", "points", "order", "levels", "parents", "children", "children_offsets", "radius",
         "subtree_end", "subtree_min", "subtree_max", "removed",
       ]
+    case .function: ["removed"]
     case .residual: ["regions.", "products."]
     case .arrays: []
     case .vif: ["whitening.", "inner."]

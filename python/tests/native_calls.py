@@ -57,6 +57,14 @@ def single():
     return tree(np.float32)
 
 
+def manhattan(a, b):
+    return np.abs(a[:, None] - b[None]).sum(-1)
+
+
+def of_function():
+    return cover_tree(ROWS, metric=manhattan)
+
+
 def residual(**options):
     return cover_tree(ROWS, kernel=Matern52(0.4), inducing_count=20, **options)
 
@@ -246,6 +254,14 @@ CALLS = {
     "load, float32": (
         None, lambda _, x, **o: covertreex.load(saved(single), points=x, **o), [rows(np.float32)],
         [with_nan(np.float32)],
+    ),
+    "tree of a function": (None, lambda _, x, **o: cover_tree(x, metric=manhattan, **o), [rows()], [with_nan()]),
+    "load with a function": (
+        None, lambda _, x, **o: covertreex.load(saved(of_function), metric=manhattan, points=x, **o), [rows()],
+        [ROWS[::-1].copy],
+    ),
+    "load with another function": (
+        None, lambda _: covertreex.load(saved(of_function), metric=lambda a, b: 2 * manhattan(a, b)), [], [],
     ),
     "residual tree": (
         None, lambda _, x, **o: cover_tree(x, kernel=Matern52(0.4), inducing_count=20, **o), [rows()], [with_nan()],

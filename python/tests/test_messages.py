@@ -68,6 +68,11 @@ def tree():
 
 
 @functools.cache
+def of_function():
+    return cover_tree(X, metric=lambda a, b: np.abs(a[:, None] - b[None]).sum(-1))
+
+
+@functools.cache
 def residual():
     return cover_tree(X, kernel=Matern52(0.3), inducing_count=10)
 
@@ -113,7 +118,7 @@ def folder():
 @functools.cache
 def saved(name):
     path = folder() / name
-    {"tree": tree, "residual": residual, "index": brute_force, "sets": sets}[name]().save(path)
+    {"tree": tree, "own": of_function, "residual": residual, "index": brute_force, "sets": sets}[name]().save(path)
     return path
 
 
@@ -218,6 +223,7 @@ TABLE = vif_messages.TABLE | {
         lambda v: covertreex.load(saved("tree"), points=v),
     ),
     "load(kernel)": (KERNEL, lambda v: covertreex.load(saved("residual"), kernel=v)),
+    "load(metric)": ({**FUNCTION, "None": (None, ValueError)}, lambda v: covertreex.load(saved("own"), metric=v)),
     "load(engine)": (CHOICE, lambda v: covertreex.load(saved("tree"), engine=v)),
     "load(progress)": (FUNCTION, lambda v: covertreex.load(saved("tree"), progress=v)),
     "set_num_threads(n_threads)": (

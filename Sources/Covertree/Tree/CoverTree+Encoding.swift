@@ -167,8 +167,7 @@ extension AnyCoverTree {
     switch self {
     case .float32(let tree): try tree.image(context: context)
     case .float64(let tree): try tree.image(context: context)
-    case .function:
-      throw CoverTreeError(.unsupported, "metric: a tree of a distance function cannot be written to a file")
+    case .function(let tree): try tree.image(context: context)
     }
   }
 
@@ -184,6 +183,10 @@ extension AnyCoverTree {
 
   /// Throws unless a file has a tree, as far as its header shows.
   public static func check(_ file: StoredFile) throws(CoverTreeError) {
+    guard file.kind != .function else {
+      throw CoverTreeError(
+        .invalidArgument, "metric: the file has a tree of a distance function; it is loaded with that function")
+    }
     try file.expect(.tree)
     _ = try TreeSettings(file)
   }

@@ -10,9 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from . import _arguments, _arrays, _calls, _writing
 from ._calls import ProgressReport
 from ._capi import DTYPES, CoverTreeError, Owner, files
-from ._capi.files import ARRAYS, INDEX, RESIDUAL, TREE, VIF, Arrays
+from ._capi.files import ARRAYS, FUNCTION, INDEX, RESIDUAL, TREE, VIF, Arrays
 
-__all__ = ["ARRAYS", "INDEX", "RESIDUAL", "TREE", "VIF", "Arrays", "File", "PathLike", "check_points", "save"]
+__all__ = [
+    "ARRAYS", "FUNCTION", "INDEX", "RESIDUAL", "TREE", "VIF", "Arrays", "File", "PathLike", "check_points", "save",
+]  # fmt: skip
 
 PathLike = _writing.PathLike
 
@@ -69,8 +71,13 @@ def check_points(file: File, points: ArrayLike | None) -> None:
     """Raise where a file was saved from other points than these, in the type in which its tree keeps them."""
     if points is None:
         return
-    is_float64 = file.kind in (RESIDUAL, VIF)
-    dtype = np.dtype(np.float64) if is_float64 else DTYPES[int(file.sections("settings")["settings"][5])]
-    array = _arrays.points(points, "points", dtype=dtype)
+    dtype = np.dtype(np.float64)
+    if file.kind == TREE:
+        dtype = DTYPES[int(file.sections("settings")["settings"][5])]
+    check_rows(file, _arrays.points(points, "points", dtype=dtype))
+
+
+def check_rows(file: File, array: NDArray[Any]) -> None:
+    """Raise where a file was saved from other rows than these, which have the type of its tree."""
     if files.hash_points(array, n_threads=_calls.threads(None)) != file.input_hash:
         raise CoverTreeError("points: the file was saved from other points")

@@ -65,30 +65,38 @@ class Tree(_calls.Closeable):
         ``radii`` are those of a radius search, one for each query.
         """
         dtype = self._dtype
-        rows = _calls.query_rows(queries, self, dtype)
-        compared = dtype
-        if not isinstance(rows, int) and rows.dtype != dtype and not _arrays.are_indices(rows):
-            compared = rows.dtype
-        each = None
+        rows, compared = self._rows_of(queries)
+        n_rows, each = count(rows), None
         if radii is not None:
-            each = self._limits(radii, "r", rows, compared)
+            each = self._limits(radii, "r", n_rows, compared)
         elif max_distance is not None and _arguments.is_many(max_distance):
-            max_distance, each = None, self._limits(max_distance, "max_distance", rows, compared)
+            max_distance, each = None, self._limits(max_distance, "max_distance", n_rows, compared)
         elif max_distance is not None:
             max_distance = _arguments.number(max_distance, "max_distance")
             if compared is not dtype:
                 max_distance = largest_reported(max_distance, dtype)
-        upper = _arrays.upper_indices(before, count(rows))
+        upper = _arrays.upper_indices(before, n_rows)
         mask = None if filter is None else _arrays.mask(filter, "filter", lambda: self._info().next_index)
         options = search_options(
-            _calls.threads(n_threads), predecessor_mode, exclude_self, max_distance, upper, admitted=mask,
+            self._threads(n_threads), predecessor_mode, exclude_self, max_distance, upper, admitted=mask,
             max_distances=each,
         )  # fmt: skip
         return rows, compared, options
 
-    def _limits(self, values: Any, name: str, rows: Rows, compared: np.dtype[Any]) -> Float64s:
+    def _rows_of(self, queries: Any) -> tuple[Any, np.dtype[Any]]:
+        """Queries as the library reads them, and the type in which it compares them."""
+        dtype = self._dtype
+        rows = _calls.query_rows(queries, self, dtype)
+        if isinstance(rows, int) or rows.dtype == dtype or _arrays.are_indices(rows):
+            return rows, dtype
+        return rows, rows.dtype
+
+    def _threads(self, n_threads: int | None) -> int:
+        return _calls.threads(n_threads)
+
+    def _limits(self, values: Any, name: str, n_rows: int, compared: np.dtype[Any]) -> Float64s:
         """The largest distance of a neighbour of each query. The library checks the numbers."""
-        limits = np.ascontiguousarray(_arrays.of_shape(values, name, (count(rows),)), np.float64)
+        limits = np.ascontiguousarray(_arrays.of_shape(values, name, (n_rows,)), np.float64)
         return limits if compared is self._dtype else np.ascontiguousarray(each_largest_reported(limits, self._dtype))
 
     # Files and copies

@@ -328,6 +328,7 @@ def load(
     points: ArrayLike | None = None,
     kernel: KernelLike | None = None,
     kernel_gradient: KernelGradient | None = None,
+    metric: Callable[..., Any] | CompiledMetric | None = None,
     engine: str | None = None,
     progress: ProgressReport | None = None,
 ) -> Any:
@@ -347,18 +348,23 @@ def load(
     verify : bool
         Whether to compare everything with its checksum now, and not in the first search.
     points : array_like, shape (n, dim), optional
-        The points that the tree must have been saved from.
+        The points that the tree must have been saved from. For a :class:`MetricTree` of other objects than rows and
+        numbers they are required, because they are not in the file: a list with an object for each dataset index that
+        was given.
     kernel : callable, optional
         The kernel of a residual tree or a Gaussian process that was saved with one that is not of
         :mod:`covertreex.kernels`.
     kernel_gradient : callable, optional
         Its derivatives, as in :class:`covertreex.vecchia.VIF`.
+    metric : callable, optional
+        The function of a :class:`MetricTree`, which is not in the file. It evaluates up to 32 distances, which are
+        compared with those of the file; the tree is not built again.
     engine, progress
         As in :func:`cover_tree`.
 
     Returns
     -------
-    CoverTree, ResidualTree, MappedTree, covertreex.vecchia.ConditioningSets, covertreex.vecchia.VIF or
+    CoverTree, MetricTree, ResidualTree, MappedTree, covertreex.vecchia.ConditioningSets, covertreex.vecchia.VIF or
     covertreex.indexes.VectorIndex
 
     Raises
@@ -367,17 +373,22 @@ def load(
         If the file cannot be read.
     CoverTreeError
         For a file of another kind, that is truncated, damaged or of a later version, or was saved from other points.
+    ValueError
+        If a file needs a function or objects that are not given, or a metric is another one than that of the file.
     """
     if os.path.isdir(_arguments.path(path)):
+        _refuse({"metric": metric}, "a tree of a metric of your own")
         tree = MappedTree(path)
         if verify:
             tree._verify(progress)
         return tree
     file = _files.File.open(path, mmap=mmap, verify=verify, progress=progress)
-    if file.kind == _files.ARRAYS:
-        return ConditioningSets._of_file(file, path)
-    if file.kind == _files.INDEX:
-        return VectorIndex._of_file(file)
+    if file.kind == _files.FUNCTION:
+        _refuse({"engine": engine}, "a metric of the library")
+        return MetricTree._of_function(file, metric, points, progress)
+    _refuse({"metric": metric}, "a tree of a metric of your own")
+    if file.kind in {_files.ARRAYS, _files.INDEX}:
+        return VectorIndex._of_file(file) if file.kind == _files.INDEX else ConditioningSets._of_file(file, path)
     _files.check_points(file, points)
     if file.kind == _files.VIF:
         return VIF._of_file(file, kernel, kernel_gradient)

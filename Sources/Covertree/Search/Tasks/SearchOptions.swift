@@ -106,14 +106,6 @@ extension SearchOptions {
     return options
   }
 
-  /// The options of a search within a radius, which is for rows without largest distances of their own.
-  func within(_ radius: Double) throws(CoverTreeError) -> SearchOptions {
-    if maximumDistances == nil { try checkRadius(radius) }
-    var options = self
-    options.maximumDistance = maximumDistances == nil ? radius : .infinity
-    return options
-  }
-
   /// The same options with these limits, scores, as the only ones.
   func limited(to scores: UnsafeBufferPointer<Double>) -> SearchOptions {
     var options = self

@@ -83,6 +83,11 @@ final class ObjectRows: @unchecked Sendable {
     bytes = try Buffer(count: count * type.rowBytes)
   }
 
+  /// Rows in memory that is only read.
+  init(_ bytes: Buffer<UInt8>, type: ObjectType) {
+    (self.type, self.bytes, count) = (type, bytes, bytes.count / type.rowBytes)
+  }
+
   /// A copy of the caller's rows. Coordinates must be finite.
   convenience init(_ view: ObjectsView, named name: String, context: CallContext) throws(CoverTreeError) {
     try self.init(type: view.type, count: view.count)

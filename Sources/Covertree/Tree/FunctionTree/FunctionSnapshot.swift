@@ -71,5 +71,19 @@ struct NodeLinks {
   /// The number of the pivot that a node is, or -1.
   let pivot: Buffer<Int8>
 
+  /// Links of a layout whose distances are known, or will be.
+  init(
+    _ layout: TreeLayout<Double>, parentDistance: Buffer<Double>, reach: Buffer<Double>, _ pivots: PivotTable
+  ) throws(CoverTreeError) {
+    (self.parentDistance, self.reach) = (parentDistance, reach)
+    hasDuplicates = try Buffer(count: layout.count, filledWith: 0)
+    pivot = try Buffer(count: layout.count, filledWith: -1)
+    let pivotOfIndex = Dictionary(zip(pivots.indices, 0...)) { first, _ in first }
+    for t in 0..<layout.count {
+      if layout.levels[t] == TreeNodes.duplicate { hasDuplicates[layout.parents[t]] = 1 }
+      if let number = pivotOfIndex[layout.order[t]] { pivot[t] = Int8(number) }
+    }
+  }
+
   var byteCount: Int { parentDistance.byteCount + reach.byteCount + hasDuplicates.byteCount + pivot.byteCount }
 }

@@ -14,10 +14,8 @@ struct NodeLinksBuild {
   func links(
     after base: FunctionSnapshot?, _ rows: Buffer<Int32>, _ evaluations: Counter
   ) throws(CoverTreeError) -> NodeLinks {
-    let links = NodeLinks(
-      parentDistance: try Buffer(count: layout.count, filledWith: 0), reach: try Buffer(count: layout.count),
-      hasDuplicates: try Buffer(count: layout.count, filledWith: 0),
-      pivot: try Buffer(count: layout.count, filledWith: -1))
+    let links = try NodeLinks(
+      layout, parentDistance: Buffer(count: layout.count, filledWith: 0), reach: Buffer(count: layout.count), pivots)
     let isNew = try Buffer<UInt8>(count: layout.count, filledWith: 1)
     if let base {
       for t in 0..<layout.count where Int(rows[t]) < base.layout.count {
@@ -28,13 +26,6 @@ struct NodeLinksBuild {
     }
     try fillParentDistances(links.parentDistance, isNew, evaluations)
     try fillReach(links.reach)
-    for t in 0..<layout.count where layout.levels[t] == TreeNodes.duplicate {
-      links.hasDuplicates[layout.parents[t]] = 1
-    }
-    let pivotOfIndex = Dictionary(zip(pivots.indices, 0...)) { first, _ in first }
-    for t in 0..<layout.count {
-      if let pivot = pivotOfIndex[layout.order[t]] { links.pivot[t] = Int8(pivot) }
-    }
     try fillRadii(links.parentDistance, isNew, evaluations)
     return links
   }

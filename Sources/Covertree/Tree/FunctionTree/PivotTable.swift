@@ -65,7 +65,17 @@ final class PivotTable: @unchecked Sendable {
     evaluations = evaluator.evaluations
   }
 
+  /// Of the choice.
   let evaluations: Int
+
+  /// Pivots that were chosen earlier.
+  init(rows: ObjectRows, columns: Int, indices: [Int32], chosenFrom: Int, isLoose: Bool) {
+    (self.rows, self.columns, self.indices) = (rows, columns, indices)
+    (self.chosenFrom, self.isLoose, evaluations) = (chosenFrom, isLoose, 0)
+  }
+
+  /// Whether embeddings may have so many numbers.
+  static func isWidth(_ columns: Int) -> Bool { (width...8 * width).contains(columns) && columns % width == 0 }
 
   /// Few objects need no pivots.
   private static func count(for objects: Int) -> Int { objects < 64 ? 0 : objects < 4096 ? 8 : 16 }

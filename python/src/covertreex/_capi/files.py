@@ -16,7 +16,7 @@ from .memory import DTYPE_NUMBERS, DTYPES, Handle, Owner, address, matrix, view
 from .structs import FileInfo, Section
 
 #: Kinds of files, each a covertree_file_kind.
-TREE, RESIDUAL, ARRAYS, INDEX, VIF = 1, 2, 3, 4, 5
+TREE, RESIDUAL, ARRAYS, INDEX, VIF, FUNCTION = 1, 2, 3, 4, 5, 6
 
 _COPY, _VERIFY = 1, 2
 

@@ -57,9 +57,11 @@ def address(array: NDArray[Any] | None) -> int | None:
         return array.ctypes.data
 
 
-def count(rows: Rows) -> int:
+def count(rows: Rows | Matrix) -> int:
     """The number of rows."""
-    return rows if isinstance(rows, int) else len(rows)
+    if isinstance(rows, int):
+        return rows
+    return rows.rows if isinstance(rows, Matrix) else len(rows)
 
 
 # Bytes of the fields that are copied take half the time of a struct that is made of fields.

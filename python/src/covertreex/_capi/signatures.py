@@ -41,6 +41,7 @@ arrays_get: handle ArraysView*
 tree_save residual_save vif_save index_save: handle text Section* int64 CallOptions*
 tree_encode residual_encode vif_encode index_encode: handle Section* int64 CallOptions* handle*
 tree_load: handle handle*
+tree_load_function: handle TreeOptions* handle*
 residual_load: handle ResidualOptions* handle*
 vif_load: handle VifOptions* handle*
 index_load: handle handle CallOptions* handle*

@@ -139,3 +139,8 @@ def load(file: Owner) -> Owner:
     owner = Owner(lib.covertree_tree_free)
     check(lib.covertree_tree_load(file.handle, byref(owner.handle)))
     return owner
+
+
+def load_function(file: Owner, options: TreeOptions, **way: Unpack[Way]) -> Owner:
+    """The tree of a distance function, which the options have, in a file."""
+    return made(lib.covertree_tree_load_function, lib.covertree_tree_free, way, file.handle, options=options)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from .. import _arguments, _arrays, _calls, _engines
+from .. import _arrays, _calls, _engines, _files
 from .._calls import ProgressReport
 from .._capi import trees
 from .._capi.callbacks import CallbackMetric, CompiledMetric, compiled
-from .._capi.calls import search_options
 from .._capi.memory import Rows, count
+from .._capi.structs import TreeOptions
 from .._exports.metric_arrays import FUNCTION
 from .._exports.tree_arrays import TreeArrays, show_arrays
 from .._settings import active_config
 from .._telemetry import recorded
 from ._cover_tree import CoverTree
-from ._objects import Given, Vectors, domain_of
+from ._objects import KIND, Domain, Objects, Vectors, domain_of, domain_of_file
 from ._options import kept_dtype, tree_options
 
 
@@ -51,23 +51,29 @@ class MetricTree(CoverTree):
     ) -> None:
         _calls.Closeable.__init__(self)
         settings = active_config()
-        self.engine = "native"
         self.order = _engines.resolve("native", settings.order if order is None else order)[1]
-        self.dtype = self._dtype = np.dtype(np.float64)
-        self._function = metric
         kept = kept_dtype(settings.dtype if dtype is None else dtype)
-        known = compiled(metric)
-        self._domain = domain_of(points, known or metric, kept)
-        self._callee = None if known else CallbackMetric(self._domain.distances, self._domain.dtype)
-        self._seed = (settings.seed or 0) if seed is None else seed
-        options = tree_options(self.order, self._seed, self._threads(n_threads))
+        self._begin(metric, domain_of(points, compiled(metric) or metric, kept))
+        seed = (settings.seed or 0) if seed is None else seed
+        options = self._with_metric(tree_options(self.order, seed, self._threads(n_threads) or None))
+        rows = self._domain.rows(points, "points")
+        self._adopt(trees.build(rows, options, progress=progress, kernel=self._callee))
+
+    def _begin(self, metric: Callable[..., Any] | CompiledMetric, domain: Domain) -> None:
+        self.engine = "native"
+        self.dtype = self._dtype = np.dtype(np.float64)
+        self._function, self._domain = metric, domain
+        self._callee = None if compiled(metric) else CallbackMetric(domain.distances, domain.dtype)
+
+    def _with_metric(self, options: TreeOptions) -> TreeOptions:
+        """Options of a build, or of a file that is opened, with the metric."""
         options.metric = trees.FUNCTION
+        known = compiled(self._function)
         if self._callee is not None:
             self._callee.give(options)
         elif known is not None:
             trees.set_function(options, known.address)
-        rows = self._domain.rows(points, "points")
-        self._adopt(trees.build(rows, options, progress=progress, kernel=self._callee))
+        return options
 
     @property
     def metric(self) -> Any:
@@ -94,7 +100,7 @@ class MetricTree(CoverTree):
         """Add a batch of objects of the same kind, and return their dataset indices, int64 of shape (m,)."""
         rows = self._domain.rows(points, "points")
         first = self._call(trees.insert, rows, n_threads=n_threads, progress=progress)
-        return np.arange(first, first + _length(rows))
+        return np.arange(first, first + count(rows))
 
     def export_arrays(self, *, n_threads: int | None = None, progress: ProgressReport | None = None) -> TreeArrays:
         """Show the arrays of the cover tree. Its points are float64: coordinates, or numbers of objects."""
@@ -102,20 +108,51 @@ class MetricTree(CoverTree):
         arrays.metric = FUNCTION
         return arrays
 
-    def save(self, path: Any, *, progress: ProgressReport | None = None) -> None:
-        """Refused: a function cannot be written to a file. Trees can be pickled, if the function can be."""
+    # Files and copies
+
+    def save(self, path: _files.PathLike, *, progress: ProgressReport | None = None) -> None:
+        """Write the tree to a file in one step: an existing file is replaced when all is on the disk.
+
+        The file has all of the structure, and rows of coordinates or numbers. It has neither the function nor objects
+        of any other kind: ``covertreex.load(path, metric=function, points=objects)`` gets them again, and does not
+        build the tree again. For the rest see :meth:`CoverTree.save`.
+        """
         super().save(path, progress=progress)
+
+    def _settings(self) -> dict[str, NDArray[Any]]:
+        return {KIND: np.zeros(0, np.uint8)} if isinstance(self._domain, Objects) else {}
+
+    @classmethod
+    def _of_function(
+        cls,
+        file: _files.File,
+        metric: Any,
+        points: Any = None,
+        progress: ProgressReport | None = None,
+        held: Mapping[int, Any] | None = None,
+    ) -> MetricTree:
+        """The tree in a file, and its objects if it has some: ``points``, or ``held`` by their numbers."""
+        tree = cls._blank()
+        tree._begin(metric, domain_of_file(file, metric, points, held))
+        options = tree._with_metric(tree_options("hilbert", 0, tree._threads(None) or None))
+        tree._adopt(trees.load_function(file.owner, options, progress=progress, kernel=tree._callee))
+        tree.order = _engines.ORDERS[tree._info().order]
+        return tree
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        held = self._domain.held if isinstance(self._domain, Objects) else None
+        return _restored, (type(self), self._file().bytes, self._function, held)
 
     # Between the two languages
 
-    def _threads(self, n_threads: int | None) -> int | None:
+    def _threads(self, n_threads: int | None) -> int:
         threads = _calls.threads(n_threads)
-        return 1 if self._callee is not None else threads or None
+        return 1 if self._callee is not None else threads
 
     def _call(self, function: Callable[..., Any], *arguments: Any, n_threads: int | None = None, **how: Any) -> Any:
         if function in {trees.insert, trees.remove, trees.validate, trees.export}:
             how["kernel"] = self._callee
-        return super()._call(function, *arguments, n_threads=self._threads(n_threads), **how)
+        return super()._call(function, *arguments, n_threads=self._threads(n_threads) or None, **how)
 
     def _as_rows(self, queries: Any) -> tuple[Any, bool]:
         return queries, False  # a vector may be several objects
@@ -123,40 +160,17 @@ class MetricTree(CoverTree):
     def _way(self, rows: Rows) -> dict[str, Any]:
         return {"kernel": self._callee}
 
-    def _asked(
-        self,
-        queries: Any,
-        n_threads: int | None,
-        *,
-        predecessor_mode: bool,
-        exclude_self: bool,
-        before: ArrayLike | None = None,
-        max_distance: Any = None,
-        radii: Any = None,
-        filter: Any = None,
-    ) -> tuple[Any, np.dtype[Any], Any]:
-        if filter is not None:
-            raise ValueError("filter: expected None for a metric that is a function")
-        if radii is not None:
-            raise TypeError(f"r: expected a number for a metric that is a function, got {_arguments.described(radii)}")
-        rows = self._query_rows(queries)
-        if max_distance is not None:
-            max_distance = _arguments.number(max_distance, "max_distance")
-        upper = _arrays.upper_indices(before, _length(rows))
-        threads = self._threads(n_threads) or 0
-        return rows, self.dtype, search_options(threads, predecessor_mode, exclude_self, max_distance, upper)
-
-    def _query_rows(self, queries: Any) -> Given | int:
+    def _rows_of(self, queries: Any) -> tuple[Any, np.dtype[Any]]:
         """Queries by their type: all points, dataset indices, or new objects."""
         if queries is None:
-            return len(self)
+            return len(self), self.dtype
         if isinstance(queries, range):
             queries = np.arange(queries.start, queries.stop, queries.step)
         if isinstance(queries, (list, tuple)) and queries and all(type(one) is int for one in queries):
             queries = np.array(queries)
         if isinstance(queries, np.ndarray) and queries.ndim == 1 and queries.dtype.kind in "iu":
-            return _arrays.indices(queries, "queries")
-        return self._domain.queries(queries)
+            return _arrays.indices(queries, "queries"), self.dtype
+        return self._domain.queries(queries), self.dtype
 
     def _points(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         if not isinstance(self._domain, Vectors):
@@ -166,19 +180,8 @@ class MetricTree(CoverTree):
         )
         return rows
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        info = self._info()
-        if info.n_points != info.next_index:
-            raise TypeError("tree: a tree of a function, from which points were removed, cannot be pickled or copied")
-        rows = self._call(trees.points, np.arange(len(self)), info.dim, self._domain.dtype)
-        held = self._domain.originals(rows)
-        return _rebuilt, (held, self._function, self.order, self._seed)
 
-
-def _rebuilt(points: Any, metric: Any, order: str, seed: int) -> MetricTree:
-    dtype = points.dtype if isinstance(points, np.ndarray) and points.ndim == 2 else None
-    return MetricTree(points, metric, order=order, seed=seed, dtype=dtype)
-
-
-def _length(rows: Any) -> int:
-    return rows.rows if hasattr(rows, "row_stride") else count(rows)
+def _restored(
+    kind: type[MetricTree], data: NDArray[np.uint8], metric: Any, held: Mapping[int, Any] | None
+) -> MetricTree:
+    return kind._of_function(_files.File.copy(data), metric, held=held)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _arguments, _arrays, _frames
+from .. import _arguments, _arrays, _files, _frames
 from .._capi.callbacks import compiled
-from .._capi.memory import Float64s, Int64s, objects
+from .._capi.memory import DTYPES, Float64s, Int64s, objects
 from .._capi.structs import Matrix
 
 #: Rows of a tree, or queries, as the library reads them.
@@ -31,9 +31,13 @@ class Vectors:
     def queries(self, values: Any) -> Given:
         return self.rows(values, "queries")
 
-    def originals(self, rows: NDArray[Any]) -> Any:
-        """Points as they were given, from rows of the library."""
+    def again(self, rows: NDArray[Any]) -> Any:
+        """Points, as queries, from rows of the library."""
         return rows
+
+    def check(self, file: _files.File, points: Any) -> None:
+        """Raise where a file was saved from other points."""
+        _files.check_rows(file, _arrays.points(points, "points", dtype=self.dtype))
 
     def distances(self, left: NDArray[Any], right: NDArray[Any]) -> Float64s:
         """The distances of pairs: a block for each row of ``left`` with those that follow each other."""
@@ -58,8 +62,12 @@ class Numbers:
             raise ValueError("queries: expected dataset indices, or a column of numbers of objects, shape (q, 1)")
         return self.rows(values, "queries")
 
-    def originals(self, rows: NDArray[Any]) -> Any:
-        return rows.reshape(-1)
+    def again(self, rows: NDArray[Any]) -> Any:
+        return rows
+
+    def check(self, file: _files.File, points: Any) -> None:
+        numbers = _arrays.copied_indices(_column(points), "points")
+        _files.check_rows(file, numbers[:, None].astype(np.float64))
 
     def distances(self, left: Int64s, right: Int64s) -> Float64s:
         assert self._metric is not None
@@ -71,12 +79,17 @@ class Objects:
 
     dtype = np.dtype(np.int64)
 
-    def __init__(self, metric: Callable[..., Any] | None) -> None:
+    def __init__(self, metric: Callable[..., Any] | None, held: Mapping[int, Any] | None = None) -> None:
         if metric is None:
             raise TypeError("points: expected an array of numbers for a compiled metric, got other objects")
         self._metric = metric
-        self._held: dict[int, Any] = {}
-        self._stored, self._guests = itertools.count(), itertools.count(-1, -1)
+        self._held: dict[int, Any] = dict(held or {})
+        self._stored, self._guests = itertools.count(max(self._held, default=-1) + 1), itertools.count(-1, -1)
+
+    @property
+    def held(self) -> dict[int, Any]:
+        """The objects of the tree, by their numbers."""
+        return {number: one for number, one in dict(self._held).items() if number >= 0}
 
     def rows(self, values: Any, name: str) -> Given:
         return self._hold(_sequence(values, name), self._stored)
@@ -85,7 +98,7 @@ class Objects:
         """Queries are held as long as their matrix lives."""
         return self._hold(_sequence(values, "queries"), self._guests)
 
-    def originals(self, rows: NDArray[Any]) -> Any:
+    def again(self, rows: NDArray[Any]) -> Any:
         return [self._held[number] for number in rows.reshape(-1).tolist()]
 
     def _hold(self, values: Sequence[Any], numbers: itertools.count[int]) -> Matrix:
@@ -108,7 +121,13 @@ class Objects:
         return _by_runs(metric, left[1:] != left[:-1], left, right)
 
 
-def domain_of(points: Any, metric: Any, dtype: np.dtype[Any] | None) -> Vectors | Numbers | Objects:
+Domain = Union[Vectors, Numbers, Objects]
+
+#: A section of the files of trees whose points are neither rows of coordinates nor numbers of the caller.
+KIND = "covertreex.objects"
+
+
+def domain_of(points: Any, metric: Any, dtype: np.dtype[Any] | None) -> Domain:
     """The kind of some points, for a metric that is a Python function, or compiled."""
     known = compiled(metric)
     function = None if known is not None else _arguments.function(metric, "metric")
@@ -120,6 +139,42 @@ def domain_of(points: Any, metric: Any, dtype: np.dtype[Any] | None) -> Vectors 
         array = _arrays.points(points, "points", dtype=dtype)
         return Vectors(function, array.dtype)
     return Objects(function)
+
+
+def domain_of_file(file: _files.File, metric: Any, points: Any, held: Mapping[int, Any] | None = None) -> Domain:
+    """The kind of the points of a file, of which ``held`` are the objects, by their numbers, or ``points`` are all."""
+    if metric is None:
+        raise ValueError("metric: expected the function of the tree, which is not in its file")
+    known = compiled(metric)
+    function = None if known is not None else _arguments.function(metric, "metric")
+    settings = file.sections("settings").get("settings")
+    if settings is None or settings.shape != (8,):
+        settings = np.zeros(8, np.int64)  # which the library refuses
+    if held is not None or file.shape(KIND) is not None:
+        return Objects(function, _held(file, points, int(settings[1])) if held is None else held)
+    dtype = DTYPES.get(int(settings[4]), np.dtype(np.float64))
+    if known is not None and known.dtype != dtype:
+        raise ValueError(f"metric: expected a function of {dtype} for this file, got one of {known.dtype}")
+    domain = Numbers(function) if dtype.kind == "i" else Vectors(function, dtype)
+    if points is not None:
+        domain.check(file, points)
+    return domain
+
+
+def _held(file: _files.File, points: Any, n_given: int) -> dict[int, Any]:
+    """The objects of a file by their numbers, from a list of all that the tree was given."""
+    if points is None:
+        raise ValueError("points: expected a list of the objects of the tree, which are not in its file")
+    listed = _sequence(points, "points")
+    if len(listed) != n_given:
+        raise ValueError(f"points: expected {n_given} objects, one for each dataset index, got {len(listed)}")
+    arrays = file.sections("objects", "order", "pivots.objects", "pivots.indices")
+    pairs = itertools.chain(
+        zip(arrays["objects"].tolist(), arrays["order"].tolist()),
+        zip(arrays["pivots.objects"].tolist(), arrays["pivots.indices"].tolist()),
+    )
+    # The library checks the indices before it calls the metric.
+    return {number: listed[index] for number, index in pairs if 0 <= index < n_given}
 
 
 def _are_vectors(points: Any) -> bool:
