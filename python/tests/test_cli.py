@@ -226,6 +226,12 @@ def test_files_are_described_and_checked(folder):
     index.add(None, points)
     index.save("index.ct")
     assert ask("info", "index.ct")["n_vectors"] == 400
+    own = cover_tree(points, metric=lambda a, b: np.abs(a[:, None] - b[None]).sum(-1))
+    own.remove([0, 1])
+    own.save("own.ct")
+    facts = ask("info", "own.ct")
+    assert (facts["kind"], facts["n_points"], facts["n_nodes"], facts["dim"]) == ("MetricTree", 398, 400, 3)
+    assert "metric: expected the function of the tree" in run("validate", "own.ct", code=1)
     assert "expected a tree, got BruteForce" in run("validate", "index.ct", code=1)
     data = bytearray((folder / "tree.ct").read_bytes())
     data[-200] ^= 1

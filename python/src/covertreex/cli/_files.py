@@ -10,6 +10,7 @@ from typing import Any, List, Optional
 import numpy as np
 import typer
 
+from .. import _files as _stored
 from .. import _writing, factory, vecchia
 from ..kernels import BY_NAME
 from ..residual import ResidualTree
@@ -192,6 +193,10 @@ def validate(tree: Path = _TREE, threads: Optional[int] = THREADS, as_json: bool
 
 def info(file: Path = _TREE, as_json: bool = JSON) -> None:
     """Describe the contents of a file: a tree, conditioning sets, a Gaussian process, a vector index."""
+    stored = _stored.File.open(file, mmap=True, verify=False, progress=None)
+    if stored.kind == _stored.FUNCTION:
+        say({"file": str(file), "file_bytes": file.stat().st_size, **_of_function(stored)}, as_json=as_json)
+        return
     opened = factory.load(file)
     facts: dict[str, Any] = {"file": str(file), "kind": type(opened).__name__, "file_bytes": file.stat().st_size}
     if isinstance(opened, ConditioningSets):
@@ -216,6 +221,13 @@ def info(file: Path = _TREE, as_json: bool = JSON) -> None:
         facts.update(kernel=repr(opened.kernel))
     # A tree that was just opened has done nothing yet.
     say(facts if as_json else {name: value for name, value in facts.items() if value != 0}, as_json=as_json)
+
+
+def _of_function(stored: _stored.File) -> dict[str, Any]:
+    """What the file of a :class:`MetricTree` shows without its function."""
+    n_nodes, dim = stored.shape("objects") or (0, 0)
+    gone = sum(int(removed.sum()) for removed in stored.sections("removed").values())
+    return {"kind": "MetricTree", "n_points": n_nodes - gone, "n_nodes": n_nodes, "dim": dim}
 
 
 def read_tree(path: Path, *, verify: bool = False) -> Any:
