@@ -227,7 +227,7 @@ typedef enum covertree_order {
 /* The distance of two points, from the differences d of their coordinates and
  * their weights w. A metric of the library other than plain Euclidean distance
  * has no cover tree: covertree_tree_export and scores are UNSUPPORTED for it.
- * For a function, scores and questions on pairs are UNSUPPORTED. */
+ * For a function, scores and pairs of two trees are UNSUPPORTED. */
 typedef enum covertree_distance {
   COVERTREE_DISTANCE_EUCLIDEAN = 0, /* the root of the sum of w d^2 */
   COVERTREE_DISTANCE_MANHATTAN = 1, /* the sum of w |d| */
@@ -426,11 +426,13 @@ typedef struct covertree_pairs covertree_pairs;
  *                      with the lower index first. Otherwise a tree of the same
  *                      dim, metric and parameters of the metric: the first
  *                      index of a pair is of a point of `tree`, the second one
- *                      of a point of `other`
+ *                      of a point of `other`. UNSUPPORTED for a distance
+ *                      function: a radius search in `other` for the points of
+ *                      `tree` finds the same
  *   with_distances     0: the pairs have no distances
  * If the two trees have points of different dtypes, distances are float64. The
  * time grows with the number of pairs if the points have few intrinsic
- * dimensions. */
+ * dimensions. A distance function is evaluated at most once for a pair. */
 covertree_status covertree_tree_pairs(covertree_tree *tree,
                                       covertree_tree *other, double radius,
                                       int32_t with_distances,

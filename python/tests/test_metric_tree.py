@@ -392,11 +392,6 @@ def test_wrong_calls(tmp_path):
         tree.knn(1, queries=np.zeros((1, 3)))
     with pytest.raises(ValueError, match="predecessor_mode: only points of the tree have predecessors"):
         tree.knn(1, queries=points, predecessor_mode=True)
-    for call in (lambda: tree.pairs_within(0.1), tree.minimum_spanning_tree, lambda: tree.count_pairs([1.0])):
-        with pytest.raises(
-            (CoverTreeError, NotImplementedError), match="questions on pairs are for metrics of the lib"
-        ):
-            call()
     numbers = MetricTree(range(9), lambda i, j: np.abs(i - j))
     with pytest.raises(ValueError, match="queries: expected dataset indices, or a column of numbers"):
         numbers.knn(1, queries=np.zeros(3))

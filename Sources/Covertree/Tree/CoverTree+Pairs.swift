@@ -9,13 +9,7 @@ extension CoverTree {
   ///   mutual reachability.
   public func spanningTree(mutualCount: Int, context: CallContext) throws(CoverTreeError) -> PairLists<S> {
     let whole = try whole(options.metric, context)
-    guard mutualCount >= 0 else {
-      throw CoverTreeError(.invalidArgument, "mutual_k: expected a number from 0 up, got \(mutualCount)")
-    }
-    guard mutualCount < max(1, whole.count) else {
-      throw CoverTreeError(
-        .invalidArgument, "mutual_k: expected a number below that of the points, \(whole.count), got \(mutualCount)")
-    }
+    try checkMutualCount(mutualCount, points: whole.count)
     return try whole.specialized(with: nil, SpanningTreeTask(whole: whole, mutualCount: mutualCount, context: context))
   }
 
@@ -42,6 +36,17 @@ extension CoverTree {
   }
 }
 
+/// Checks the number of the neighbour whose distance is a core distance.
+func checkMutualCount(_ mutualCount: Int, points: Int) throws(CoverTreeError) {
+  guard mutualCount >= 0 else {
+    throw CoverTreeError(.invalidArgument, "mutual_k: expected a number from 0 up, got \(mutualCount)")
+  }
+  guard mutualCount < max(1, points) else {
+    throw CoverTreeError(
+      .invalidArgument, "mutual_k: expected a number below that of the points, \(points), got \(mutualCount)")
+  }
+}
+
 extension AnyCoverTree {
   /// The pairs of points within `radius` (inclusive), in the order of their dataset indices: of this tree and another one, or of this tree,
   /// the lower index first. If the types of the trees differ, distances are in float64.
@@ -63,7 +68,8 @@ extension AnyCoverTree {
     case (.float64(let tree), nil): return try pairs(try tree.whole(metric, context), nil)
     case (.float32(let tree), .float32(let other)):
       return try pairs(try tree.whole(metric, context), try other.whole(metric, context))
-    case (.function, nil): throw Self.noCoordinates
+    case (.function(let tree), nil):
+      return AnyPairLists(try tree.pairs(within: radius, keepsDistances: keepsDistances, context: context))
     case (_, let other?): return try pairs(try inDouble(metric, context), try other.inDouble(metric, context))
     }
   }
@@ -73,7 +79,7 @@ extension AnyCoverTree {
     switch self {
     case .float32(let tree): AnyPairLists(try tree.spanningTree(mutualCount: mutualCount, context: context))
     case .float64(let tree): AnyPairLists(try tree.spanningTree(mutualCount: mutualCount, context: context))
-    case .function: throw Self.noCoordinates
+    case .function(let tree): AnyPairLists(try tree.spanningTree(mutualCount: mutualCount, context: context))
     }
   }
 
@@ -97,7 +103,7 @@ extension AnyCoverTree {
     case (.float64(let tree), nil): return try counts(try tree.whole(metric, context), nil, radii, weights, context)
     case (.float32(let tree), .float32(let other)):
       return try counts(try tree.whole(metric, context), try other.whole(metric, context), radii, weights, context)
-    case (.function, nil): throw Self.noCoordinates
+    case (.function(let tree), nil): return try tree.pairCounts(within: radii, weights: weights, context: context)
     case (_, let other?):
       return try counts(try inDouble(metric, context), try other.inDouble(metric, context), radii, weights, context)
     }
@@ -109,13 +115,13 @@ extension AnyCoverTree {
   ) throws(CoverTreeError) -> PairSums {
     let limits = try Buffer<Double>(count: radii.count)
     for (number, radius) in radii.enumerated() { limits[number] = first.largestScore(withinDistance: radius) }
-    let own = try weights.own.map { (own) throws(CoverTreeError) in try copied(own, first, "weights") }
+    let own = try weights.own.map { (own) throws(CoverTreeError) in try own.copied(first.count, "weights") }
     let isShared = second == nil && weights.own?.baseAddress == weights.others?.baseAddress
     let others =
       isShared
       ? own
       : try weights.others.map { (others) throws(CoverTreeError) in
-        try copied(others, second ?? first, "other_weights")
+        try others.copied((second ?? first).count, "other_weights")
       }
     return try first.specialized(
       with: second,
@@ -124,30 +130,22 @@ extension AnyCoverTree {
         isSymmetric: isShared, context: context))
   }
 
-  private func copied<S: Scalar>(
-    _ weights: UnsafeBufferPointer<Double>, _ whole: WholeTree<S>, _ name: String
-  ) throws(CoverTreeError) -> Buffer<Double> {
-    guard weights.count == whole.count else {
-      throw CoverTreeError(
-        .busy, "\(name): the tree has \(whole.count) points, there are weights for \(weights.count); was it changed?")
-    }
-    let copy = try Buffer<Double>(count: weights.count)
-    for row in 0..<copy.count {
-      copy[row] = weights[row]
-      guard copy[row].isFinite else {
-        throw CoverTreeError(.invalidArgument, "\(name)[\(row)]: expected a finite number, got \(weights[row])")
-      }
-    }
-    return copy
-  }
-
   /// Checks that another tree has points of the same kind, in the same metric.
   private func check(_ other: AnyCoverTree?) throws(CoverTreeError) {
     guard let other else { return }
+    if isOfFunction || other.isOfFunction {
+      throw CoverTreeError(
+        .unsupported,
+        "other: expected none for a distance function; search a tree with the points of the other one")
+    }
     guard other.dim == dim else {
       throw CoverTreeError(.shape, "other: expected a tree of \(dim) coordinates, got \(other.dim)")
     }
     try TreeMetric.check(metric, isThatOf: other.metric)
+  }
+
+  private var isOfFunction: Bool {
+    if case .function = self { true } else { false }
   }
 
   private var metric: TreeMetric? {
@@ -170,13 +168,26 @@ extension AnyCoverTree {
     switch self {
     case .float32(let tree): try tree.wholeInDouble(metric, context)
     case .float64(let tree): try tree.whole(metric, context)
-    case .function: throw Self.noCoordinates
+    case .function: throw CoverTreeError(.unsupported, "metric: expected one of the library")
     }
   }
+}
 
-  private static var noCoordinates: CoverTreeError {
-    CoverTreeError(
-      .unsupported, "metric: questions on pairs are for metrics of the library, not for a distance function")
+extension UnsafeBufferPointer<Double> {
+  /// A copy of the weights of some points, which are checked.
+  func copied(_ count: Int, _ name: String) throws(CoverTreeError) -> Buffer<Double> {
+    guard self.count == count else {
+      throw CoverTreeError(
+        .busy, "\(name): the tree has \(count) points, there are weights for \(self.count); was it changed?")
+    }
+    let copy = try Buffer<Double>(count: count)
+    for row in 0..<count {
+      copy[row] = self[row]
+      guard copy[row].isFinite else {
+        throw CoverTreeError(.invalidArgument, "\(name)[\(row)]: expected a finite number, got \(copy[row])")
+      }
+    }
+    return copy
   }
 }
 

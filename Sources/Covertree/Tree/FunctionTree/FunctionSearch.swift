@@ -7,7 +7,7 @@ struct FunctionSearch {
 
   let snapshot: FunctionSnapshot
   let function: DistanceFunction
-  let queries: FunctionQueries
+  var queries: FunctionQueries
   let options: SearchOptions
   /// nil if all objects may be found.
   let admitted: AdmittedNodes?
@@ -56,6 +56,13 @@ struct FunctionSearch {
     }
   }
 
+  /// The same search for other queries.
+  func of(_ queries: FunctionQueries) -> FunctionSearch {
+    var search = self
+    search.queries = queries
+    return search
+  }
+
   private func eligible(_ row: Int) -> IndexFilter {
     let index = queries.index(row)
     return IndexFilter(
@@ -76,6 +83,10 @@ struct FunctionQueries: @unchecked Sendable {
     nodes = try Buffer(count: 0)
   }
 
+  init(nodes: Buffer<Int32>, in snapshot: FunctionSnapshot) {
+    (self.snapshot, objects, self.nodes, count) = (snapshot, nil, nodes, nodes.count)
+  }
+
   /// Points of the tree by dataset index; nil for all.
   init(stored indices: StoredIndices?, in snapshot: FunctionSnapshot) throws(CoverTreeError) {
     (self.snapshot, objects) = (snapshot, nil)
@@ -93,6 +104,9 @@ struct FunctionQueries: @unchecked Sendable {
   func row(_ row: Int) -> UnsafeRawPointer {
     objects?.row(Int32(row)) ?? snapshot.objects.row(nodes[row])
   }
+
+  /// The node of a query that is one.
+  func node(_ row: Int) -> Int32 { nodes[row] }
 
   /// The dataset index of a query; -1 for new objects.
   func index(_ row: Int) -> Int32 { objects == nil ? snapshot.layout.order[nodes[row]] : -1 }

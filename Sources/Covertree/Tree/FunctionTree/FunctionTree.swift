@@ -127,7 +127,11 @@ extension FunctionTree {
   func within(
     _ radius: Double, of queries: AnyCoverTree.Queries, options: SearchOptions, context: CallContext
   ) throws(CoverTreeError) -> NeighborLists<Double> {
-    let search = try search(queries, options.within(radius), context, rows: nil)
+    try lists(search(queries, options.within(radius), context, rows: nil))
+  }
+
+  /// What the queries of a search within a radius find.
+  func lists(_ search: FunctionSearch) throws(CoverTreeError) -> NeighborLists<Double> {
     let offsets = try Buffer<Int64>(count: search.queries.count + 1, filledWith: 0)
     let chunks = (search.queries.count + FunctionSearch.chunk - 1) / FunctionSearch.chunk
     let lists = try (0..<chunks).map { (_) throws(CoverTreeError) in try GrowableBuffer<Candidate>() }
@@ -167,7 +171,7 @@ extension FunctionTree {
     }
   }
 
-  private func search(
+  func search(
     _ queries: AnyCoverTree.Queries, _ options: SearchOptions, _ context: CallContext, rows: Int?
   ) throws(CoverTreeError) -> FunctionSearch {
     try options.check(areNew: queries.areNew)

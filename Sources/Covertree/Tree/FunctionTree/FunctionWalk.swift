@@ -57,7 +57,7 @@ struct FunctionWalk {
     // The distances of pivots are known.
     for (pivot, index) in snapshot.pivots.indices.enumerated() {
       let node = Int(index) < snapshot.nodes.count ? snapshot.nodes[index] : -1
-      if node >= 0, isCounted(node) { try result.add(embedding[pivot], index) }
+      if node >= 0, isCounted(node, by: result) { try result.add(embedding[pivot], index) }
     }
     let own = max(0, snapshot.pivots.bound(embedding, snapshot.embedding(0)))
     let isSubtree = snapshot.layout.count > 1
@@ -86,8 +86,9 @@ struct FunctionWalk {
     for slot in 0..<asked.count { try note(asked[slot], distances[slot], into: &result) }
   }
 
-  private func isCounted(_ node: Int32) -> Bool {
+  private func isCounted<R: FunctionResult>(_ node: Int32, by result: R) -> Bool {
     (admitted?.contains(node) ?? snapshot.isLive(node)) && eligible.admits(snapshot.layout.order[node])
+      && result.admits(node)
   }
 
   /// The nodes of a subtree that may be found, as far as that does not depend on the query.
@@ -111,8 +112,8 @@ struct FunctionWalk {
     if snapshot.pivots.isLoose, size(of: node) >= Self.worthwhile {
       return try asked.append(entry)
     }
-    try pushChildren(of: entry, at: nil, result.reach)
-    guard isCounted(node), entry.own <= result.reach else { return }
+    try pushChildren(of: entry, at: nil, for: result)
+    guard isCounted(node, by: result), entry.own <= result.reach else { return }
     try ahead.push(Entry(key: entry.own, own: entry.own, node: node, isSubtree: false))
   }
 
@@ -122,21 +123,25 @@ struct FunctionWalk {
   ) throws(CoverTreeError) {
     let node = entry.node
     // Results have the pivots already.
-    if isCounted(node), snapshot.links.pivot[node] < 0 { try result.add(distance, snapshot.layout.order[node]) }
+    if isCounted(node, by: result), snapshot.links.pivot[node] < 0 {
+      try result.add(distance, snapshot.layout.order[node])
+    }
     if entry.isSubtree {
-      try pushChildren(of: entry, at: distance, result.reach)
+      try pushChildren(of: entry, at: distance, for: result)
     } else if snapshot.links.hasDuplicates[node] != 0 {
       for child in snapshot.children(of: node) where snapshot.layout.levels[child] == TreeNodes.duplicate {
-        try push(child, own: distance, key: distance, result.reach)
+        try push(child, own: distance, key: distance, for: result)
       }
     }
   }
 
   /// - Parameter distance: of the query to the entry's node, if it is known.
-  private mutating func pushChildren(of entry: Entry, at distance: Double?, _ reach: Double) throws(CoverTreeError) {
+  private mutating func pushChildren<R: FunctionResult>(
+    of entry: Entry, at distance: Double?, for result: R
+  ) throws(CoverTreeError) {
     let (layout, links, pivots) = (snapshot.layout, snapshot.links, snapshot.pivots)
     // The duplicates of a node that may be evaluated wait for its distance.
-    let waits = distance == nil && isCounted(entry.node)
+    let waits = distance == nil && isCounted(entry.node, by: result)
     for child in snapshot.children(of: entry.node) where layout.subtreeMin[child] < eligible.upperIndex {
       let isDuplicate = layout.levels[child] == TreeNodes.duplicate
       if isDuplicate, waits { continue }
@@ -149,16 +154,21 @@ struct FunctionWalk {
         let radius = layout.radius[child]
         key = max(key, thirdSide(distance, apart) - radius * (1 + DistanceFunction.slack))
       }
-      try push(child, own: own, key: key, reach)
+      try push(child, own: own, key: key, for: result)
     }
   }
 
-  private mutating func push(_ node: Int32, own: Double, key: Double, _ reach: Double) throws(CoverTreeError) {
+  private mutating func push<R: FunctionResult>(
+    _ node: Int32, own: Double, key: Double, for result: R
+  ) throws(CoverTreeError) {
+    let reach = result.reach
     guard snapshot.layout.subtreeEnd[node] - node > 1 else {
-      if own <= reach, isCounted(node) { try ahead.push(Entry(key: own, own: own, node: node, isSubtree: false)) }
+      if own <= reach, isCounted(node, by: result) {
+        try ahead.push(Entry(key: own, own: own, node: node, isSubtree: false))
+      }
       return
     }
-    guard key <= reach, size(of: node) > 0 else { return }
+    guard key <= reach, size(of: node) > 0, result.mayUse(node) else { return }
     try ahead.push(Entry(key: min(key, own), own: own, node: node, isSubtree: true))
   }
 }
@@ -167,9 +177,18 @@ struct FunctionWalk {
 protocol FunctionResult {
   /// Objects that are farther are of no use.
   var reach: Double { get }
+  /// Whether a node that searches find counts.
+  func admits(_ node: Int32) -> Bool
+  /// Whether some nodes of a subtree may be of use.
+  func mayUse(_ subtree: Int32) -> Bool
   /// Whether an object of at least this distance may be of use.
   func wants(_ distance: Double, _ index: Int32) -> Bool
   mutating func add(_ distance: Double, _ index: Int32) throws(CoverTreeError)
+}
+
+extension FunctionResult {
+  func admits(_ node: Int32) -> Bool { true }
+  func mayUse(_ subtree: Int32) -> Bool { true }
 }
 
 /// The `k` nearest objects.

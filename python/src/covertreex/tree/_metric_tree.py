@@ -8,19 +8,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .. import _arrays, _calls, _engines, _files
+from .. import _arguments, _arrays, _calls, _engines, _files
 from .._calls import ProgressReport
-from .._capi import trees
+from .._capi import pairs, trees
 from .._capi.callbacks import CallbackMetric, CompiledMetric, compiled
-from .._capi.memory import Rows, count
+from .._capi.memory import Handle, Rows, count
 from .._capi.structs import TreeOptions
 from .._exports.metric_arrays import FUNCTION
 from .._exports.tree_arrays import TreeArrays, show_arrays
 from .._settings import active_config
 from .._telemetry import recorded
+from . import _metric_pairs
 from ._cover_tree import CoverTree
 from ._objects import KIND, Domain, Objects, Vectors, domain_of, domain_of_file
 from ._options import kept_dtype, tree_options
+
+# Functions of the library that call the metric.
+_CALLING = {
+    trees.insert, trees.remove, trees.validate, trees.export, pairs.within, pairs.counts, pairs.spanning_tree,
+}  # fmt: skip
 
 
 class MetricTree(CoverTree):
@@ -150,7 +156,7 @@ class MetricTree(CoverTree):
         return 1 if self._callee is not None else threads
 
     def _call(self, function: Callable[..., Any], *arguments: Any, n_threads: int | None = None, **how: Any) -> Any:
-        if function in {trees.insert, trees.remove, trees.validate, trees.export}:
+        if function in _CALLING:
             how["kernel"] = self._callee
         return super()._call(function, *arguments, n_threads=self._threads(n_threads) or None, **how)
 
@@ -175,10 +181,44 @@ class MetricTree(CoverTree):
     def _points(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         if not isinstance(self._domain, Vectors):
             raise TypeError("points: objects of a metric have no coordinates")
-        rows: NDArray[Any] = self._call(
-            trees.points, np.ascontiguousarray(indices, np.int64), self.dim, self._domain.dtype
-        )
+        return self._rows_at(indices)
+
+    def _rows_at(self, indices: NDArray[np.int64]) -> NDArray[Any]:
+        """Rows of the library: of coordinates, or numbers of objects."""
+        asked = np.ascontiguousarray(indices, np.int64)
+        rows: NDArray[Any] = self._call(trees.points, asked, self.dim, self._domain.dtype)
         return rows
+
+    def _objects(self, indices: NDArray[np.int64]) -> Any:
+        """Objects of the tree, as queries for another one."""
+        return self._domain.again(self._rows_at(indices))
+
+    # Pairs with another tree. Objects of two trees have no numbers in common, so the library gets one of the trees.
+
+    def _pairs(self, r: float, other: Any, *, distances: bool, **how: Any) -> pairs.Pairs:
+        if other is None:
+            return super()._pairs(r, None, distances=distances, **how)
+        self._other(other)
+        return _metric_pairs.within(self, other, r, distances=distances, **how)
+
+    def _counts(self, radii: Any, other: Any, own: Any, others: Any, **how: Any) -> NDArray[Any]:
+        if other is None:
+            return super()._counts(radii, None, own, others, **how)
+        return _metric_pairs.counts(self, other, radii, own, others, **how)
+
+    def _other(self, other: Any) -> Handle:
+        if not isinstance(other, MetricTree):
+            raise TypeError(f"other: expected a MetricTree, got {_arguments.described(other)}")
+        handle = super()._other(other)
+        if other._function != self._function:
+            raise ValueError("other: expected a tree of the same metric")
+        if type(other._domain) is not type(self._domain):
+            raise ValueError("other: expected a tree of objects of the same kind")
+        if other.dim != self.dim:
+            raise ValueError(f"other: expected a tree of {self.dim} coordinates, got {other.dim}")
+        if other._domain.dtype != self._domain.dtype:
+            raise ValueError(f"other: expected points in {self._domain.dtype}, got {other._domain.dtype}")
+        return handle
 
 
 def _restored(

@@ -56,11 +56,9 @@ class PairQuestions(Tree):
             In the trees' dtype, float64 if they differ. Only with ``return_distances``.
         """
         r = _arguments.number(r, "r")
-        second = None if other is None else self._other(other)
-        found, distances = self._call(
-            pairs.within, second, r, distances=bool(return_distances), n_threads=n_threads, progress=progress,
-            brief=self._is_paired_briefly(other),
-        )  # fmt: skip
+        found, distances = self._pairs(
+            r, other, distances=bool(return_distances), n_threads=n_threads, progress=progress
+        )
         return (found, distances) if return_distances else found
 
     def sparse_distance_matrix(
@@ -153,14 +151,12 @@ class PairQuestions(Tree):
         if not cumulative and (np.diff(np.atleast_1d(limits)) < 0).any():
             raise ValueError("radii: expected ascending numbers without cumulative, got others")
         other = None if other is self else other
-        second = None if other is None else self._other(other)
-        own, others = self._weights(weights, other)
+        if other is not None:
+            self._other(other)
+        given = self._weights(weights, other)
         order = np.argsort(np.atleast_1d(limits), kind="stable")
         ascending = np.ascontiguousarray(np.atleast_1d(limits)[order])
-        found = self._call(
-            pairs.counts, second, ascending, own, others, n_threads=n_threads, progress=progress,
-            brief=self._is_paired_briefly(other),
-        )  # fmt: skip
+        found = self._counts(ascending, other, *given, n_threads=n_threads, progress=progress)
         if cumulative:
             found[order] = found.cumsum()
         return found if limits.ndim else found[0].item()
@@ -208,6 +204,20 @@ class PairQuestions(Tree):
             pairs.spanning_tree, k, n_threads=n_threads, progress=progress, brief=self._is_paired_briefly(None)
         )
         return SpanningTree(edges, lengths)
+
+    def _pairs(self, r: float, other: Any, *, distances: bool, **how: Any) -> pairs.Pairs:
+        """Pairs in lexicographic order, and their distances or None."""
+        second, brief = None if other is None else self._other(other), self._is_paired_briefly(other)
+        found: pairs.Pairs = self._call(pairs.within, second, r, distances=distances, brief=brief, **how)
+        return found
+
+    def _counts(
+        self, radii: Float64s, other: Any, own: Float64s | None, others: Float64s | None, **how: Any
+    ) -> NDArray[Any]:
+        """Pairs, or sums of their weights, beyond one of ascending radii and within the next."""
+        second, brief = None if other is None else self._other(other), self._is_paired_briefly(other)
+        found: NDArray[Any] = self._call(pairs.counts, second, radii, own, others, brief=brief, **how)
+        return found
 
     def _other(self, other: Any) -> Handle:
         """The handle of another tree."""
