@@ -180,6 +180,6 @@ int main(void) {
   test_files(tree);
   test_pairs(tree);
   covertree_tree_free(tree);
-  if (failures == 0) puts("functions: ok");
+  if (failures == 0) puts("C functions: passed");
   return failures != 0;
 }
