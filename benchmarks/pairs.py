@@ -232,10 +232,10 @@ def questions(
             title = f"weighted counts for 20 radii, {kind}"
             yield title, sums, relative_errors, "SciPy"
     for make, metric, sizes in (
-        (uniform, EUCLIDEAN, (MOST_OF_SKLEARN, n)),
-        (clustered, EUCLIDEAN, (MOST_OF_SKLEARN, n)),
-        (uniform, MANHATTAN, (n,)),
-        (sphere, SPHERE, (n,)),
+        (uniform, EUCLIDEAN, (MOST_OF_SKLEARN, 2 * n)),
+        (clustered, EUCLIDEAN, (MOST_OF_SKLEARN, 2 * n)),
+        (uniform, MANHATTAN, (2 * n,)),
+        (sphere, SPHERE, (2 * n,)),
     ):
         for size in sizes:
             points = make(size)
