@@ -22,15 +22,19 @@ final class PairCounter<S: Scalar, D: MetricSpace> {
   private let possible: UnsafeMutablePointer<S>
   private let certain: UnsafeMutablePointer<S>
   private var exact: ScoredQuery<S, D>
+  /// The sums from a point to those of a leaf, with room for whole blocks, and the scores to a block.
+  private let near: UnsafeMutablePointer<S.Lanes>
   private let scores: UnsafeMutablePointer<SIMD8<Double>>
   private let low: UnsafeMutablePointer<S.Lanes>
   private let high: UnsafeMutablePointer<S.Lanes>
-  private let leafSums: LeafSums<S, D>
   private let query: UnsafeMutablePointer<S.Lanes>
   private let row: UnsafeMutablePointer<S>
   private let stack: UnsafeMutablePointer<Open>
   private let arena: Arena
   private var leafWeight = 0.0
+
+  /// Points that are counted together: each is a bit of a mask. A loop that ends for all of them ends as predicted more often.
+  private static var block: Int { UInt32.bitWidth }
 
   init(
     _ task: PairCountTask<S>, own: PointWeights<S>, others: PointWeights<S>, _ dimension: D
@@ -43,21 +47,24 @@ final class PairCounter<S: Scalar, D: MetricSpace> {
     limitCount = task.limits.count
     worst = UnsafePointer(task.limits.base)
     let (dim, entries) = (dimension.count, (tree.depth + 1) * S.width)
+    let sumCount = (tree.leafSize + Self.block - 1) / Self.block * Self.block / S.width
+    let scoreCount = Self.block / ScoredQuery<S, D>.width
     arena = try Arena(
       Arena.size(limitCount, of: S.self), Arena.size(limitCount, of: S.self),
-      Arena.size(ScoredQuery<S, D>.parts, of: SIMD8<Double>.self), Arena.size(dim, of: S.Lanes.self),
+      Arena.size(sumCount, of: S.Lanes.self), Arena.size(scoreCount, of: SIMD8<Double>.self),
+      Arena.size(dim, of: S.Lanes.self),
       Arena.size(dim, of: S.Lanes.self), Arena.size(dim, of: S.Lanes.self), Arena.size(dim, of: S.self),
       Arena.size(entries, of: Open.self))
     possible = arena.allocate(limitCount)
     certain = arena.allocate(limitCount)
-    scores = arena.allocate(ScoredQuery<S, D>.parts)
+    near = arena.allocate(sumCount)
+    scores = arena.allocate(scoreCount)
     low = arena.allocate(dim)
     high = arena.allocate(dim)
     query = arena.allocate(dim)
     row = arena.allocate(dim)
     stack = arena.allocate(entries)
     exact = try ScoredQuery(dimension)
-    leafSums = try LeafSums(leafSize: tree.leafSize, dimension)
     let rounding = RoundingBound<S>(dimension)
     for limit in 0..<limitCount {
       possible[limit] = rounding.upperBound(of: worst[limit])
@@ -148,46 +155,73 @@ final class PairCounter<S: Scalar, D: MetricSpace> {
       queries.copyPoint(at: position, into: row, query, dimension)
       exact.set(row)
       let start = other &* tree.leafSize
-      var group = UnsafePointer(tree.coordinates.base) + start / S.width &* dimension.count
-      leafSums.begin(query, group, leafSize: tree.leafSize)
-      for position2 in stride(from: start, to: start &+ tree.pointCount(ofLeaf: other), by: S.width) {
-        let near = leafSums.sums(query, toGroup: group, number: (position2 &- start) / S.width)
-        count(group, near, at: position2, from: position, first, end, isTwice, sums)
-        group += dimension.count
+      dimension.sums(
+        S.self, query, toGroups: UnsafePointer(tree.coordinates.base) + start / S.width &* dimension.count,
+        count: tree.leafSize / S.width, into: near)
+      for offset in stride(from: 0, to: tree.pointCount(ofLeaf: other), by: Self.block) {
+        count(start, offset, from: position, first, end, isTwice, sums)
       }
     }
   }
 
+  /// Counts the pairs of a point and a block of a leaf, which begins `offset` after the first position of the leaf.
   @inline(__always)
   private func count(
-    _ group: UnsafePointer<S.Lanes>, _ sum: S.Lanes, at start: Int, from position: Int, _ first: Int, _ end: Int,
-    _ isTwice: Bool, _ sums: PairSums.Row
+    _ leafStart: Int, _ offset: Int, from position: Int, _ first: Int, _ end: Int, _ isTwice: Bool, _ sums: PairSums.Row
   ) {
-    let all = S.maskAdmitted(tree.indices.base + start, below: KDTree<S>.noIndex, except: -1)
-    var isScored = false
-    // From the largest limit down, within which most groups have no point.
-    var (left, limit) = (all, end)
+    let (start, sumsOfBlock) = (leafStart &+ offset, near + offset / S.width)
+    let points = min(Self.block, tree.leafSize &- offset)
+    var (left, limit, isScored) = (UInt32(0), end, false)
+    for lane in stride(from: 0, to: points, by: S.width) {
+      left |= S.maskAdmitted(tree.indices.base + start + lane, below: KDTree<S>.noIndex, except: -1) &<< UInt32(lane)
+    }
+    // From the largest limit down, within which most blocks have no point.
     while limit > first && left != 0 {
       limit &-= 1
-      var within = S.maskLessOrEqual(sum, S.Lanes(repeating: possible[limit])) & all
-      let close = within & ~S.maskLessOrEqual(sum, S.Lanes(repeating: certain[limit]))
+      var within = Self.mask(sumsOfBlock, within: possible[limit]) & left
+      let close = within & ~Self.mask(sumsOfBlock, within: certain[limit])
       if close != 0 {
-        if !isScored { for part in 0..<ScoredQuery<S, D>.parts { scores[part] = exact.scores(group, part: part) } }
+        if !isScored { score(start, points) }
         isScored = true
-        var decided: UInt32 = 0
-        for part in 0..<ScoredQuery<S, D>.parts {
-          decided |= ScoredQuery<S, D>.mask(scores[part], part, within: worst[limit])
-        }
-        within &= decided
+        within &= mask(ofScoresWithin: worst[limit])
       }
-      within &= left
       add(left & ~within, start, position, isTwice, to: limit &+ 1, sums)
       left = within
     }
     add(left, start, position, isTwice, to: first, sums)
   }
 
-  /// Adds the pairs of a point with some lanes of a group.
+  /// The points of a block within a sum, and any bits for lanes after the leaf.
+  @inline(__always)
+  private static func mask(_ sums: UnsafePointer<S.Lanes>, within limit: S) -> UInt32 {
+    var mask: UInt32 = 0
+    for group in 0..<block / S.width {
+      let lanes = S.maskLessOrEqual(sums[group], S.Lanes(repeating: limit))
+      mask |= lanes &<< UInt32(truncatingIfNeeded: group &* S.width)
+    }
+    return mask
+  }
+
+  /// Computes the scores of a block.
+  @inline(never)
+  private func score(_ start: Int, _ points: Int) {
+    for group in 0..<points / S.width {
+      let lanes = UnsafePointer(tree.coordinates.base) + (start / S.width &+ group) &* dimension.count
+      for part in 0..<ScoredQuery<S, D>.parts {
+        scores[group &* ScoredQuery<S, D>.parts &+ part] = exact.scores(lanes, part: part)
+      }
+    }
+  }
+
+  /// The points of a block within a score, and any bits for lanes after the leaf.
+  @inline(__always)
+  private func mask(ofScoresWithin limit: Double) -> UInt32 {
+    (0..<Self.block / ScoredQuery<S, D>.width).reduce(0) { mask, number in
+      mask | ScoredQuery<S, D>.mask(scores[number], number, within: limit)
+    }
+  }
+
+  /// Adds the pairs of a point with some points of a block.
   @inline(__always)
   private func add(
     _ lanes: UInt32, _ start: Int, _ position: Int, _ isTwice: Bool, to limit: Int, _ sums: PairSums.Row
