@@ -322,18 +322,20 @@ def test_trees_must_fit_each_other():
         tree.minimum_spanning_tree(3)
 
 
-def test_progress_ends_a_call():
-    tree = cover_tree(points_of("uniform", 60_000, 3))
-
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda tree, stop: tree.minimum_spanning_tree(progress=stop),
+        lambda tree, stop: tree.pairs_within(0.05, progress=stop),
+        lambda tree, stop: tree.count_pairs(np.linspace(0, 1, 300), progress=stop),
+    ],
+)
+def test_progress_ends_a_call(ask):
     def stop(share):
         raise InterruptedError(share)
 
+    n = 60_000
     with pytest.raises(InterruptedError):
         while True:  # a fast machine may finish before the first report
-            tree.minimum_spanning_tree(progress=stop)
-    with pytest.raises(InterruptedError):
-        while True:
-            tree.pairs_within(0.05, progress=stop)
-    with pytest.raises(InterruptedError):
-        while True:
-            tree.count_pairs(np.linspace(0, 1, 300), progress=stop)
+            ask(cover_tree(points_of("uniform", n, 3)), stop)
+            n *= 2
