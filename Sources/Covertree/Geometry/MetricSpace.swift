@@ -7,7 +7,7 @@ import CNumerics
 protocol MetricSpace: Dimension {
   /// Euclidean distance between the coordinates as they are. Its scores are those of `Score`.
   static var isEuclidean: Bool { get }
-  /// The coordinates, the first ones of a row, over which sums run.
+  /// The number of coordinates over which sums run: the first ones of a row.
   var summed: Int { get }
   /// Whether a float64 sum of a point is its score. Otherwise `scores` decides by a formula of its own.
   var decidesBySum: Bool { get }
@@ -18,7 +18,7 @@ protocol MetricSpace: Dimension {
   func sums<S: Scalar>(
     _: S.Type, _ query: UnsafePointer<S.Lanes>, toGroup group: UnsafePointer<S.Lanes>
   ) -> S.Lanes
-  /// The same for consecutive groups, those of a leaf.
+  /// The same for the groups of a leaf, which are consecutive.
   func sums<S: Scalar>(
     _: S.Type, _ query: UnsafePointer<S.Lanes>, toGroups groups: UnsafePointer<S.Lanes>, count: Int,
     into sums: UnsafeMutablePointer<S.Lanes>

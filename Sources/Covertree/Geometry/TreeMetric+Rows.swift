@@ -62,7 +62,7 @@ extension TreeMetric {
     return MetricRows(rows, count: points.count, dim: length)
   }
 
-  /// Coordinates by which queries are sorted, in units of distance: their Euclidean distance is about that of the metric.
+  /// Coordinates by which queries are sorted. Their Euclidean distance is about the distance of the metric.
   func curveRows<S: Scalar>(of rows: PointsView<S>, context: CallContext) throws(CoverTreeError) -> MetricRows<S> {
     guard kind.isNorm else {
       return MetricRows(PointsView(base: rows.base, count: rows.count, dim: summed, stride: rows.stride))

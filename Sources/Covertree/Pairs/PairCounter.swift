@@ -22,8 +22,9 @@ final class PairCounter<S: Scalar, D: MetricSpace> {
   private let possible: UnsafeMutablePointer<S>
   private let certain: UnsafeMutablePointer<S>
   private var exact: ScoredQuery<S, D>
-  /// The sums from a point to those of a leaf, with room for whole blocks, and the scores to a block.
+  /// The sums from a point to the points of a leaf, with room for whole blocks.
   private let near: UnsafeMutablePointer<S.Lanes>
+  /// The scores of a point and a block.
   private let scores: UnsafeMutablePointer<SIMD8<Double>>
   private let low: UnsafeMutablePointer<S.Lanes>
   private let high: UnsafeMutablePointer<S.Lanes>

@@ -151,7 +151,7 @@ extension ResidualSearch {
 struct SearchRequest {
   let goal: SearchGoal
   let options: SearchOptions
-  /// Points that are removed, or that the filter does not admit; nil if there are none.
+  /// Points that are removed, or that the filter does not admit; nil if all points count.
   let leftOut: RemovedPoints?
   let context: CallContext
   /// Writes the results of a group.

@@ -70,7 +70,7 @@ extension SearchPoints {
     return SearchPoints(segments, removedCounts: left, time: 0, whole: self)
   }
 
-  /// A k-d tree of the points that a mask admits; nil if there are none.
+  /// A k-d tree of the points that a mask admits; nil if it admits no point.
   private func gathered(_ mask: PointMask, _ context: CallContext) throws(CoverTreeError) -> SearchPoints? {
     let points = try GatheredPoints(self, of: mask.indices(), context: context)
     guard points.count > 0 else { return nil }
