@@ -130,14 +130,21 @@ private struct LargestTerms<S: Scalar>: AddedTerms {
 }
 
 extension UnsafePointer<MetricTerms> {
+  /// Adds the terms of all coordinates: of the first differences or, if coordinates have periods, of the second ones.
+  @inline(__always)
+  func total<Apart: MetricDifferences, Wrapped: MetricDifferences>(
+    _ apart: Apart, inPeriods wrapped: Wrapped
+  ) -> Apart.S.Lanes where Wrapped.S == Apart.S {
+    pointee.wraps ? pointee.total(wrapped) : pointee.total(apart)
+  }
+
   /// The float64 scores of eight pairs of points.
   @inline(__always)
   func scores<Pairs: EightPairs>(_ pairs: Pairs) -> SIMD8<Double> {
     switch pointee.formula {
     case .sum:
       let apart = PairDifferences(pairs: pairs)
-      return pointee.wraps
-        ? pointee.total(WrappedDifferences(inside: apart, terms: self)) : pointee.total(apart)
+      return total(apart, inPeriods: WrappedDifferences(inside: apart, terms: self))
     case .haversine: return pointee.haversines(pairs)
     case .quadratic: return pointee.quadraticForms(pairs)
     }

@@ -86,31 +86,23 @@ extension RuntimeMetric {
   ) {
     for number in 0..<count {
       let apart = GroupDifferences<S>(query: query, group: groups + number &* self.count)
-      sums[number] =
-        terms.pointee.wraps
-        ? terms.pointee.total(WrappedDifferences(inside: apart, terms: terms)) : terms.pointee.total(apart)
+      sums[number] = terms.total(apart, inPeriods: WrappedDifferences(inside: apart, terms: terms))
     }
   }
 
   @inline(never)
   private func fill<S: Scalar>(_ sum: inout S.Lanes, _ apart: BoxDifferences<S>) {
-    sum =
-      terms.pointee.wraps
-      ? terms.pointee.total(WrappedBoxDifferences(inside: apart, terms: terms)) : terms.pointee.total(apart)
+    sum = terms.total(apart, inPeriods: WrappedBoxDifferences(inside: apart, terms: terms))
   }
 
   @inline(never)
   private func fill<S: Scalar>(_ sum: inout S.Lanes, _ apart: FarthestBoxDifferences<S>) {
-    sum =
-      terms.pointee.wraps
-      ? terms.pointee.total(HalvedDifferences(inside: apart, terms: terms)) : terms.pointee.total(apart)
+    sum = terms.total(apart, inPeriods: HalvedDifferences(inside: apart, terms: terms))
   }
 
   @inline(never)
   private func fill<S: Scalar>(_ sum: inout S.Lanes, _ apart: FarthestPointDifferences<S>) {
-    sum =
-      terms.pointee.wraps
-      ? terms.pointee.total(HalvedDifferences(inside: apart, terms: terms)) : terms.pointee.total(apart)
+    sum = terms.total(apart, inPeriods: HalvedDifferences(inside: apart, terms: terms))
   }
 
   @inline(never)

@@ -68,9 +68,6 @@ extension SearchOptions {
     return options
   }
 
-  /// The largest distance of a neighbour of a row.
-  func largestDistance(ofRow row: Int) -> Double { maximumDistances?[row] ?? maximumDistance }
-
   /// The options of a search that reports distances in the type `S`.
   func reporting<S: Scalar>(
     in type: S.Type, _ metric: TreeMetric?, _ context: CallContext

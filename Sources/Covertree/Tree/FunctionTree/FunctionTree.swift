@@ -110,7 +110,7 @@ extension FunctionTree {
     let search = try search(queries, options, context, rows: rows)
     try search.run { (range) throws(CoverTreeError) in
       try range.map { (row) throws(CoverTreeError) in
-        NearestObjects(nearest: TopK(try TopK.Scratch(k: k), bound: options.largestDistance(ofRow: row)))
+        NearestObjects(nearest: TopK(try TopK.Scratch(k: k), bound: options.maximumDistance(ofRow: row)))
       }
     } end: { (range, results) in
       for slot in 0..<range.count {
@@ -204,7 +204,7 @@ extension FunctionSearch {
   /// Empty results of some queries of a search within a radius.
   fileprivate func results(_ range: Range<Int>) throws(CoverTreeError) -> [ObjectsWithin] {
     try range.map { (row) throws(CoverTreeError) in
-      ObjectsWithin(reach: options.largestDistance(ofRow: row), found: try GrowableBuffer())
+      ObjectsWithin(reach: options.maximumDistance(ofRow: row), found: try GrowableBuffer())
     }
   }
 }
