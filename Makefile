@@ -106,14 +106,17 @@ environment: build/browser
 	@scripts/need-r
 	@$(MAKE) --no-print-directory build/venv-test
 
-SWIFT_TESTS := -c release -Xswiftc -enable-testing
+# Swift tests, and the library of the same build, which runs with valgrind. valgrind does not support AVX-512, so both are for -v3 at
+# most. The tests of Python and C run the library for this machine.
+SWIFT_TESTS := -c release -Xswiftc -enable-testing --disable-local-rpath
+TESTED_CPU := $(COVERTREE_CPU:x86-64-v4=x86-64-v3)
 
 swift-tests: build/sqlite build/headers
 	@scripts/need-swift
-	swift build --build-tests $(SWIFT_TESTS) --scratch-path .build/test
+	COVERTREE_CPU=$(TESTED_CPU) swift build --build-tests $(SWIFT_TESTS) --scratch-path .build/test
 
 test-swift: swift-tests
-	swift test --skip-build $(SWIFT_TESTS) --scratch-path .build/test
+	COVERTREE_CPU=$(TESTED_CPU) swift test --skip-build $(SWIFT_TESTS) --scratch-path .build/test
 
 # Swift tests and C programs with the sanitizers. XCTest is disabled: the tests do not use it, and it leaks.
 build/address/libcovertree.so.1 build/thread/libcovertree.so.1: $(SOURCES) build/sqlite build/headers
@@ -138,11 +141,11 @@ fuzz: build/address/libcovertree.so.1 build/installed
 abi: $(LIBRARY)
 	scripts/abi
 
-test-c: $(LIBRARY)
+test-c: $(LIBRARY) swift-tests
 	scripts/test-c
 
 # The R package: R CMD check with its tests, and its memory.
-test-r: $(LIBRARY)
+test-r: $(LIBRARY) swift-tests
 	scripts/test-r
 
 # Tests of files, stores and clusters wait for processes and the disk, so they run in parallel with the others.

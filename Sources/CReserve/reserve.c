@@ -12,6 +12,7 @@ void *__real_realloc(void *memory, size_t bytes);
 int __real_posix_memalign(void **memory, size_t alignment, size_t bytes);
 size_t __real_malloc_usable_size(void *memory);
 void __real_free(void *memory);
+void __real__ZdlPvm(void *memory, size_t bytes);
 
 // A map has one bit for each unit of 64 bytes; the bit is set while the unit is in use. A request gets a run of free units, and its free
 // returns exactly these. So free runs join by themselves, and no order of requests fragments the reserve for good. A run of up to 64
@@ -166,14 +167,19 @@ void __wrap_free(void *memory) {
   if (isReserve(memory)) giveBack(memory); else __real_free(memory);
 }
 
-// `new` of the runtime's C++. Nothing would catch an exception.
+// `new` and `delete` of the runtime's C++. libstdc++ allocates the characters of a string by the same two functions, and a program may
+// have replaced them. So what one of them allocated is freed by the other, not by `free`.
+void *newOrNull(size_t bytes, const void *nothrow) __asm__("_ZnwmRKSt9nothrow_t");
+extern const char nothrow __asm__("_ZSt7nothrow");
+
+// Nothing would catch an exception.
 void *__wrap__Znwm(size_t bytes) {
-  void *memory = __wrap_malloc(bytes != 0 ? bytes : 1);
+  void *memory = newOrNull(bytes, &nothrow);
+  if (memory == NULL) memory = allocate(bytes);
   if (memory == NULL) __builtin_trap();
   return memory;
 }
 
 void __wrap__ZdlPvm(void *memory, size_t bytes) {
-  (void)bytes;
-  __wrap_free(memory);
+  if (isReserve(memory)) giveBack(memory); else __real__ZdlPvm(memory, bytes);
 }
