@@ -30,7 +30,7 @@ PACKAGE := $(shell find python -name '*.py' -not -path '*/tests/*' -o -path '*/s
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 
-.PHONY: lib levels demo test built environment swift-tests test-swift test-c test-python test-answers test-models test-processes test-examples test-docs test-r docs tsan soak bench lint format wheel deb abi asan fuzz sbom test-release install install-levels install-r clean
+.PHONY: lib levels demo test built environment swift-tests test-swift test-c test-python test-first-half test-second-half test-processes test-examples test-docs test-r docs tsan soak bench lint format wheel deb abi asan fuzz sbom test-release install install-levels install-r clean
 
 lib: $(LIBRARY)
 
@@ -89,7 +89,7 @@ demo: build/installed build/venv-demo
 
 # Two at a time, because most of them use one thread or wait for the disk; the longest first.
 test: built
-	@$(MAKE) --no-print-directory -j2 --output-sync=target test-answers test-models test-processes test-swift test-c abi test-examples test-docs test-r
+	@$(MAKE) --no-print-directory -j2 --output-sync=target test-first-half test-second-half test-processes test-swift test-c abi test-examples test-docs test-r
 
 # A test opens a report in it.
 build/browser: build/sqlite
@@ -149,19 +149,17 @@ test-r: $(LIBRARY) swift-tests
 	scripts/test-r
 
 # Tests of files, stores and clusters wait for processes and the disk, so they run in parallel with the others.
-PROCESSES := $(wildcard python/tests/test_dask.py python/tests/test_files.py python/tests/test_powerloss.py python/tests/test_store*.py)
+PROCESSES := $(wildcard python/tests/test_dask*.py python/tests/test_files.py python/tests/test_powerloss.py python/tests/test_store*.py)
 # The others are in two halves of about the same length, which run in parallel too.
-MODELS := $(wildcard python/tests/test_fit*.py python/tests/test_legacy*.py python/tests/test_p*.py python/tests/test_r*.py \
-  python/tests/test_sklearn*.py python/tests/test_v*.py)
-MODELS := $(filter-out $(PROCESSES),$(MODELS))
+SECOND := $(filter-out $(PROCESSES),$(wildcard python/tests/test_[i-u]*.py))
 
-test-python: test-answers test-models test-processes
+test-python: test-first-half test-second-half test-processes
 
-test-answers: build/browser build/installed build/venv-test
-	$(IN_VENV) -m pytest python $(PROCESSES:%=--ignore=%) $(MODELS:%=--ignore=%)
+test-first-half: build/browser build/installed build/venv-test
+	$(IN_VENV) -m pytest python $(PROCESSES:%=--ignore=%) $(SECOND:%=--ignore=%)
 
-test-models: build/browser build/installed build/venv-test
-	$(IN_VENV) -m pytest $(MODELS)
+test-second-half: build/browser build/installed build/venv-test
+	$(IN_VENV) -m pytest $(SECOND)
 
 test-processes: build/installed build/venv-test
 	$(IN_VENV) -m pytest $(PROCESSES)

@@ -1,5 +1,4 @@
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("typer")
+import shellingham
 from typer.testing import CliRunner
 
 from covertreex import ResidualTree, cover_tree, load, vecchia
@@ -408,7 +408,11 @@ def test_telemetry(folder):
 
 def test_version_and_completion(folder):
     assert run("--version").startswith("covertreex 1.")
-    assert "complete" in run("--show-completion", "bash") or os.environ.get("CI")
+    try:
+        shellingham.detect_shell()
+    except shellingham.ShellDetectionFailure:
+        return  # a completion is that of the shell which runs the command
+    assert "complete" in run("--show-completion")
 
 
 def test_output_for_people():
