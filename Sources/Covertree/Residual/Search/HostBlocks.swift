@@ -1,20 +1,20 @@
 import CovertreeBase
 
-/// The block that represents each of some new points: the one whose box is nearest.
+/// The block that represents each of some queries that are not points of the model: the one whose box is nearest.
 ///
-/// If the points of a model are dense, a new point lies among those of one block, whose basis nearly contains it. Then the products of
-/// bases serve it as they serve the points of the block, and it is projected onto one basis in place of all.
+/// If the points of a model are dense, a query lies among those of one block, whose basis nearly contains it. Then the products of bases
+/// serve it as they serve the points of the block, and it is projected onto one basis in place of all.
 struct HostBlocks {
-  /// The least number of new points for each block: products of bases serve whole groups.
+  /// The least number of queries for each block: products of bases serve whole groups.
   private static let leastShare = 16
 
   let blocks: Buffer<Int32>
 
-  /// Returns nil if there are too few points, or no products of bases.
+  /// Returns nil if there are too few queries, or no products of bases.
   init?(
-    _ points: Buffer<Double>, _ lowRankBlocks: LowRankBlocks?, in model: ResidualModel, context: CallContext
+    _ queries: OutsideQueries, _ lowRankBlocks: LowRankBlocks?, in model: ResidualModel, context: CallContext
   ) throws(CoverTreeError) {
-    let (dim, count) = (model.dim, points.count / model.dim)
+    let (dim, count) = (model.dim, queries.count)
     guard let lowRankBlocks, lowRankBlocks.blocksPerRegion == 1, count >= Self.leastShare * model.blockCount else {
       return nil
     }
@@ -22,8 +22,8 @@ struct HostBlocks {
     let blocks = try Buffer<Int32>(count: count)
     try context.forEach(count, grain: 1 << 10) { (range, slot) throws(CoverTreeError) in
       try context.poll(inSlot: slot)
-      for row in range {
-        let point = points.base + row * dim
+      for query in range {
+        let point = queries.points[query].coordinates
         var nearest = Double.infinity
         for block in 0..<model.blockCount {
           let box = boxes.base + block * 2 * dim
@@ -32,7 +32,7 @@ struct HostBlocks {
             let beyond = max(0, box[d] - point[d], point[d] - box[dim + d])
             squared += beyond * beyond
           }
-          if squared < nearest { (nearest, blocks[row]) = (squared, Int32(block)) }
+          if squared < nearest { (nearest, blocks[query]) = (squared, Int32(block)) }
         }
       }
     }

@@ -43,8 +43,8 @@ final class ResidualQuerySet: @unchecked Sendable {
   }
 
   private var groups: [Group] = []
-  /// Keeps the memory of new points alive.
-  private let owned: [Buffer<Double>]
+  /// Keep the memory of other points alive.
+  private let owners: [AnyObject]
 
   var count: Int { queries.count }
   var groupCount: Int { groups.count }
@@ -56,10 +56,10 @@ final class ResidualQuerySet: @unchecked Sendable {
       block: block)
   }
 
-  private init(count: Int, excludesSelf: Bool, owned: [Buffer<Double>]) throws(CoverTreeError) {
+  private init(count: Int, excludesSelf: Bool, owners: [AnyObject]) throws(CoverTreeError) {
     queries = try Buffer(count: count)
     self.excludesSelf = excludesSelf
-    self.owned = owned
+    self.owners = owners
   }
 
   /// Points of the model: the queries of one block make one or more groups.
@@ -72,15 +72,11 @@ final class ResidualQuerySet: @unchecked Sendable {
     options: SearchOptions, groupSize: Int, context: CallContext
   ) throws(CoverTreeError) {
     let count = selected.count
-    try self.init(count: count, excludesSelf: options.excludesSelf, owned: [])
-    let keys = try Buffer<UInt64>(count: count)
-    for (slot, row) in selected.enumerated() {
-      keys[slot] = UInt64(model.positionOfIndex[Int(indices?[Int(row)] ?? Int64(row))])
-    }
-    let sequence = try sortedOrder(ofKeys: keys, context: context)
+    try self.init(count: count, excludesSelf: options.excludesSelf, owners: [])
+    let (sequence, positions) = try model.sortedPositions(of: indices, rows: selected, context: context)
     for slot in 0..<count {
       let row = selected[Int(sequence[slot])]
-      let position = Int(keys[Int(sequence[slot])])
+      let position = Int(positions[Int(sequence[slot])])
       queries[slot] = ResidualQuery(
         row: row, before: options.upperIndex(ofRow: Int(row), index: model.order[position]), position: Int32(position),
         limit: options.farthestDistance(Int(row)), point: model.point(at: position))
@@ -88,28 +84,25 @@ final class ResidualQuerySet: @unchecked Sendable {
     fillGroups(groupSize) { Int(self.queries[$0].position) / model.blockSize }
   }
 
-  /// New points: near ones make a group.
+  /// Queries that are not points of the model: near ones make a group.
   ///
   /// - Parameter hosts: the points of a group have the same one; nil if they have none.
   convenience init(
-    _ new: NewPoints, hosts: HostBlocks?, in model: ResidualModel, options: SearchOptions, groupSize: Int,
-    context: CallContext
+    _ outside: OutsideQueries, hosts: HostBlocks?, options: SearchOptions, groupSize: Int, context: CallContext
   ) throws(CoverTreeError) {
-    try self.init(count: new.count, excludesSelf: false, owned: [new.coordinates, new.features])
-    let view = PointsView(new.coordinates, count: count, dim: model.dim)
-    var sequence = try BlockPartition(view, blockSize: groupSize, context: context).order
+    try self.init(count: outside.count, excludesSelf: false, owners: outside.owners)
+    var sequence = try Buffer<Int32>(counting: count)
     if let hosts {
       let keys = try Buffer<UInt64>(count: count)
-      for slot in 0..<count { keys[slot] = UInt64(hosts.blocks[sequence[slot]]) }
-      let near = sequence
+      for slot in 0..<count { keys[slot] = UInt64(hosts.blocks[slot]) }
       sequence = try sortedOrder(ofKeys: keys, context: context)
-      for slot in 0..<count { sequence[slot] = near[sequence[slot]] }
     }
     for slot in 0..<count {
-      let row = Int(sequence[slot])
+      let query = Int(sequence[slot])
+      let row = outside.rows[query]
       queries[slot] = ResidualQuery(
-        row: Int32(row), before: options.upperIndex(ofRow: row, index: Int32.max), position: -1,
-        limit: options.farthestDistance(row), point: new.point(row, in: model))
+        row: row, before: options.upperIndex(ofRow: Int(row), index: Int32.max), position: -1,
+        limit: options.farthestDistance(Int(row)), point: outside.points[query])
     }
     fillGroups(groupSize) { slot in hosts.map { Int($0.blocks[sequence[slot]]) } }
   }
@@ -130,7 +123,7 @@ final class ResidualQuerySet: @unchecked Sendable {
   func subset(_ wanted: GrowableBuffer<Int32>, groupSize: Int) throws(CoverTreeError) -> ResidualQuerySet {
     let isWanted = try Buffer<Bool>(count: 1 + Int(queries.elements.lazy.map(\.row).max() ?? 0), filledWith: false)
     for row in wanted.elements { isWanted[row] = true }
-    let set = try ResidualQuerySet(count: wanted.count, excludesSelf: excludesSelf, owned: owned)
+    let set = try ResidualQuerySet(count: wanted.count, excludesSelf: excludesSelf, owners: owners)
     set.copies = copies
     var next = 0
     for query in queries.elements where isWanted[query.row] {

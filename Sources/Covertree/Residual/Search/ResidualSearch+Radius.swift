@@ -6,8 +6,9 @@ extension ResidualSearch {
   public func within(
     _ radius: Double, of queries: ResidualQueries, options: SearchOptions, context: CallContext, rows: Int
   ) throws(CoverTreeError) -> NeighborLists<Double> {
-    let lists = try find(within: radius, of: queries, options, context, rows, keepsPoints: true).joined()
-    datasetIndices?.replace(UnsafeMutableBufferPointer(start: lists.indices.base, count: lists.indices.count))
+    let (results, found) = try find(within: radius, of: queries, options, context, rows, keepsPoints: true)
+    let lists = try results.joined()
+    found?.replace(UnsafeMutableBufferPointer(start: lists.indices.base, count: lists.indices.count))
     return lists
   }
 
@@ -16,14 +17,15 @@ extension ResidualSearch {
     _ radius: Double, of queries: ResidualQueries, options: SearchOptions, context: CallContext, rows: Int,
     counts: UnsafeMutablePointer<Int64>
   ) throws(CoverTreeError) {
-    let results = try find(within: radius, of: queries, options, context, rows, keepsPoints: false)
+    let (results, _) = try find(within: radius, of: queries, options, context, rows, keepsPoints: false)
     for row in 0..<rows { counts[row] = results.count(ofRow: row) }
   }
 
+  /// The results, and the dataset indices of their points; nil if the results have them.
   private func find(
     within radius: Double, of queries: ResidualQueries, _ options: SearchOptions, _ context: CallContext, _ rows: Int,
     keepsPoints: Bool
-  ) throws(CoverTreeError) -> RadiusResults {
+  ) throws(CoverTreeError) -> (RadiusResults, DatasetIndices?) {
     let given = try options.within(radius)
     guard !given.listsScores else {
       throw CoverTreeError(.unsupported, "options: lists have no scores in the residual-correlation metric")
@@ -32,18 +34,18 @@ extension ResidualSearch {
     defer { withExtendedLifetime(call) {} }
     let (queries, options) = (try self.rows(of: call, rows, context), call.options)
     let results = try RadiusResults(rows: rows, keepsPoints: keepsPoints, context: context)
-    if model.isSpatial {
-      try searchInSpace(context, rows) { (search) throws(CoverTreeError) in
-        try search.withinLimit(of: queries, options: options, context: context, into: results)
-      }
-    } else {
-      try answer(
+    guard model.isSpatial else {
+      let found = try answerCall(
         queries,
-        request(.withinLimit, options, context) { (search, _) throws(CoverTreeError) in
-          try search.listWithinLimit(into: results)
+        SearchRequest(goal: .withinLimit, options: options, leftOut: removed, context: context) {
+          (search, _) throws(CoverTreeError) in try search.listWithinLimit(into: results)
         })
+      return (results, found)
     }
-    return results
+    try searchInSpace(context, rows) { (search) throws(CoverTreeError) in
+      try search.withinLimit(of: queries, options: options, context: context, into: results)
+    }
+    return (results, datasetIndices)
   }
 }
 

@@ -2,30 +2,60 @@ import CovertreeBase
 
 /// The stages of a search. Each serves all queries of a call.
 extension ResidualSearch {
-  /// Finds the points that queries ask for.
+  /// Finds the points that queries ask for. Queries for which only early points count are searched apart: these points are few, and spread
+  /// over the whole space.
   func answer(_ queries: ResidualQueryRows, _ request: SearchRequest) throws(CoverTreeError) {
-    let (early, late) = try splitEarly(queries, request)
-    if let early { try earlySearch(request.context).answer(early, request) }
-    guard let late else { return }
-    let set = try prepareQueries(late, request)
-    let task = GroupTask(
-      goal: request.goal.among(model.count), groupSize: groupSize(request.goal), leftOut: request.leftOut,
-      context: request.context, finish: request.finish)
-    let fallback = try searchBlocks(for: set, task)
-    try searchFallback(fallback, of: set, task)
+    let (options, context, size) = (request.options, request.context, groupSize(request.goal))
+    switch queries {
+    case .new(let points):
+      try answer(OutsideQueries(points, in: model, groupSize: size, context: context), request)
+    case .stored(let indices, let rows):
+      let (early, late) = try divided(rows) { row in
+        let index = Int32(indices?[row] ?? Int64(row))
+        return index < earlyCount && options.upperIndex(ofRow: row, index: index) <= earlyCount
+      }
+      if early.count > 0 { try earlySearch(context).answer(.stored(indices, rows: early.buffer), request) }
+      guard late.count > 0 else { return }
+      try answer(
+        ResidualQuerySet(
+          indices, rows: late.elements, in: model, options: options, groupSize: size, context: context), request)
+    }
   }
 
-  /// A call with the points that it leaves out.
-  func request(
-    _ goal: SearchGoal, _ options: SearchOptions, _ context: CallContext,
-    finish: @escaping (GroupSearch, _ slot: Int) throws(CoverTreeError) -> Void
-  ) throws(CoverTreeError) -> SearchRequest {
-    var leftOut = removed
-    if let mask = options.admitted {
-      let points = try RemovedPoints.with(removed, excludedBy: mask)
-      leftOut = points.remaining.count < mask.count ? points : nil
+  /// Finds the points that points of another model of the same process ask for. They do not count as their own neighbours.
+  ///
+  /// - Parameter indices: of these points, one per row; nil if rows are indices.
+  func answer(
+    _ indices: UnsafeBufferPointer<Int64>?, rows: Buffer<Int32>, of other: ResidualModel, _ request: SearchRequest
+  ) throws(CoverTreeError) {
+    let (options, context) = (request.options, request.context)
+    // A search of early points may have none of its own.
+    let (early, late) = try divided(rows) {
+      earlyCount > 0 && options.upperIndex(ofRow: $0, index: Int32.max) <= earlyCount
     }
-    return SearchRequest(goal: goal, options: options, leftOut: leftOut, context: context, finish: finish)
+    if early.count > 0 { try earlySearch(context).answer(indices, rows: early.buffer, of: other, request) }
+    guard late.count > 0 else { return }
+    try answer(OutsideQueries(other, indices, rows: late.elements, context: context), request)
+  }
+
+  private func answer(_ queries: OutsideQueries, _ request: SearchRequest) throws(CoverTreeError) {
+    try answer(
+      ResidualQuerySet(
+        queries, hosts: HostBlocks(queries, lowRankBlocks, in: model, context: request.context),
+        options: request.options, groupSize: groupSize(request.goal), context: request.context), request)
+  }
+
+  private func answer(_ set: ResidualQuerySet, _ request: SearchRequest) throws(CoverTreeError) {
+    let (leftOut, context) = (request.leftOut, request.context)
+    if case .nearest(let k) = request.goal.among(model.count) {
+      set.copies = try equalPoints(without: leftOut, context).first(k, excludesSelf: set.excludesSelf)
+    } else if leftOut != nil {
+      set.copies = try equalPoints(without: leftOut, context).all
+    }
+    let task = GroupTask(
+      goal: request.goal.among(model.count), groupSize: groupSize(request.goal), leftOut: leftOut, context: context,
+      finish: request.finish)
+    try searchFallback(searchBlocks(for: set, task), of: set, task)
   }
 
   /// All pairs of points within a squared distance. Points with more candidates than `mostListed` are not listed; see `NeighborGraph`.
@@ -57,45 +87,13 @@ extension ResidualSearch {
     return max(tileRows, min(Self.mostGroupSize, (1 << 18) / k))
   }
 
-  /// Separates queries for which only early points count: these are few, and spread over the whole space.
-  private func splitEarly(
-    _ queries: ResidualQueryRows, _ request: SearchRequest
-  ) throws(CoverTreeError) -> (early: ResidualQueryRows?, late: ResidualQueryRows?) {
-    guard case .stored(let indices, let rows) = queries else { return (nil, queries) }
+  /// Divides rows of queries into those for which only early points count, and others.
+  private func divided(
+    _ rows: Buffer<Int32>, _ isEarly: (_ row: Int) -> Bool
+  ) throws(CoverTreeError) -> (early: GrowableBuffer<Int32>, late: GrowableBuffer<Int32>) {
     let (early, late) = (try GrowableBuffer<Int32>(), try GrowableBuffer<Int32>())
-    for row in rows.elements {
-      let index = Int32(indices?[Int(row)] ?? Int64(row))
-      let isEarly = index < earlyCount && request.options.upperIndex(ofRow: Int(row), index: index) <= earlyCount
-      try (isEarly ? early : late).append(row)
-    }
-    return (
-      early.count > 0 ? .stored(indices, rows: early.buffer) : nil,
-      late.count > 0 ? .stored(indices, rows: late.buffer) : nil
-    )
-  }
-
-  /// Reads the queries in groups of near ones, and finds the equal points that they need.
-  private func prepareQueries(
-    _ queries: ResidualQueryRows, _ request: SearchRequest
-  ) throws(CoverTreeError) -> ResidualQuerySet {
-    let (options, context, size) = (request.options, request.context, groupSize(request.goal))
-    let set =
-      switch queries {
-      case .stored(let indices, let rows):
-        try ResidualQuerySet(
-          indices, rows: rows.elements, in: model, options: options, groupSize: size, context: context)
-      case .new(let points):
-        try ResidualQuerySet(
-          points, hosts: HostBlocks(points.coordinates, lowRankBlocks, in: model, context: context), in: model,
-          options: options, groupSize: size, context: context)
-      }
-    let leftOut = request.leftOut
-    if case .nearest(let k) = request.goal.among(model.count) {
-      set.copies = try equalPoints(without: leftOut, context).first(k, excludesSelf: set.excludesSelf)
-    } else if leftOut != nil {
-      set.copies = try equalPoints(without: leftOut, context).all
-    }
-    return set
+    for row in rows.elements { try (isEarly(Int(row)) ? early : late).append(row) }
+    return (early, late)
   }
 
   /// Compares queries with blocks of points, through low-rank blocks if there are any. Returns the rows of queries that the low-rank blocks
@@ -150,9 +148,9 @@ extension ResidualSearch {
 /// A call, and the step that ends each group of its queries.
 struct SearchRequest {
   let goal: SearchGoal
-  let options: SearchOptions
+  var options: SearchOptions
   /// Points that are removed, or that the filter does not admit; nil if all points count.
-  let leftOut: RemovedPoints?
+  var leftOut: RemovedPoints?
   let context: CallContext
   /// Writes the results of a group.
   let finish: (GroupSearch, _ slot: Int) throws(CoverTreeError) -> Void
@@ -172,6 +170,13 @@ enum ResidualQueryRows {
   /// Points of the model by dataset index, one per row; nil if rows are indices. Only `rows` are searched for.
   case stored(UnsafeBufferPointer<Int64>?, rows: Buffer<Int32>)
   case new(NewPoints)
+
+  var count: Int {
+    switch self {
+    case .stored(_, let rows): rows.count
+    case .new(let points): points.count
+    }
+  }
 }
 
 /// The goal of a search in groups, and the step that ends each group.

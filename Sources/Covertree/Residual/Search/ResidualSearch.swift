@@ -163,12 +163,15 @@ public final class ResidualSearch: @unchecked Sendable {
   }
 
   /// A search of these points alone, by their numbers, with a model of their own.
+  ///
+  /// - Parameter inBlocks: whether they are compared in blocks.
   func keeping(
-    _ numbers: Buffer<Int64>, since start: Double, context: CallContext
+    _ numbers: Buffer<Int64>, inBlocks: Bool = true, since start: Double, context: CallContext
   ) throws(CoverTreeError) -> ResidualSearch {
     let indices = try datasetIndices?.keeping(numbers) ?? DatasetIndices(numbers, next: model.count)
     return try ResidualSearch(
-      model.keeping(numbers, context: context), indices, since: start, sizes: sizes, tau: tau, context: context)
+      model.keeping(numbers, context: context), indices, since: start, sizes: sizes, tau: tau,
+      inBlocks: inBlocks && !model.isSpatial, context: context)
   }
 
   private static func principal(
@@ -225,18 +228,19 @@ public final class ResidualSearch: @unchecked Sendable {
     let call = try checked(queries, options)
     defer { withExtendedLifetime(call) {} }
     let (queries, options) = (try self.rows(of: call, rows, context), call.options)
+    var found = datasetIndices
     if model.isSpatial {
       try nearestInSpace(queries, k, options, context, rows, indices, distances)
     } else {
       let target = NearestRows(
         k: k, indices: indices, distances: [distances, options.scores].compactMap(\.self))
-      try answer(
+      found = try answerCall(
         queries,
-        request(.nearest(k), options, context) { (search, _) throws(CoverTreeError) in
-          try search.rankExactly(into: target)
+        SearchRequest(goal: .nearest(k), options: options, leftOut: removed, context: context) {
+          (search, _) throws(CoverTreeError) in try search.rankExactly(into: target)
         })
     }
-    datasetIndices?.replace(UnsafeMutableBufferPointer(start: indices, count: rows * k))
+    found?.replace(UnsafeMutableBufferPointer(start: indices, count: rows * k))
   }
 
   /// The arguments of a call, checked.
