@@ -191,6 +191,7 @@ bench: build/installed build/venv-bench
 	$(IN_VENV) benchmarks/changes.py
 	$(IN_VENV) benchmarks/growth.py
 	$(IN_VENV) benchmarks/residual.py
+	$(IN_VENV) benchmarks/residual_filters.py
 	$(IN_VENV) benchmarks/vif.py
 	$(IN_VENV) benchmarks/regression.py
 	$(IN_VENV) benchmarks/choosing.py

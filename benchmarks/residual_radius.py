@@ -1,16 +1,11 @@
-"""All points within a residual-correlation distance, removal, and filters: ours beside NumPy, in one run.
+"""All points within a residual-correlation distance, and removal: ours beside NumPy, in one run.
 
-    residual_radius.py             writes residual_radius.md and residual_filters.md
-    residual_radius.py --filters   only the second
-    residual_radius.py --quick     smaller, writes nothing
+    residual_radius.py           writes residual_radius.md
+    residual_radius.py --quick   smaller, writes nothing
 
 Each of 32 768 points in three dimensions asks for its predecessors within a distance, which is the median distance of the 30th of the
 nearest predecessors. NumPy compares 256 of the points with all others in float64. Recall counts the points that this brute force finds
 within the distance, up to rounding. "removed" is the first search after a quarter of the points was removed.
-
-With a filter all points ask for their nearest among some points, chosen at random. "of the part" is a tree of these points alone in the
-same process, which is built in the call, as a filter is for one call. NumPy compares 256 of the points with the admitted ones. Recall
-counts the neighbours that are admitted, and not farther than those of this brute force, up to rounding.
 """
 
 from __future__ import annotations
@@ -77,75 +72,8 @@ def measured(work: dict[str, Any], turns: int) -> list[str]:
     ]  # fmt: skip
 
 
-def filtered(work: dict[str, Any], share: float, turns: int) -> list[str]:
-    """One row of the table of filters."""
-    x, kernel, inducing, rows = problem(work)
-    tree = residual_tree(x, kernel, inducing_points=inducing)
-    mask = np.random.default_rng(3).random(len(x)) < share
-    tree.knn(K)
-
-    def of_part() -> Any:
-        return tree.with_points(x[mask]).knn(K, queries=x)
-
-    ours, part, every, found = [], [], [], None
-    for _ in range(turns):
-        took, found = timed(lambda: tree.knn(K, filter=mask))
-        ours.append(took)
-        part.append(timed(of_part)[0])
-        every.append(timed(lambda: tree.knn(K))[0])
-    true, some = BruteForce(work), rows[:256]
-    admitted = np.flatnonzero(mask)
-
-    def nearest(queries: np.ndarray, covariances: np.ndarray) -> np.ndarray:
-        norms = np.sqrt(true.p[queries, None] * true.p[admitted])
-        rho = np.minimum(
-            np.abs(covariances - true.v[queries] @ true.v[admitted].T) / norms, 1
-        )
-        rho[admitted == queries[:, None]] = 1
-        return np.partition(1 - rho, K - 1, axis=1)[:, K - 1]
-
-    def fast_kernel(queries: np.ndarray) -> np.ndarray:
-        products = true.scaled[queries] @ true.scaled[admitted].T
-        squared = true.squares[queries, None] + true.squares[admitted] - 2 * products
-        return kernel.variance * kernel._correlation(np.maximum(squared, 0))
-
-    numpy = timed(
-        lambda: [nearest(some, fast_kernel(some)) for some in np.split(some, 4)]
-    )[0] / len(some)
-    farthest = nearest(some, kernel(x[some], x[admitted]))
-    squares = true.distances(some, kernel(x[some], x))
-    own = np.take_along_axis(squares, found[some], axis=1)
-    recall = (mask[found[some]] & (own <= farthest[:, None] + ROUNDING)).mean()
-    return [
-        work["kernel"], f"{share:.0%}", *(f"{statistics.median(one):.2f}" for one in (ours, part, every)),
-        f"{len(x) / statistics.median(ours):,.0f}", f"{1 / numpy:,.0f}", f"{recall:.4f}",
-    ]  # fmt: skip
-
-
-def filters(base: dict[str, Any], turns: int) -> str:
-    """The table of filters."""
-    work = {**base, "all": False}
-    rows = [
-        filtered({**work, "kernel": kernel}, share, turns)
-        for kernel in ("RBF", "Matern52")
-        for share in (0.01, 0.1, 0.5)
-    ]
-    head = (
-        "kernel", "admitted", "filter, s", "of the part, s", "no filter, s", "queries/s", "NumPy, queries/s", "recall",
-    )  # fmt: skip
-    return "\n".join(
-        [
-            *table(head, rows, 2),
-            "",
-            f"{machine()}; n {base['n']}, m {base['m']}, k {K}.",
-        ]
-    )
-
-
 def main() -> None:
-    parser = options(__doc__, turns=5)
-    parser.add_argument("--filters", action="store_true", help="only filters")
-    chosen = parser.parse_args()
+    chosen = options(__doc__, turns=5).parse_args()
     base = {
         "n": 4096 if chosen.quick else 32768,
         "dim": 3,
@@ -153,12 +81,6 @@ def main() -> None:
         "k": K,
         "all": True,
     }
-    text = filters(base, chosen.turns)
-    print(text)
-    if not chosen.quick:
-        write(Path(__file__).parent / "residual_filters", text)
-    if chosen.filters:
-        return
     rows = [
         measured({**base, "kernel": kernel}, chosen.turns)
         for kernel in ("RBF", "Matern52")
