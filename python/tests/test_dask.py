@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import folder_damage
 import numpy as np
@@ -14,13 +15,16 @@ import pytest
 pytest.importorskip("distributed")
 
 import dask.array as da
-from distributed import Client, LocalCluster, WorkerPlugin
+from dask.utils import key_split
+from distributed import Client, LocalCluster, SchedulerPlugin, WorkerPlugin
 
 import covertreex.dask
 from covertreex import CoverTreeError, cover_tree, residual_tree
 from covertreex._partitions.files import partition_path
 from covertreex._partitions.filling import filling
+from covertreex._partitions.permutation import Permutation
 from covertreex.dask import _source
+from covertreex.dask._build import Chunks
 from covertreex.kernels import RBF, Matern52
 
 SHAPES = {
@@ -307,7 +311,7 @@ class Killed(WorkerPlugin):
 
 @pytest.mark.parametrize(
     ("task", "kernel"),
-    [("split-", None), ("search-", None), ("collect-", None), ("build-", RBF()), ("step-", RBF())],
+    [("split", None), ("begin", None), ("answer", None), ("receive", RBF()), ("collect", None), ("build", RBF())],
 )
 def test_a_worker_that_is_killed_costs_time_alone(rng, tmp_path, task, kernel):
     points = rng.standard_normal((2500, 3))
@@ -315,12 +319,73 @@ def test_a_worker_that_is_killed_costs_time_alone(rng, tmp_path, task, kernel):
     mark = tmp_path / "killed"
     # A cluster for each: its nanny does not always make another worker in the place of one that was killed.
     with LocalCluster(n_workers=3, threads_per_worker=1, dashboard_address=":0") as cluster, Client(cluster) as client:
-        client.register_plugin(Killed(task, str(mark)))
+        client.register_plugin(Killed(f"covertree-{task}-", str(mark)))
         tree = covertreex.dask.cover_tree(chunked(points, 500), client=client, n_partitions=6, **options)
         found = tree.knn(5, exclude_self=True).compute()
     assert mark.exists()
     whole = residual_tree(points, **options) if options else cover_tree(points)
     assert (found == whole.knn(5, exclude_self=True)).all()
+
+
+class Counted(SchedulerPlugin):
+    """Counts the tasks of a cluster, by the phase that is in their names."""
+
+    name = "counted"
+
+    def __init__(self):
+        self.done = Counter()
+
+    def transition(self, key, start, finish, *arguments, **options):
+        if start == "processing" and finish == "memory":
+            self.done[key_split(key)] += 1
+
+
+def test_the_number_of_partitions_does_not_matter_to_the_number_of_tasks(rng):
+    points = rng.standard_normal((4000, 3))
+    whole, counts = cover_tree(points).knn(5), []
+    with LocalCluster(n_workers=2, processes=False, threads_per_worker=1, dashboard_address=":0") as cluster:
+        counter = Counted()
+        cluster.scheduler.add_plugin(counter)
+        with Client(cluster) as client:
+            for n_partitions in (2, 40):
+                tree = covertreex.dask.cover_tree(chunked(points, 500), client=client, n_partitions=n_partitions)
+                built = +counter.done
+                assert built["covertree-split"] == 8
+                assert built["covertree-build"] == 2
+                assert (tree.knn(5).compute() == whole).all()
+                searched = counter.done - built
+                assert searched["covertree-begin"] == 2
+                rounds = tree.last_search.rounds
+                for phase in ("answer", "receive"):
+                    assert 2 <= searched[f"covertree-{phase}"] <= 2 * rounds
+                counts.append((sum(built.values()), searched.total() - 12 * rounds))
+                counter.done.clear()
+    assert counts[0][0] == counts[1][0]
+    assert counts[1][1] <= counts[0][1] + 12
+
+
+@pytest.mark.parametrize("kernel", [None, RBF()], ids=["Euclidean", "residual"])
+def test_columns_that_travel_with_points_in_another_order(client, rng, kernel, tmp_path):
+    """What a model of the partitions needs: values of the points, and dataset indices that are not the rows."""
+    rows, n = rng.standard_normal((900, 5)), 900
+    order = Permutation(n, seed=7)
+    chunks = Chunks(client, chunked(rows, 200), dim=3, dtype=np.dtype(np.float64), order=order)
+    common = None if kernel is None else chunks.process(kernel, 20, None, None, 3)
+    tree = chunks.tree(common, 5, {})
+    given = rows[order.inverse(np.arange(n))]
+    whole = cover_tree(given[:, :3])
+    if kernel is not None:
+        whole = residual_tree(given[:, :3], kernel=kernel, n_inducing=20, seed=3)
+    assert tree.dim == 3
+    for options in ({"exclude_self": True}, {"predecessor_mode": True}):
+        assert (tree.knn(6, **options).compute() == whole.knn(6, **options)).all()
+    if kernel is not None:
+        tree.refit(Matern52())
+    parts = [part for group in client.gather(tree._groups.futures) for part in group.values()]
+    assert sum(map(len, parts)) == n
+    for part in parts:
+        assert (part.points() == given[part.indices, :3]).all()
+        assert (part.values == given[part.indices, 3:]).all()
 
 
 def test_bad_input_is_refused(client, rng):

@@ -8,6 +8,7 @@ import pytest
 import residual_oracle
 
 from covertreex import cover_tree
+from covertreex._partitions import exchange
 from covertreex._partitions.curve import Curve, positions
 from covertreex._partitions.layout import Layout
 from covertreex._partitions.outline import Outline
@@ -299,6 +300,57 @@ def test_a_block_that_was_copied_goes_on_by_itself(rng):
     lists = drive(within, partitions, lambda partition, some: partition.within(some, 0.1))
     assert (drive(twin, partitions, lambda partition, some: partition.within(some, 0.1)).indices == lists.indices).all()
     assert (lists.indices == cover_tree(points).radius(0.1, queries=points).indices).all()
+
+
+def test_questions_of_many_blocks_get_their_answers(rng):
+    points = rng.random((600, 2))
+    partitions, _ = in_partitions(points, 3, cover_tree)
+    asked = []
+    for block in range(4):
+        for number in range(3):
+            some = rng.choice(600, [0, 1, 40, 7][block], replace=False)
+            limits, before = rng.random(len(some)) * 0.05, rng.integers(0, 600, len(some))
+            asked.append((block, number, Queries(some, points[some], before, limits=limits)))
+    for ask in (lambda part, some: part.answer(some, 3), lambda part, some: part.within(some, 0.2)):
+        wanted = {(block, number): ask(partitions[number], some) for block, number, some in asked}
+        joined = exchange.questions(asked)
+        assert [one.partition for one in joined] == [0, 1, 2]
+        for one in joined:
+            for block, found in exchange.answers(one, ask(partitions[one.partition], one.queries)):
+                pairs = zip(flat(found), flat(wanted.pop((block, one.partition))))
+                assert all((a == b).all() for a, b in pairs)
+        assert not wanted
+
+
+def flat(answer):
+    """The arrays of an answer."""
+    return [array for one in answer for array in (one if isinstance(one, tuple) else (one,))]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_partitions_that_are_left_out_have_nothing(rng, shape, dtype):
+    """The bounds that are found coordinate by coordinate leave out no pair that a plain computation keeps."""
+    points = SHAPES[shape](rng, 800, 4).astype(dtype)
+    partitions, layout = in_partitions(points, 9, cover_tree)
+    queries = rng.standard_normal((200, 4)).astype(dtype)
+    nearest = np.array([squares(queries, part.points()).min(axis=1) for part in partitions]).T
+    limits = nearest.min(axis=1) * rng.uniform(1, 3, 200)
+    near = np.full((200, 9), np.inf)
+    for number, rows, least in layout.near(queries, None, limits):
+        near[rows, number] = least
+    outside = np.maximum(np.maximum(layout.low - queries[:, None], queries[:, None] - layout.high), 0)
+    boxes = (outside.astype(np.float64) ** 2).sum(axis=2)
+    assert (np.isfinite(near) >= (nearest <= limits[:, None])).all()  # none that has something is left out
+    assert (np.where(np.isfinite(near), near, 0) <= nearest).all()
+    assert np.isinf(near[boxes > 1.000001 * limits[:, None]]).all()
+
+
+def test_values_travel_with_a_partition(rng):
+    points, values = rng.random((50, 2)), rng.random((50, 3))
+    partition = Partition(np.arange(50), cover_tree(points), values)
+    assert (pickle.loads(pickle.dumps(partition)).values == values).all()
+    assert partition.__sizeof__() > Partition(np.arange(50), cover_tree(points)).__sizeof__()
 
 
 def test_partitions_can_be_sent(rng):

@@ -45,10 +45,13 @@ def _seal(file: _files.File) -> bytes:
     return hashlib.blake2b(file.head.tobytes(), digest_size=SEAL_BYTES).digest()
 
 
-def open_sealed(path: Path, expected: bytes) -> _files.File:
-    """Map a file if it has the expected seal. Its sections are compared with their checksums when they are used."""
+def open_sealed(path: Path, expected: bytes, *, verify: bool = False) -> _files.File:
+    """Map a file if it has the expected seal. Its sections are compared with their checksums when they are used.
+
+    With ``verify`` they are compared at once.
+    """
     try:
-        file = _files.File.open(path, mmap=True, verify=False, progress=None)
+        file = _files.File.open(path, mmap=True, verify=verify, progress=None)
     except FileNotFoundError:
         raise CoverTreeError(f"path: {path} is missing: the folder lost it, or has another tree now") from None
     if _seal(file) != expected:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,9 @@ from .queries import Features
 _SLACK = 1e-12
 # The largest error of a distance by underflow.
 _LEAST_DISTANCE = float(np.sqrt(LEAST_SQUARE))
+
+# A partition, the queries that it can have something for, by row, and lower bounds of their scores there.
+Bounded = tuple[int, NDArray[np.intp], Float64s]
 
 
 @dataclass(frozen=True)
@@ -65,41 +68,82 @@ class Layout:
     def __len__(self) -> int:
         return len(self.radii)
 
-    def least_scores(self, points: NDArray[Any], features: Features | None) -> Float64s:
-        """A lower bound for each query and partition: scores, shape (q, partitions)."""
-        if features is None or self.lengthscale is not None:
-            return self.least_squares(points)
-        rows = np.ascontiguousarray(points, np.float64)
-        return self.least_distances(len(rows), lambda outline: outline.largest(rows, features))
+    def bounded(self, points: NDArray[Any], limits: Float64s) -> Iterator[Bounded]:
+        """In the Euclidean metric, or over the lengthscale, in which partitions are boxes alone.
 
-    def least_distances(self, n_rows: int, largest: Callable[[Outline], Float64s]) -> Float64s:
+        Coordinates are compared one after the other, and most queries are left behind by the first.
+        """
+        columns = np.ascontiguousarray(points.T, np.float64)
+        scale = np.ones(len(columns)) if self.lengthscale is None else self.lengthscale
+        scaled = columns if self.lengthscale is None else columns / scale[:, None]
+        low, high = self.low / scale, self.high / scale
+        for partition in self._near(scaled, low, high, limits):
+            rows, box, upper = np.arange(len(points)), np.zeros(len(points)), limits
+            for d, column in enumerate(scaled):
+                outside = _outside(
+                    column if len(rows) == len(points) else column[rows], low[partition, d], high[partition, d]
+                )
+                box += outside * outside
+                near = np.flatnonzero(_shortened(box) <= upper)
+                if len(near) < len(rows):
+                    rows, box, upper = rows[near], box[near], upper[near]
+            least = box
+            if self.lengthscale is None:
+                gap = self._gaps(columns, partition, rows)
+                least = np.maximum(box, gap * gap)
+            least = _shortened(least)
+            near = np.flatnonzero(least <= upper)
+            if len(near):
+                yield partition, rows[near], least[near]
+
+    def _near(self, columns: Float64s, low: Float64s, high: Float64s, limits: Float64s) -> Iterable[int]:
+        """The partitions whose boxes are near enough to the box around some queries."""
+        if not len(limits):
+            return ()
+        box = np.zeros(len(self))
+        for d, x in enumerate(columns):
+            outside = np.maximum(np.maximum(low[:, d] - x.max(), x.min() - high[:, d]), 0)
+            box += outside * outside
+        return map(int, np.flatnonzero(_shortened(box) <= limits.max()))
+
+    def _gaps(self, columns: Float64s, partition: int, rows: NDArray[np.intp]) -> Float64s:
+        """Lower bounds of the distances of queries from the ball of a partition."""
+        ball = np.zeros(len(rows))
+        for d, x in enumerate(columns):
+            ball += (x[rows] - self.centers[partition, d]) ** 2
+        # The difference of two lengths loses the rounding errors of both.
+        gap: Float64s = np.sqrt(ball) * (1 - _SLACK) - self.radii[partition] * (1 + _SLACK) - _LEAST_DISTANCE
+        return np.maximum(gap, 0)
+
+    def outlined(self, largest: Callable[[Outline], Float64s], limits: Float64s) -> Iterator[Bounded]:
         """The same from outlines."""
-        least = np.zeros((n_rows, len(self)))
         for partition, outlines in enumerate(self.outlines):
-            if outlines:
+            least = np.zeros(len(limits))
+            if outlines and len(limits):
                 rho = np.max([largest(outline) for outline in outlines], axis=0)
                 # d = sqrt(1 - |rho|)
-                least[:, partition] = np.sqrt(np.maximum(1 - rho - _SLACK, 0)) * (1 - _SLACK)
-        return least
+                least = np.sqrt(np.maximum(1 - rho - _SLACK, 0)) * (1 - _SLACK)
+            near = np.flatnonzero(least <= limits)
+            if len(near):
+                yield partition, near, least[near]
 
-    def least_squares(self, points: NDArray[Any]) -> Float64s:
-        """The same in the Euclidean metric, or over the lengthscale, in which partitions are boxes alone."""
-        least = np.empty((len(points), len(self)))
-        scale = np.ones(points.shape[1]) if self.lengthscale is None else self.lengthscale
-        for partition in range(len(self)):
-            box, ball = np.zeros(len(points)), np.zeros(len(points))
-            for d in range(points.shape[1]):
-                x = points[:, d].astype(np.float64)
-                low, high = self.low[partition, d] / scale[d], self.high[partition, d] / scale[d]
-                outside = np.maximum(np.maximum(low - x / scale[d], x / scale[d] - high), 0)
-                box += outside * outside
-                ball += (x - self.centers[partition, d]) ** 2
-            if self.lengthscale is not None:
-                least[:, partition] = box * (1 - _SLACK)
-                continue
-            # The difference of two lengths loses the rounding errors of both.
-            gap = np.maximum(np.sqrt(ball) * (1 - _SLACK) - self.radii[partition] * (1 + _SLACK) - _LEAST_DISTANCE, 0)
-            least[:, partition] = np.maximum(box, gap * gap) * (1 - _SLACK)
-        # Squares that underflow have lost their digits.
-        least[least < LEAST_SQUARE] = 0
-        return least
+    def near(self, points: NDArray[Any], features: Features | None, limits: Float64s) -> Iterator[Bounded]:
+        """The partitions that can have anything for queries within their limits of scores, with lower bounds."""
+        if features is None or self.lengthscale is not None:
+            return self.bounded(points, limits)
+        rows = np.ascontiguousarray(points, np.float64)
+        return self.outlined(lambda outline: outline.largest(rows, features), limits)
+
+
+def _outside(x: Float64s, low: float, high: float) -> Float64s:
+    """How far numbers are from an interval: positive or negative, as it does not matter for squares."""
+    outside: Float64s = x - np.clip(x, low, high)
+    return outside
+
+
+def _shortened(squares: Float64s) -> Float64s:
+    """Squared distances as lower bounds."""
+    least = squares * (1 - _SLACK)
+    # Squares that underflow have lost their digits.
+    least *= least >= LEAST_SQUARE
+    return least

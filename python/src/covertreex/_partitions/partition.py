@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from .._scores import largest_reported
 from ..kernels import Stationary
 from ..residual import ResidualTree
 from ..tree import CoverTree
-from .layout import Extent, Layout
+from .layout import Bounded, Extent, Layout
 from .outline import Outline
 from .queries import Answer, Nearest, Queries, Within
 
@@ -24,15 +25,20 @@ from .queries import Answer, Nearest, Queries, Within
 class Partition:
     """Points of a dataset, which know their indices in it, and the tree of them."""
 
-    def __init__(self, indices: Int64s, tree: CoverTree | ResidualTree) -> None:
+    def __init__(
+        self, indices: Int64s, tree: CoverTree | ResidualTree, values: NDArray[np.float64] | None = None
+    ) -> None:
         self.indices = indices  # ascending: so ties go to the lower one inside of the tree, too
         self.tree = tree
+        #: (n, columns) what else is known of the points, in the order of the indices. It is not in files.
+        self.values = values
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __sizeof__(self) -> int:
-        return self.indices.nbytes + int(self.tree._info().memory_bytes)
+        of_values = 0 if self.values is None else self.values.nbytes
+        return self.indices.nbytes + of_values + int(self.tree._info().memory_bytes)
 
     def points(self, local: NDArray[Any] | slice = slice(None)) -> NDArray[Any]:
         """Coordinates by ascending dataset index: of all points, or of some by their position in it."""
@@ -41,7 +47,7 @@ class Partition:
         return self.tree._points(np.arange(len(self))[local])
 
     def __reduce__(self) -> Any:
-        return Partition, (np.array(self.indices), self.tree)
+        return Partition, (np.array(self.indices), self.tree, self.values)
 
     def extent(self) -> Extent:
         """The extent of the points."""
@@ -81,13 +87,13 @@ class Partition:
         own = self.indices[local]
         return Queries(rows=own, points=self.points(local), own=own, features=features)
 
-    def least_scores(self, queries: Queries, layout: Layout) -> Float64s:
-        """A lower bound for each point of this partition and each partition: scores, (q, partitions)."""
+    def near(self, queries: Queries, layout: Layout, limits: Float64s) -> Iterator[Bounded]:
+        """The partitions that can have anything for points of this one within their limits: as :meth:`Layout.near`."""
         if isinstance(self.tree, ResidualTree) and layout.lengthscale is None:
             assert queries.own is not None
             tree, local = self.tree, np.searchsorted(self.indices, queries.own)
-            return layout.least_distances(len(local), lambda outline: outline.largest_of(tree, local))
-        return layout.least_squares(queries.points)
+            return layout.outlined(lambda outline: outline.largest_of(tree, local), limits)
+        return layout.bounded(queries.points, limits)
 
     # Searches
 

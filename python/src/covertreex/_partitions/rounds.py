@@ -6,14 +6,14 @@ import copy
 import operator
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._capi import Float64s, Int64s
 from .._scores import LEAST_SQUARE, largest_score
-from .layout import Layout
+from .layout import Bounded, Layout
 from .partition import Partition
 from .queries import Answer, Queries, Within, gathered, merged, nbytes, none_nearest
 
@@ -38,7 +38,7 @@ class Traffic:
 
 
 class _Block:
-    """A block of queries: lower bounds in each partition, and the queries that were sent.
+    """A block of queries: the partitions that each may still visit, and the queries that were sent.
 
     ``plan`` makes the queries of the next round, by the partition that they go to; none when all is done. ``receive``
     adds the answers of partitions. ``copy`` makes one that may go on by itself.
@@ -46,25 +46,38 @@ class _Block:
 
     def __init__(self, queries: Queries, layout: Layout, home: Home | None) -> None:
         self.queries, self.home = queries, None if home is None else home[0]
-        if home is None:
-            self._least = layout.least_scores(queries.points, queries.features)
-        else:
-            self._least = home[1].least_scores(queries, layout)
-        if queries.before is not None:
-            self._least[layout.first[None, :] >= queries.before[:, None]] = np.nan  # nothing there counts
+        # For the bounds, which are computed once.
+        self._bounds: tuple[Layout, Home | None] | None = (layout, home)
         # Of the last round, by partition: rows that went there, and how many bytes that were.
         self._sent: dict[int, tuple[NDArray[np.intp], int]] = {}
         self.traffic = Traffic()
 
-    def _questions(self, wanted: NDArray[np.bool_], limits: Float64s | None = None) -> dict[int, Queries]:
-        """Queries by partition, for the pairs of ``wanted``, (queries, partitions)."""
+    def _near(self, limits: Float64s) -> list[Bounded]:
+        """Partitions that can have anything for queries within their limits; those of low indices come first."""
+        assert self._bounds is not None
+        (layout, home), self._bounds = self._bounds, None
+        if home is None:
+            found = layout.near(self.queries.points, self.queries.features, limits)
+        else:
+            found = home[1].near(self.queries, layout, limits)
+        before, near = self.queries.before, []
+        for partition, rows, least in found:
+            some = slice(None) if before is None else np.flatnonzero(before[rows] > layout.first[partition])
+            near.append((partition, rows[some], least[some]))
+        return sorted(near, key=lambda one: int(layout.first[one[0]]))
+
+    def _questions(
+        self, partitions: Int64s, rows: NDArray[np.intp], limits: Float64s | None = None
+    ) -> dict[int, Queries]:
+        """Queries by partition, for pairs of a partition and the row of a query, in the order of rows."""
+        order = np.argsort(partitions, kind="stable")
+        visited, starts = np.unique(partitions[order], return_index=True)
         plan = {}
         self._sent = {}
-        for partition in map(int, np.flatnonzero(wanted.any(axis=0))):
-            rows = np.flatnonzero(wanted[:, partition])
-            own, upper = partition == self.home, None if limits is None else limits[rows]
-            plan[partition] = self.queries.some(rows, own=own, limits=upper)
-            self._sent[partition] = rows, nbytes(plan[partition])
+        for partition, some in zip(visited.tolist(), np.split(rows[order], starts[1:])):
+            upper = None if limits is None else limits[some]
+            plan[partition] = self.queries.some(some, own=partition == self.home, limits=upper)
+            self._sent[partition] = some, nbytes(plan[partition])
         return plan
 
     def _received(self, answers: dict[int, Any]) -> Iterator[tuple[NDArray[np.intp], Any]]:
@@ -92,32 +105,37 @@ class NearestBlock(_Block):
         super().__init__(queries, layout, home)
         n = len(queries)
         self.found = none_nearest(n, k, dtype)
-        self._left = np.ones((n, len(layout)), bool)
-        self._first = layout.first
         self._owner = layout.curve.partitions(queries.points) if home is None else np.full(n, home[0])
+        self._first = layout.first
+        self._left: _Pairs | None = None  # until the owners have answered
 
     def copy(self) -> NearestBlock:
         other = copy.copy(self)
-        other.found = self.found.each(np.copy)
-        other._left, other.traffic = self._left.copy(), replace(self.traffic)
+        other.found, other.traffic = self.found.each(np.copy), replace(self.traffic)
         return other
 
     def plan(self) -> dict[int, Queries]:
         worst, last = self.found.scores[:, -1], self.found.indices[:, -1]
-        # Of a point that is as far as the last neighbour the index has to be lower.
-        nearer = self._least < worst[:, None]
-        nearer |= (self._least == worst[:, None]) & ((self._first[None, :] < last[:, None]) | (last < 0)[:, None])
-        wanted = self._left & nearer
         if self.traffic.rounds == 0:
-            wanted &= self._owner[:, None] == np.arange(wanted.shape[1])
-        else:
-            _keep_least(wanted, self._least, self._first, 2 * 4 ** (self.traffic.rounds - 1))
-        self._left &= ~wanted
-        plan = self._questions(wanted, worst)
-        if not plan and self.traffic.rounds == 0 and self._left.any():
+            rows, before = np.arange(len(self.queries)), self.queries.before
+            if before is not None:
+                rows = np.flatnonzero(self._first[self._owner] < before)
+            if len(rows) or not len(self.queries):
+                return self._questions(self._owner[rows], rows, worst)
             self.traffic.rounds = 1  # the owner's points are all too late to count
-            return self.plan()
-        return plan
+        if self._left is None:
+            self._left = _Pairs.of(self._near(worst), self._owner)
+        pairs = self._left
+        limits = worst[pairs.rows]
+        # Of a point that is as far as the last neighbour the index has to be lower.
+        nearer = pairs.least < limits
+        equal = np.flatnonzero(pairs.least == limits)
+        ends = last[pairs.rows[equal]]
+        nearer[equal] = (self._first[pairs.partitions[equal]] < ends) | (ends < 0)
+        pairs = pairs.some(nearer)
+        wanted = pairs.ranks() < 2 * 4 ** (self.traffic.rounds - 1)
+        self._left, chosen = pairs.some(~wanted), pairs.some(wanted)
+        return self._questions(chosen.partitions, chosen.rows, worst)
 
     def receive(self, answers: dict[int, Answer]) -> None:
         for rows, answer in self._received(answers):
@@ -128,15 +146,31 @@ class NearestBlock(_Block):
                 array[improved] = new
 
 
-def _keep_least(wanted: NDArray[np.bool_], least: Float64s, first: Int64s, count: int) -> None:
-    """Leave only the ``count`` partitions of each row with the least scores, among equals the least first indices."""
-    rows = np.flatnonzero(wanted.sum(axis=1) > count)
-    by_first = np.argsort(first)
-    scores = np.where(wanted[rows], least[rows], np.inf)[:, by_first]
-    order = by_first[np.argsort(scores, axis=1, kind="stable")[:, :count]]
-    kept = np.zeros((len(rows), wanted.shape[1]), bool)
-    np.put_along_axis(kept, order, True, axis=1)
-    wanted[rows] &= kept
+class _Pairs(NamedTuple):
+    """Queries and partitions that can have something for them, by row, the nearest partition first."""
+
+    rows: NDArray[np.intp]
+    partitions: Int64s
+    least: Float64s
+
+    @classmethod
+    def of(cls, near: list[Bounded], owner: Int64s) -> _Pairs:
+        """Those of partitions that are not the queries' owners; equally near ones stay in their order."""
+        rows = np.concatenate([np.empty(0, np.intp), *(rows for _, rows, _ in near)])
+        partitions = np.repeat([one for one, _, _ in near], [len(rows) for _, rows, _ in near]).astype(np.int64)
+        least = np.concatenate([np.empty(0), *(least for _, _, least in near)])
+        others = np.flatnonzero(owner[rows] != partitions)
+        return cls(rows, partitions, least).some(others[np.lexsort((least[others], rows[others]))])
+
+    def some(self, which: NDArray[Any]) -> _Pairs:
+        """Some of them."""
+        return _Pairs(*(array[which] for array in self))
+
+    def ranks(self) -> NDArray[np.intp]:
+        """How many pairs of the same query come before each."""
+        positions = np.arange(len(self.rows))
+        starts = np.where(np.diff(self.rows, prepend=-1) != 0, positions, 0)
+        return positions - np.maximum.accumulate(starts)
 
 
 class WithinBlock(_Block):
@@ -147,20 +181,22 @@ class WithinBlock(_Block):
 
     def __init__(self, queries: Queries, layout: Layout, radius: float, dtype: Any, home: Home | None = None) -> None:
         super().__init__(queries, layout, home)
-        self._wanted = self._least <= max(largest_score(radius, dtype), LEAST_SQUARE)
+        self._limit = max(largest_score(radius, dtype), LEAST_SQUARE)
         self._dtype = dtype
         self._answers: list[tuple[NDArray[np.intp], Within]] = []
 
     def copy(self) -> WithinBlock:
         other = copy.copy(self)
-        other._wanted, other._answers = self._wanted.copy(), list(self._answers)
-        other.traffic = replace(self.traffic)
+        other._answers, other.traffic = list(self._answers), replace(self.traffic)
         return other
 
     def plan(self) -> dict[int, Queries]:
-        plan = self._questions(self._wanted)
-        self._wanted[:] = False
-        return plan
+        if self._bounds is None:
+            return {}
+        near = self._near(np.full(len(self.queries), self._limit))
+        lengths = [len(rows) for _, rows, _ in near]
+        partitions = np.repeat([one for one, _, _ in near], lengths).astype(np.int64)
+        return self._questions(partitions, np.concatenate([np.empty(0, np.intp), *(rows for _, rows, _ in near)]))
 
     def receive(self, answers: dict[int, Within]) -> None:
         self._answers.extend(self._received(answers))

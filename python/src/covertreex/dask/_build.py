@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -13,12 +13,15 @@ from distributed import Client, Future, get_client
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _arguments, _arrays, _engines
+from .._capi import Int64s
 from .._partitions.curve import sample_share
+from .._partitions.permutation import Order
 from ..kernels import Stationary
 from ..residual._inducing import sample
 from ..residual._inputs import DEFAULT_INDUCING, chosen_seed
 from ..tree._options import checked_leaf_size
 from . import _cluster, _source, _tasks
+from ._cluster import Groups
 from ._tree import PartitionedTree
 
 # One worker cannot build a larger partition at a time.
@@ -83,21 +86,15 @@ def cover_tree(
     if client is not None:
         _arguments.instance(client, "client", (Client,))
     client = get_client() if client is None else client
-    workers = _cluster.workers(client)
-    if n_partitions is None:
-        n_partitions = min(n, max(len(workers), -(-n // _MOST_POINTS)))
     if kernel is not None:
         array = array.astype(np.float64)
-    chunks = _Chunks(client, array)
+    elif not (n_inducing is None and inducing_points is None and jitter is None):
+        raise ValueError("n_inducing, inducing_points, jitter: expected only with a kernel")
+    chunks = Chunks(client, array)
     common = None
     if kernel is not None:
         common = chunks.process(kernel, n_inducing, inducing_points, jitter, seed)
-    elif not (n_inducing is None and inducing_points is None and jitter is None):
-        raise ValueError("n_inducing, inducing_points, jitter: expected only with a kernel")
-    curve = chunks.cut(n_partitions)
-    options = {"order": order, "leaf_size": leaf_size, "seed": seed}
-    partitions = chunks.shuffle(curve, n_partitions, common, options, workers)
-    return PartitionedTree(client, partitions, curve, common, n_points=n, dim=int(array.shape[1]), dtype=array.dtype)
+    return chunks.tree(common, n_partitions, {"order": order, "leaf_size": leaf_size, "seed": seed})
 
 
 def _check_options(order: str | None, leaf_size: int | None, seed: int | None, jitter: float | None) -> None:
@@ -112,30 +109,51 @@ def _check_options(order: str | None, leaf_size: int | None, seed: int | None, j
         _arguments.number(jitter, "jitter")
 
 
-class _Chunks:
-    """The points as they come, on the workers."""
+class Chunks:
+    """The points as they come, on the workers.
 
-    def __init__(self, client: Client, array: da.Array) -> None:
+    The first ``dim`` columns of the array are coordinates, which get a type of their own; the others are values that
+    travel with the points (`Partition.values`). Only coordinates are checked. With an ``order`` the dataset index of a
+    row is what this says.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        array: da.Array,
+        *,
+        dim: int | None = None,
+        dtype: np.dtype[Any] | None = None,
+        order: Order | None = None,
+    ) -> None:
         self._client, self._submit = client, partial(_cluster.submit, client)
+        dim, dtype = int(array.shape[1]) if dim is None else dim, array.dtype if dtype is None else dtype
+        self._kind = _tasks.Rows(dim, dtype, order)
         self._firsts = np.concatenate([[0], np.cumsum(array.chunks[0])])
         self.n = int(self._firsts[-1])
         self._chunks = _cluster.chunks(client, array)
-        boxes = client.gather([self._submit(_tasks.box, chunk, first) for chunk, first in self._each()])
+        boxes = client.gather([self._submit(_tasks.box, chunk, first, self._kind) for chunk, first in self._each()])
         self._box = np.min([low for low, _ in boxes], axis=0), np.max([high for _, high in boxes], axis=0)
 
     def _each(self) -> Iterator[tuple[Future, int]]:
         """Chunks, and the dataset indices of their first points."""
         return zip(self._chunks, self._firsts.tolist())
 
-    def _rows(self, indices: NDArray[np.int64]) -> NDArray[Any]:
-        """Some of the points, by ascending dataset index."""
-        ends = np.searchsorted(indices, self._firsts)
+    def _points(self, indices: NDArray[np.int64]) -> NDArray[Any]:
+        """Some of the points, by dataset index."""
+        given = self._kind.order
+        rows = indices if given is None else given.inverse(indices)
+        order = np.argsort(rows)
+        ends = np.searchsorted(rows[order], self._firsts)
         wanted = [
-            self._submit(_tasks.pick, chunk, indices[start:end] - first)
+            self._submit(_tasks.pick, chunk, rows[order[start:end]] - first)
             for (chunk, first), start, end in zip(self._each(), ends[:-1], ends[1:])
             if end > start
         ]
-        return np.concatenate(self._client.gather(wanted))
+        found = self._kind.points(np.concatenate(self._client.gather(wanted)))
+        points = np.empty_like(found)
+        points[order] = found
+        return points
 
     def process(
         self, kernel: Stationary, count: int | None, inducing: ArrayLike | None, jitter: float | None, seed: int | None
@@ -145,7 +163,7 @@ class _Chunks:
             count = min(DEFAULT_INDUCING, self.n) if count is None else count
             count = _arrays.integer(count, "n_inducing", minimum=0, maximum=self.n)
             rows = sample(self.n, count, chosen_seed(seed))
-            chosen = self._rows(rows) if count else np.empty((0, len(self._box[0])))
+            chosen = self._points(rows) if count else np.empty((0, len(self._box[0])))
         elif isinstance(inducing, str):
             raise ValueError(f"inducing_points: expected an array, or None for a random sample, got {inducing!r}")
         elif count is not None:
@@ -157,20 +175,30 @@ class _Chunks:
         options = {"jitter": jitter, "seed": seed}
         return self._submit(_tasks.process, kernel, chosen, self._box[0][None], options)
 
-    def cut(self, n_partitions: int) -> Future:
-        """The curve through all points, cut into partitions."""
+    def tree(self, common: Future | None, n_partitions: int | None, options: dict[str, Any]) -> PartitionedTree:
+        """Cut the curve through all points, bring them to the workers in one shuffle, and build the trees there."""
+        workers = _cluster.workers(self._client)
+        if n_partitions is None:
+            n_partitions = min(self.n, max(len(workers), -(-self.n // _MOST_POINTS)))
+        curve, owners = self._cut(n_partitions), _cluster.divided(n_partitions, len(workers))
+        built = self._shuffle(curve, owners, workers, common, options)
+        groups = Groups(self._client, built, owners)
+        return PartitionedTree(groups, curve, common, n_points=self.n, dim=self._kind.dim, dtype=self._kind.dtype)
+
+    def _cut(self, n_partitions: int) -> Future:
         share = sample_share(self.n, n_partitions)
-        samples = [self._submit(_tasks.sample, chunk, first, self._box, share) for chunk, first in self._each()]
+        samples = [
+            self._submit(_tasks.sample, chunk, first, self._kind, self._box, share) for chunk, first in self._each()
+        ]
         return self._submit(_tasks.cut, self._box, samples, n_partitions)
 
-    def shuffle(
-        self, curve: Future, n_partitions: int, common: Future | None, options: dict[str, Any], workers: Sequence[str]
+    def _shuffle(
+        self, curve: Future, owners: Int64s, workers: list[str], common: Future | None, options: dict[str, Any]
     ) -> list[Future]:
-        """Bring the points of each partition to a worker, and build its tree there."""
-        split = [self._submit(_tasks.split, chunk, first, curve) for chunk, first in self._each()]
-        partitions = []
-        for partition in range(n_partitions):
-            pieces = [self._submit(_tasks.pick, of_chunk, partition) for of_chunk in split]
-            worker = workers[partition % len(workers)]
-            partitions.append(self._submit(_tasks.build, pieces, common, options, worker=worker))
-        return partitions
+        split = [self._submit(_tasks.split, chunk, first, self._kind, curve, owners) for chunk, first in self._each()]
+        groups = []
+        for group, worker in enumerate(workers[: int(owners[-1]) + 1]):
+            numbers = np.flatnonzero(owners == group).tolist()
+            pieces = [self._submit(_tasks.pick, of_chunk, group) for of_chunk in split]
+            groups.append(self._submit(_tasks.build, pieces, numbers, common, options, worker=worker))
+        return groups

@@ -1,40 +1,57 @@
-"""Tasks of workers. The dashboard shows the names of functions."""
+"""Tasks of workers that build, change and write partitions. The dashboard shows the names of functions."""
 
 from __future__ import annotations
 
-import operator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, NamedTuple
 
 import numpy as np
 from distributed import get_worker
 from numpy.typing import NDArray
 
 from .. import _arrays, factory
+from .._capi import Int64s
 from .._partitions.curve import Curve, positions, sampled
-from .._partitions.files import open_sealed, seal
+from .._partitions.files import PartitionFile, open_sealed, save_partition, seal
 from .._partitions.layout import Extent, Layout
 from .._partitions.partition import Partition
-from .._partitions.queries import Answer, Features, Nearest, Queries, Within
-from .._partitions.rounds import Home, NearestBlock, Traffic, WithinBlock
+from .._partitions.permutation import Order
 from ..residual import ResidualTree
 from ..tree import CoverTree
 
-Block = Union[NearestBlock, WithinBlock]
-Step = tuple[Block, dict[int, Queries]]
 Box = tuple[NDArray[np.float64], NDArray[np.float64]]
+# The partitions of a worker, by number.
+Group = dict[int, Partition]
 
 
-@dataclass(frozen=True)
-class Search:
-    """A search: the nearest ``k``, or all within a radius."""
+class Rows(NamedTuple):
+    """What the rows of a source are: coordinates, values that travel with them, and the order of their indices."""
 
-    dtype: np.dtype[Any]  #: of the distances
-    predecessors: bool
-    exclude_self: bool
-    k: int | None = None
-    radius: float = 0.0
+    dim: int  #: the first columns, which are coordinates
+    dtype: np.dtype[Any]  #: of coordinates
+    order: Order | None  #: dataset indices of rows, if they are not the rows
+
+    def points(self, chunk: NDArray[Any]) -> NDArray[Any]:
+        """The coordinates of a chunk."""
+        return chunk[:, : self.dim].astype(self.dtype, copy=False)
+
+    def values(self, chunk: NDArray[Any]) -> NDArray[np.float64] | None:
+        """The other columns; None if there are none."""
+        return None if chunk.shape[1] == self.dim else chunk[:, self.dim :].astype(np.float64, copy=False)
+
+    def indices(self, rows: Int64s) -> Int64s:
+        """The dataset indices of some rows."""
+        return rows if self.order is None else self.order(rows)
+
+
+class Piece(NamedTuple):
+    """Points of a chunk that a group has, partition by partition."""
+
+    ends: Int64s  #: (partitions of the group,) where each ends
+    indices: Int64s
+    points: NDArray[Any]
+    values: NDArray[np.float64] | None
 
 
 def threads() -> int:
@@ -45,18 +62,21 @@ def threads() -> int:
 # Shuffling
 
 
-def box(chunk: NDArray[Any], first: int) -> Box:
+def box(chunk: NDArray[Any], first: int, rows: Rows) -> Box:
     """The sides of the box around the points of a chunk."""
-    _arrays.check_finite(chunk, "points", first)
-    if not len(chunk):
-        return np.full(chunk.shape[1], np.inf), np.full(chunk.shape[1], -np.inf)
-    return chunk.min(axis=0).astype(np.float64), chunk.max(axis=0).astype(np.float64)
+    points = rows.points(chunk)
+    _arrays.check_finite(points, "points", first)
+    if not len(points):
+        return np.full(rows.dim, np.inf), np.full(rows.dim, -np.inf)
+    return points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
 
 
-def sample(chunk: NDArray[Any], first: int, around: Box, share: float) -> tuple[NDArray[Any], NDArray[Any]]:
+def sample(
+    chunk: NDArray[Any], first: int, rows: Rows, around: Box, share: float
+) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Keys and dataset indices of some points of a chunk."""
-    rows = sampled(np.random.default_rng(first), len(chunk), share)
-    return positions(chunk[rows], *around), first + rows
+    some = sampled(np.random.default_rng(first), len(chunk), share)
+    return positions(rows.points(chunk)[some], *around), rows.indices(first + some)
 
 
 def cut(around: Box, samples: list[tuple[NDArray[Any], NDArray[Any]]], n_partitions: int) -> Curve:
@@ -65,10 +85,18 @@ def cut(around: Box, samples: list[tuple[NDArray[Any], NDArray[Any]]], n_partiti
     return Curve.cut(*around, keys, indices, n_partitions)
 
 
-def split(chunk: NDArray[Any], first: int, curve: Curve) -> dict[int, tuple[NDArray[Any], NDArray[Any]]]:
-    """The points of a chunk by the partition that they belong to, with their dataset indices."""
-    indices = np.arange(first, first + len(chunk))
-    return {n: (indices[rows], chunk[rows]) for n, rows in enumerate(curve.rows_of_partitions(chunk, indices))}
+def split(chunk: NDArray[Any], first: int, rows: Rows, curve: Curve, owners: Int64s) -> dict[int, Piece]:
+    """The points of a chunk by the group that they belong to, with their dataset indices."""
+    points, values = rows.points(chunk), rows.values(chunk)
+    indices = rows.indices(np.arange(first, first + len(chunk)))
+    of_partition = curve.rows_of_partitions(points, indices)
+    pieces = {}
+    for group in range(int(owners[-1]) + 1):
+        parts = [of_partition[partition] for partition in np.flatnonzero(owners == group)]
+        some = np.concatenate(parts)
+        of_some = None if values is None else values[some]
+        pieces[group] = Piece(np.cumsum([len(part) for part in parts]), indices[some], points[some], of_some)
+    return pieces
 
 
 def same(thing: Any) -> Any:
@@ -91,24 +119,30 @@ def process(
     return factory.cover_tree(one, metric="auto", kernel=kernel, inducing_points=inducing, **options)
 
 
-def build(
-    pieces: list[tuple[NDArray[Any], NDArray[Any]]], common: ResidualTree | None, options: dict[str, Any]
-) -> Partition:
-    """The tree of one partition."""
-    indices, points = (np.concatenate(arrays) for arrays in zip(*pieces))
-    order = np.argsort(indices)
-    return _partition(indices[order], points[order], common, options)
+def build(pieces: list[Piece], numbers: list[int], common: ResidualTree | None, options: dict[str, Any]) -> Group:
+    """The trees of a group."""
+    group = {}
+    for position, number in enumerate(numbers):
+        slices = [slice(piece.ends[position - 1] if position else 0, piece.ends[position]) for piece in pieces]
+        indices = np.concatenate([piece.indices[some] for piece, some in zip(pieces, slices)])
+        points = np.concatenate([piece.points[some] for piece, some in zip(pieces, slices)])
+        values = [piece.values[some] for piece, some in zip(pieces, slices) if piece.values is not None]
+        order = np.argsort(indices)
+        of_points = np.concatenate(values)[order] if values else None
+        group[number] = _partition(indices[order], points[order], of_points, common, options)
+    return group
 
 
 def _partition(
-    indices: NDArray[Any], points: NDArray[Any], common: ResidualTree | None, options: dict[str, Any]
-) -> Partition:
+    indices: Int64s, points: NDArray[Any], values: NDArray[np.float64] | None, common: ResidualTree | None,
+    options: dict[str, Any],
+) -> Partition:  # fmt: skip
     if not len(points):
         raise ValueError("n_partitions: expected at most one for each distinct point")
     if common is not None:
-        return Partition(indices, common.with_points(points, n_threads=threads()))
+        return Partition(indices, common.with_points(points, n_threads=threads()), values)
     tree: CoverTree = factory.cover_tree(points, metric="euclidean", dtype=points.dtype, n_threads=threads(), **options)
-    return Partition(indices, tree)
+    return Partition(indices, tree, values)
 
 
 def with_kernel(common: ResidualTree, kernel: Any, inducing: Any, jitter: float | None) -> ResidualTree:
@@ -116,14 +150,22 @@ def with_kernel(common: ResidualTree, kernel: Any, inducing: Any, jitter: float 
     return common.with_kernel(kernel, inducing_points=inducing, jitter=jitter)
 
 
-def refit(partition: Partition, common: ResidualTree) -> Partition:
+def refit(group: Group, common: ResidualTree) -> Group:
     """The same points in another process."""
-    return _partition(partition.indices, partition.points(), common, {})
+    return {
+        number: _partition(partition.indices, partition.points(), partition.values, common, {})
+        for number, partition in group.items()
+    }
 
 
-def layout(curve: Curve, extents: list[Extent]) -> Layout:
+def extents(group: Group) -> list[Extent]:
+    """The extents of the partitions of a group, in their order."""
+    return [partition.extent() for partition in group.values()]
+
+
+def layout(curve: Curve, of_groups: list[list[Extent]]) -> Layout:
     """The layout of all partitions."""
-    return Layout.of(curve, extents)
+    return Layout.of(curve, [extent for extents in of_groups for extent in extents])
 
 
 def summary(known: Layout) -> Layout:
@@ -131,95 +173,26 @@ def summary(known: Layout) -> Layout:
     return replace(known, outlines=[None] * len(known))
 
 
-def save_process(common: ResidualTree, path: Path) -> bytes:
+# Files
+
+
+def save(group: Group, paths: list[Path]) -> list[bytes]:
+    """Write the partitions of a group to paths of all partitions, and return the seals of its files."""
+    return [save_partition(partition, paths[number]) for number, partition in group.items()]
+
+
+def load(files: dict[int, PartitionFile]) -> Group:
+    """Open the partitions of a group."""
+    return {number: file.open() for number, file in files.items()}
+
+
+def process_written(common: ResidualTree, path: Path) -> bytes:
     """Write the residual process, and return the seal of its file."""
     common.save(path)
     return seal(path)
 
 
-def read_process(path: Path, expected: bytes) -> ResidualTree:
+def process_read(path: Path, expected: bytes) -> ResidualTree:
     """The residual process of partitions that were written."""
-    return ResidualTree._of_file(open_sealed(path, expected))
-
-
-# Searching
-
-
-def queries(points: NDArray[Any], before: NDArray[np.int64] | None, made: Features | None, dtype: Any) -> Queries:
-    """New points as queries among points of a type."""
-    rows = np.ascontiguousarray(_arrays.queries(points, "queries", dtype))
-    return Queries(np.arange(len(points)), rows, before, features=made)
-
-
-def begin(asked: Queries, known: Layout, what: Search, home: Home | None = None) -> Step:
-    """A block of queries, and its first questions."""
-    block: Block
-    if what.k is None:
-        block = WithinBlock(asked, known, what.radius, what.dtype, home)
-    else:
-        block = NearestBlock(asked, known, what.k, what.dtype, home)
-    return block, block.plan()
-
-
-def begin_own(
-    home: Home, some: NDArray[np.int64] | slice, before: NDArray[np.int64] | None, known: Layout, what: Search
-) -> Step:
-    """A block of a partition's own points: a slice of them, or those there are of some dataset indices, which ascend.
-
-    `before` has the upper indices of all points, or of these.
-    """
-    asked = home[1].own(some)
-    if what.predecessors:
-        before = asked.own
-    elif before is not None:
-        before = before[asked.rows if isinstance(some, slice) else np.searchsorted(some, asked.rows)]
-    return begin(replace(asked, before=before), known, what, home)
-
-
-def step(before: Step, answers: dict[int, Any]) -> Step:
-    """Add the answers of partitions, and return the next questions.
-
-    The argument is not changed: it may be needed again.
-    """
-    block = before[0].copy()
-    block.receive(answers)
-    return block, block.plan()
-
-
-def targets(stepped: Step) -> list[int]:
-    """The partitions that are to be asked next."""
-    return list(stepped[1])
-
-
-def question(stepped: Step, partition: int) -> Queries:
-    """The queries for one of them."""
-    return stepped[1][partition]
-
-
-def search(partition: Partition, asked: Queries, what: Search) -> Answer | Within:
-    """Ask a partition."""
-    if what.k is None:
-        return partition.within(asked, what.radius, exclude_self=what.exclude_self, n_threads=threads())
-    return partition.answer(asked, what.k, exclude_self=what.exclude_self, n_threads=threads())
-
-
-def found(stepped: Step) -> tuple[NDArray[np.int64], Nearest | Within, Traffic]:
-    """The result of a block: its rows, the neighbours, and the traffic."""
-    block = stepped[0]
-    return block.queries.rows, block.found, block.traffic
-
-
-# Bringing results of points of the dataset into its order
-
-
-def spread(results: list[tuple[NDArray[np.int64], Nearest, Traffic]], bounds: NDArray[np.int64]) -> dict[int, Any]:
-    """Results of one partition's points, by the range of dataset indices that they belong to."""
-    rows = np.concatenate([own for own, _, _ in results])
-    order = np.argsort(rows)
-    nearest = Nearest(*(np.concatenate(arrays)[order] for arrays in zip(*(found for _, found, _ in results))))
-    ends = np.searchsorted(rows[order], bounds)
-    pieces = {}
-    for chunk, (start, end) in enumerate(zip(ends[:-1], ends[1:])):
-        some = slice(start, end)
-        pieces[chunk] = rows[order[some]] - bounds[chunk], nearest.each(operator.itemgetter(some))
-    return pieces
+    # Damage has to be an error here: Dask tries forever to send a thing that cannot be pickled.
+    return ResidualTree._of_file(open_sealed(path, expected, verify=True))

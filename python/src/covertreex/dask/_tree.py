@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,19 +16,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _arguments, _arrays, _files, _writing
 from .._exports.tree_arrays import Neighbors
-from .._partitions.files import PartitionFile, partition_path, process_path, save_partition
+from .._partitions.files import partition_path, process_path
 from .._partitions.filling import filling
 from .._partitions.manifest import Manifest
-from .._partitions.partition import Partition
 from .._partitions.rounds import Traffic
 from ..kernels import Stationary
-from ..residual import ResidualTree
-from . import _cluster, _results, _source, _tasks
+from . import _cluster, _results, _rounds, _source, _tasks
+from ._cluster import Groups
+from ._rounds import BLOCK, Search
+from ._search import Run
 
 SearchReport = Traffic
-
-# Queries that are searched together: their bounds in all partitions are in memory at once.
-_BLOCK = 1 << 16
 
 
 class PartitionedTree:
@@ -39,8 +38,7 @@ class PartitionedTree:
 
     def __init__(
         self,
-        client: Client,
-        partitions: list[Future],
+        groups: Groups,
         curve: Future,
         common: Future | None,
         *,
@@ -48,18 +46,18 @@ class PartitionedTree:
         dim: int,
         dtype: np.dtype[Any],
     ) -> None:
-        self._client, self._curve, self._submit = client, curve, partial(_cluster.submit, client)
+        self._client, self._curve, self._submit = groups.client, curve, partial(_cluster.submit, groups.client)
         self.n_points, self.dim, self.dtype = n_points, dim, dtype
         #: Costs of the last search: rounds, visits of queries to partitions, bytes between partitions.
         self.last_search: SearchReport | None = None
-        self._use(partitions, common)
+        self._use(groups, common)
 
-    def _use(self, partitions: list[Future], common: Future | None) -> None:
+    def _use(self, groups: Groups, common: Future | None) -> None:
         """Use these partitions, and compute their layout."""
-        self._partitions, self._common = partitions, common
-        extents = [self._submit(Partition.extent, partition) for partition in partitions]
-        self._layout = self._submit(_tasks.layout, self._curve, extents)
-        self._known = known = self._submit(_tasks.summary, self._layout).result()
+        self._groups, self._common = groups, common
+        layout = self._submit(_tasks.layout, self._curve, groups.each(_tasks.extents))
+        self._where = self._submit(_rounds.known, layout, groups.owners)
+        self._known = known = self._submit(_tasks.summary, layout).result()
         #: Sides of the boxes around the partitions, shape (partitions, dim).
         self.low, self.high = known.low, known.high
         #: Centers and radii of balls around them.
@@ -70,7 +68,7 @@ class PartitionedTree:
     @property
     def n_partitions(self) -> int:
         """The number of partitions."""
-        return len(self._partitions)
+        return len(self._groups.owners)
 
     @property
     def metric(self) -> str:
@@ -125,14 +123,14 @@ class PartitionedTree:
             Infinity if there are fewer than ``k``. Only with ``return_distances``.
         """
         k = _arrays.integer(k, "k", minimum=1)
-        what = _tasks.Search(self.dtype, predecessor_mode, exclude_self, k=k)
+        what = Search(self.dtype, predecessor_mode, exclude_self, k=k, distances=return_distances)
         if queries is None:
             found = self._own_results(what, before)
         elif isinstance(queries, da.Array):
             found = self._results_for_array(what, queries, before)
         else:
             found = self._for_rows(what, queries, before)
-        return tuple(found[:2]) if return_distances else found[0]
+        return tuple(found) if return_distances else found[0]
 
     def radius(
         self,
@@ -166,12 +164,12 @@ class PartitionedTree:
         if self._common is not None:
             raise ValueError("r: a radius is searched in the Euclidean metric only")
         r = _arguments.number(r, "r", minimum=0)
-        found = self._for_rows(_tasks.Search(self.dtype, predecessor_mode, exclude_self, radius=r), queries, before)
+        found = self._for_rows(Search(self.dtype, predecessor_mode, exclude_self, radius=r), queries, before)
         if count_only:
             return np.diff(found.offsets)
         return Neighbors(found.offsets, found.indices, found.distances if return_distances else None)
 
-    def _for_rows(self, what: _tasks.Search, given: ArrayLike, before: ArrayLike | None) -> Any:
+    def _for_rows(self, what: Search, given: ArrayLike, before: ArrayLike | None) -> Any:
         """Search for queries that the client has, and bring it the results."""
         rows = _arrays.own_queries(given, lambda: self.dim)
         upper = _upper(before, len(rows), what)
@@ -180,13 +178,17 @@ class PartitionedTree:
         points = _arrays.queries(rows, "queries", self.dtype)
         self._check_new(points.shape[1], what)
         _arrays.check_finite(points, "queries")
-        starts = range(0, max(1, len(points)), _BLOCK)  # at least one block, as results are joined
-        blocks = [self._block(what, points[start : start + _BLOCK], upper, start) for start in starts]
-        results = self._client.gather(self._run(blocks, what))
-        pieces = [(start + own, found) for start, (own, found, _) in zip(starts, results)]
+        starts = range(0, max(1, len(points)), BLOCK)
+        run = self._run(what)
+        run.new([self._submit(_tasks.same, points[start : start + BLOCK]) for start in starts], upper, self._common)
+        self.last_search = run.traffic
+        pieces = [(start + own, found) for start, (own, found) in zip(starts, run.found())]
         return _results.collect(pieces, len(points), what)
 
-    def _check_new(self, dim: int, what: _tasks.Search) -> None:
+    def _run(self, what: Search) -> Run:
+        return Run(self._groups, self._where, what)
+
+    def _check_new(self, dim: int, what: Search) -> None:
         if dim != self.dim:
             raise ValueError(f"queries: expected {self.dim} columns, got {dim}")
         if what.predecessors:
@@ -194,14 +196,7 @@ class PartitionedTree:
         if what.exclude_self:
             raise ValueError("exclude_self: new points are not in the dataset; give dataset indices as queries")
 
-    def _block(self, what: _tasks.Search, points: Any, upper: NDArray[np.int64] | None, start: int) -> Future:
-        """A block of new points, of at most `_BLOCK` rows, of which the first is that at ``start``."""
-        features = None if self._common is None else self._submit(ResidualTree.features, self._common, points)
-        before = None if upper is None else upper[start : start + _BLOCK]
-        asked = self._submit(_tasks.queries, points, before, features, self.dtype)
-        return self._submit(_tasks.begin, asked, self._layout, what)
-
-    def _for_indices(self, what: _tasks.Search, wanted: NDArray[np.int64], before: NDArray[np.int64] | None) -> Any:
+    def _for_indices(self, what: Search, wanted: NDArray[np.int64], before: NDArray[np.int64] | None) -> Any:
         """Search for points of the dataset: each is asked for by the partition that has it."""
         if len(wanted) and not (wanted.min() >= 0 and wanted.max() < self.n_points):
             row = int(np.argmax((wanted < 0) | (wanted >= self.n_points)))
@@ -209,52 +204,33 @@ class PartitionedTree:
         once, positions = np.unique(wanted, return_inverse=True)
         if before is not None and len(once) < len(wanted):
             raise ValueError("queries: expected each dataset index once, where before is given")
-        upper = None if before is None else before[np.argsort(wanted)]
-        shared, late = self._submit(_tasks.same, once), self._submit(_tasks.same, upper)
-        blocks = [self._own_block(number, what, shared, late) for number in range(self.n_partitions)]
-        results = self._client.gather(self._run(blocks, what))
-        pieces = [(np.searchsorted(once, own), found) for own, found, _ in results]
+        run = self._run(what)
+        run.own(once, None if before is None else before[np.argsort(wanted)])
+        self.last_search = run.traffic
+        pieces = [(np.searchsorted(once, own), found) for own, found in run.found()]
         return _results.rows_of(_results.collect(pieces, len(once), what), positions)
 
-    def _own_block(self, number: int, what: _tasks.Search, some: slice | Future, before: Future) -> Future:
-        home = number, self._partitions[number]
-        return self._submit(_tasks.begin_own, home, some, before, self._layout, what)
-
-    def _own_results(self, what: _tasks.Search, before: ArrayLike | None) -> Sequence[da.Array]:
+    def _own_results(self, what: Search, before: ArrayLike | None) -> Sequence[da.Array]:
         """Search for all points of the dataset; results stay on the workers, in the order of the dataset."""
-        late = self._submit(_tasks.same, _upper(before, self.n_points, what))
-        slices = [
-            (number, slice(start, start + _BLOCK))
-            for number, size in enumerate(self.partition_sizes)
-            for start in range(0, int(size), _BLOCK)
-        ]
-        results = self._run([self._own_block(number, what, some, late) for number, some in slices], what)
-        of_partition: list[list[Future]] = [[] for _ in self._partitions]
-        for (number, _), result in zip(slices, results):
-            of_partition[number].append(result)
-        bounds = np.linspace(0, self.n_points, self.n_partitions + 1).astype(np.int64)
-        pieces = [self._submit(_tasks.spread, of_one, bounds) for of_one in of_partition]
-        collected = []
-        for chunk, count in enumerate(np.diff(bounds)):
-            picked = [self._submit(_tasks.pick, piece, chunk) for piece in pieces]
-            collected.append(self._submit(_results.collect, picked, int(count), what))
-        return self._as_arrays(collected, np.diff(bounds), what)
+        run = self._run(what)
+        run.own(None, _upper(before, self.n_points, what))
+        self.last_search = run.traffic
+        bounds = np.linspace(0, self.n_points, len(self._groups) + 1).astype(np.int64)
+        return self._as_arrays(run.in_order(bounds), np.diff(bounds), what)
 
-    def _results_for_array(
-        self, what: _tasks.Search, queries: da.Array, before: ArrayLike | None
-    ) -> Sequence[da.Array]:
+    def _results_for_array(self, what: Search, queries: da.Array, before: ArrayLike | None) -> Sequence[da.Array]:
         """Search for new points that are on the workers, where results stay."""
         array = _source.opened(queries)
         self._check_new(int(array.shape[1]), what)
-        array = array.rechunk({0: _BLOCK, 1: -1})
-        upper = _upper(before, int(array.shape[0]), what)
-        chunks = enumerate(_cluster.chunks(self._client, array))
-        results = self._run([self._block(what, chunk, upper, number * _BLOCK) for number, chunk in chunks], what)
-        return self._as_arrays([self._submit(_tasks.pick, result, 1) for result in results], array.chunks[0], what)
+        array = array.rechunk({0: BLOCK, 1: -1})
+        run = self._run(what)
+        run.new(_cluster.chunks(self._client, array), _upper(before, int(array.shape[0]), what), self._common)
+        self.last_search = run.traffic
+        return self._as_arrays(run.on_workers(), array.chunks[0], what)
 
-    def _as_arrays(self, results: list[Future], counts: Any, what: _tasks.Search) -> Sequence[da.Array]:
+    def _as_arrays(self, results: list[Future], counts: Any, what: Search) -> Sequence[da.Array]:
         """Futures of the neighbours of some rows each, as Dask arrays."""
-        dtypes = (np.dtype(np.int64), self.dtype)
+        dtypes = (np.dtype(np.int64), self.dtype)[: 1 + what.distances]
         return [
             da.concatenate(
                 [
@@ -264,35 +240,6 @@ class PartitionedTree:
             )
             for field, dtype in enumerate(dtypes)
         ]
-
-    def _run(self, blocks: list[Future], what: _tasks.Search) -> list[Future]:
-        """Find the results of blocks: round after round, until none has anything to ask any more."""
-        steps = list(blocks)
-        while True:
-            wanted = self._client.gather([self._submit(_tasks.targets, step) for step in steps])
-            if not any(wanted):
-                break
-            homes = self._homes()
-            for number, partitions in enumerate(wanted):
-                if not partitions:
-                    continue
-                answers = {
-                    seen: self._submit(
-                        _tasks.search, self._partitions[seen], self._submit(_tasks.question, steps[number], seen),
-                        what, worker=homes[seen],
-                    )
-                    for seen in partitions
-                }  # fmt: skip
-                steps[number] = self._submit(_tasks.step, steps[number], answers)
-        results = [self._submit(_tasks.found, step) for step in steps]
-        traffic = self._client.gather([self._submit(_tasks.pick, result, 2) for result in results])
-        self.last_search = sum(traffic[1:], traffic[0]) if traffic else Traffic()
-        return results
-
-    def _homes(self) -> list[str | None]:
-        """The worker of each partition; None for one that is on its way."""
-        known = self._client.who_has(self._partitions)
-        return [next(iter(known.get(partition.key, ())), None) for partition in self._partitions]
 
     # Other hyperparameters
 
@@ -322,8 +269,7 @@ class PartitionedTree:
         if jitter is not None:
             _arguments.number(jitter, "jitter")
         common = self._submit(_tasks.with_kernel, self._common, kernel, inducing_points, jitter)
-        homes = zip(self._partitions, self._homes())
-        self._use([self._submit(_tasks.refit, partition, common, worker=home) for partition, home in homes], common)
+        self._use(replace(self._groups, futures=self._groups.each(_tasks.refit, common)), common)
         return self
 
     # Files
@@ -346,19 +292,19 @@ class PartitionedTree:
             If another process saves a tree there.
         """
         with filling(_arguments.path(path), replace=True) as (folder, tag):
-            written = [
-                self._submit(save_partition, partition, partition_path(folder, tag, number), worker=home)
-                for number, (partition, home) in enumerate(zip(self._partitions, self._homes()))
-            ]
+            paths = [partition_path(folder, tag, number) for number in range(self.n_partitions)]
+            written = self._groups.each(_tasks.save, paths)
             if self._common is not None:
-                written.append(self._submit(_tasks.save_process, self._common, process_path(folder, tag)))
+                path = process_path(folder, tag)
+                written.append(self._submit(_tasks.process_written, self._common, path))
             wait(written)  # all of them, even if one fails: a file that comes later would stay in the folder
-            seals = self._client.gather(written)
-            kind, process = (_files.TREE, None) if self._common is None else (_files.RESIDUAL, seals.pop())
+            of_groups = self._client.gather(written)
+            kind, process = (_files.TREE, None) if self._common is None else (_files.RESIDUAL, of_groups.pop())
+            seals = [seal for seals in of_groups for seal in seals]
             Manifest(tag, kind, self.dtype, self._known, seals, process).save(folder)
 
 
-def _upper(before: ArrayLike | None, n_rows: int, what: _tasks.Search) -> NDArray[np.int64] | None:
+def _upper(before: ArrayLike | None, n_rows: int, what: Search) -> NDArray[np.int64] | None:
     if before is not None and what.predecessors:
         raise ValueError("before: cannot be combined with predecessor_mode, which sets upper indices itself")
     return _arrays.upper_indices(before, n_rows)
@@ -389,11 +335,14 @@ def load(path: str | os.PathLike[str], *, client: Client | None = None) -> Parti
     client = get_client() if client is None else client
     known = Manifest.open(folder)
     workers, submit = _cluster.workers(client), partial(_cluster.submit, client)
-    partitions = [
-        submit(PartitionFile.open, known.partition(folder, number), worker=workers[number % len(workers)])
-        for number in range(len(known.seals))
-    ]
+    files = [known.partition(folder, number) for number in range(len(known.seals))]
+    owners = _cluster.divided(len(files), len(workers))
+    opened = []
+    for group, worker in enumerate(workers[: int(owners[-1]) + 1]):
+        of_group = {number: files[number] for number in np.flatnonzero(owners == group).tolist()}
+        opened.append(submit(_tasks.load, of_group, worker=worker))
     curve, common = submit(_tasks.same, known.layout.curve), None
     if known.process is not None:
-        common = submit(_tasks.read_process, known.process_path(folder), known.process)
-    return PartitionedTree(client, partitions, curve, common, n_points=known.n_points, dim=known.dim, dtype=known.dtype)
+        common = submit(_tasks.process_read, known.process_path(folder), known.process)
+    groups = Groups(client, opened, owners)
+    return PartitionedTree(groups, curve, common, n_points=known.n_points, dim=known.dim, dtype=known.dtype)
