@@ -24,6 +24,7 @@ from covertreex._bench import truth
 from covertreex._bench.clocks import timed
 from covertreex.kernels import RBF, Matern52
 from dask.distributed import Client, LocalCluster
+from distributed import SchedulerPlugin
 from processes import once, options
 from tables import machine, table, write
 
@@ -31,8 +32,21 @@ HERE = Path(__file__).parent
 K = 10
 
 
+class Counted(SchedulerPlugin):
+    """Counts the tasks that workers have ended."""
+
+    name = "counted"
+
+    def __init__(self) -> None:
+        self.done = 0
+
+    def transition(self, key: Any, start: str, finish: str, *_: Any, **__: Any) -> None:
+        """Count a task when its result is there."""
+        self.done += start == "processing" and finish == "memory"
+
+
 def line(
-    name: str, n: int, tree: Any, build: float, search: float, same: str
+    name: str, n: int, tree: Any, build: float, search: float, tasks: int, same: str
 ) -> list[str]:
     """A row of a table: the cost of a search of all points."""
     took, sizes = tree.last_search, tree.partition_sizes
@@ -41,6 +55,7 @@ def line(
         name,
         f"{build:.1f}",
         f"{search:.1f}",
+        str(tasks),
         str(took.rounds),
         f"{took.visits / n:.2f}",
         f"{sent:,.0f}",
@@ -51,12 +66,17 @@ def line(
 
 def searches(lines: list[list[str]]) -> list[str]:
     """Rows of `compared` as Markdown."""
-    head = "build, s | search, s | rounds | partitions a query sees | bytes a query | largest partition / mean"
+    head = "build, s | search, s | tasks | rounds | partitions a query sees | bytes a query | largest partition / mean"
     return table(["", *head.split(" | "), "neighbours"], lines, n_words=1)
 
 
 def compared(
-    client: Client, name: str, points: np.ndarray, counts: list[int], **made: Any
+    client: Client,
+    counted: Counted,
+    name: str,
+    points: np.ndarray,
+    counts: list[int],
+    **made: Any,
 ) -> list[list[str]]:
     """All points' neighbours in one piece, and in more and more partitions."""
     n, residual = len(points), "kernel" in made
@@ -70,9 +90,10 @@ def compared(
         true = truth.euclidean(points, points, K)
     right = f"recall {true.recall(wanted):.4f}"
     first = [f"{name}, in one piece, two threads", f"{build:.1f}", f"{took:.1f}"]
-    lines = [[*first, "", "", "", "", right]]
+    lines = [[*first, "", "", "", "", "", right]]
     array = da.from_array(points, chunks=(-(-n // 16), 3))
     for count in counts:
+        before = counted.done
         build, tree = timed(
             lambda count=count: covertreex.dask.cover_tree(
                 array, client=client, n_partitions=count, **made
@@ -80,7 +101,8 @@ def compared(
         )
         took, found = timed(lambda tree=tree: tree.knn(**search).compute())
         same = "the same" if (found == wanted).all() else "DIFFERENT"
-        lines.append(line(f"{name}, {count} partitions", n, tree, build, took, same))
+        tasks, label = counted.done - before, f"{name}, {count} partitions"
+        lines.append(line(label, n, tree, build, took, tasks, same))
         del tree
     return lines
 
@@ -148,10 +170,11 @@ def main() -> None:
     }
     cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0")
     with cluster, Client(cluster) as client:
-        rows = []
+        rows, counted = [], Counted()
+        cluster.scheduler.add_plugin(counted)
         for name, points in shapes.items():
             counts = [1, 4, 16, 64] if name == "normal" else [16]
-            rows += compared(client, name, points, counts)
+            rows += compared(client, counted, name, points, counts)
         text = [
             f"{n:,} x 3 float32, the {K} nearest of all points:",
             "",
@@ -160,7 +183,7 @@ def main() -> None:
         points, rows = rng.standard_normal((n_residual, 3)), []
         for name, kernel in (("RBF", RBF()), ("Matern 5/2", Matern52())):
             rows += compared(
-                client, name, points, [1, 4, 16], kernel=kernel, n_inducing=m
+                client, counted, name, points, [1, 4, 16], kernel=kernel, n_inducing=m
             )
     title = f"{n_residual:,} x 3, {m} inducing points, 30 predecessors of all points:"
     text += ["", title, "", *searches(rows)]

@@ -34,9 +34,9 @@ def test_shapes_and_kinds_of_rows():
     assert (order(np.arange(50, dtype=np.int32).reshape(5, 10)).ravel() == order(np.arange(50))).all()
     assert order(np.empty(0, np.int64)).shape == (0,)
     for wrong in (-1, 50):
-        with pytest.raises(IndexError, match=f"^rows: expected 0 to 49, got {wrong}"):
+        with pytest.raises(IndexError, match=rf"^rows: expected 0 to 49, got {wrong}"):
             order([3, wrong])
-        with pytest.raises(IndexError, match="^indices: expected 0 to 49"):
+        with pytest.raises(IndexError, match=r"^indices: expected 0 to 49"):
             order.inverse([wrong])
 
 
