@@ -1,6 +1,7 @@
 """Trees on a Dask cluster: answers are those of one machine, whatever happens to workers."""
 
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from collections import Counter
 import folder_damage
 import numpy as np
 import pytest
+from test_partitions import in_partitions
 
 pytest.importorskip("distributed")
 
@@ -23,7 +25,7 @@ from covertreex import CoverTreeError, cover_tree, residual_tree
 from covertreex._partitions.files import partition_path
 from covertreex._partitions.filling import filling
 from covertreex._partitions.permutation import Permutation
-from covertreex.dask import _source
+from covertreex.dask import _rounds, _source
 from covertreex.dask._build import Chunks
 from covertreex.kernels import RBF, Matern52
 
@@ -325,6 +327,42 @@ def test_a_worker_that_is_killed_costs_time_alone(rng, tmp_path, task, kernel):
     assert mark.exists()
     whole = residual_tree(points, **options) if options else cover_tree(points)
     assert (found == whole.knn(5, exclude_self=True)).all()
+
+
+@pytest.mark.parametrize("what", [{"k": 4}, {"radius": 0.15}], ids=["nearest", "within"])
+def test_a_round_can_be_repeated(rng, monkeypatch, what):
+    """Dask may run a task again, and a value that was sent once may be sent again."""
+    monkeypatch.setattr(_rounds, "threads", lambda: 1)
+    points, new = rng.random((900, 3)), rng.random((300, 3))
+    parts, layout = in_partitions(points, 6, cover_tree)
+    groups = [{number: parts[number] for number in some} for some in ((0, 1, 2), (3, 4), (5,))]
+    where = _rounds.known(layout, np.array([0, 0, 0, 1, 1, 2]))
+    search = _rounds.Search(np.dtype(np.float64), predecessors=False, exclude_self=False, **what)
+
+    def end(asking, repeat):
+        """All rounds, each of them twice, the first time for nothing."""
+        while asking.there:
+            for _ in range(1 + repeat):
+                answered = {
+                    other: _rounds.answer(groups[other], {1: _rounds.question(asking, other)}, search)[1]
+                    for other in _rounds.targets(asking)
+                }
+                further = _rounds.receive(groups[1], asking, answered, where, search)
+            asking = further
+        return _rounds.found(asking, search), _rounds.traffic(asking)
+
+    for begin in (
+        lambda: _rounds.begin(groups[1], None, None, where, search),
+        lambda: _rounds.ask(groups[1], [(new[:200], None), (new[200:], None)], None, where, search),
+    ):
+        asking, sent = begin(), pickle.dumps(begin())
+        found, traffic = end(asking, repeat=False)
+        for again in (asking, pickle.loads(sent)):
+            repeated, other = end(again, repeat=True)
+            assert other == traffic
+            for (rows, one), (wanted, two) in zip(repeated, found):
+                assert (rows == wanted).all()
+                assert all((a == b).all() for a, b in zip(one, two))
 
 
 class Counted(SchedulerPlugin):
