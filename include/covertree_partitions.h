@@ -1,6 +1,6 @@
 /*
  * Searches of points that are kept in several partitions, on one machine or on
- * many.
+ * many, and Gaussian processes of such points.
  *
  * UNSTABLE. These functions may change or disappear in any version, also if
  * COVERTREE_ABI_VERSION stays the same.
@@ -87,6 +87,107 @@ covertree_status covertree_residual_knn_given(
     const covertree_features *features, int64_t k,
     const covertree_search_options *options, int64_t *indices,
     double *distances);
+
+/* ---- VIF models in parts ------------------------------------------------ */
+
+/* A part of a VIF model (covertree_vif): some points of its own, and as a halo
+ * those of other parts that are in sets of its own points. The log likelihood
+ * takes two rounds. covertree_vif_part_sums of all parts add up to the totals,
+ * and with these covertree_vif_part_terms of all parts add up to what
+ * covertree_vif_part_log_likelihood of any part needs. All parts have the same
+ * inducing points, kernel and jitter; m is the number of inducing points. */
+typedef struct covertree_vif_part covertree_vif_part;
+
+/* Builds a part: V, and B and D of its own points.
+ *   points    [in] F64, at least 1 row: the halo, and then the part's own points
+ *   n_halo    of the rows; all of them in a part that only predicts
+ *   names     [in] what errors call the rows; NULL: by their numbers
+ *   offsets   [in] as for covertree_vif_build, one set for each row; those of
+ *                  the halo are empty
+ *   neighbors [in] rows, each below the row of its set
+ * The options are those of covertree_vif_build, with one noise variance or one
+ * for each row. UNSUPPORTED for a kernel of the caller. Time and memory are
+ * those of covertree_vif_build for the own points, besides 8 m + 16 dim bytes
+ * and O(m^2) operations for each row of the halo. */
+covertree_status covertree_vif_part_build(const covertree_matrix *points,
+                                          int64_t n_halo, const int64_t *names,
+                                          const int64_t *offsets,
+                                          const int64_t *neighbors,
+                                          const covertree_vif_options *options,
+                                          covertree_vif_part **part);
+void covertree_vif_part_free(covertree_vif_part *part);
+
+/* As covertree_vif_with_parameters. */
+covertree_status covertree_vif_part_with_parameters(
+    covertree_vif_part *part, const covertree_vif_options *options,
+    covertree_vif_part **other);
+
+/* As covertree_vif_get_info: n_points and memory_bytes are those of the part,
+ * halo included, and log_determinant is 0. */
+covertree_status covertree_vif_part_get_info(covertree_vif_part *part,
+                                             covertree_vif_info *info);
+
+/* Computes a part's shares of the totals.
+ *   y               [in]  F64, a row for each row of the part's points
+ *   log_determinant [out] the sum of log D over its own points
+ *   products        [out] m x m: W^T D^-1 W over its own points. May be NULL
+ *   projections     [out] a row of m for each column of y: W^T D^-1 B y over its
+ *                         own points. May be NULL
+ * O(n m^2). */
+covertree_status covertree_vif_part_sums(covertree_vif_part *part,
+                                         const covertree_matrix *y,
+                                         const covertree_call_options *options,
+                                         double *log_determinant,
+                                         double *products, double *projections);
+
+/* The sums over all parts. */
+typedef struct covertree_vif_totals {
+  int64_t n_points; /* of all parts, without halos */
+  double log_determinant;
+  const double *products;
+  const double *projections;
+} covertree_vif_totals;
+
+/* Shares of the value and the gradient of each response, or their sums over all
+ * parts. */
+typedef struct covertree_vif_terms {
+  double *quadratics; /* one for each response: the sum of r^2 / D */
+  double *gradients;  /* n_parameters for each response: derivatives of the log
+                         likelihood without those through the covariances of
+                         inducing points. NULL: no gradient */
+  double *inducing;   /* m x m for each response: what these need. NULL if m
+                         is 0, or without a gradient */
+} covertree_vif_terms;
+
+/* Computes a part's shares of the value and the gradient.
+ *   y     [in]  as for covertree_vif_part_sums
+ *   terms [out] the arrays are written to
+ * Time and memory are those of covertree_vif_log_likelihood. */
+covertree_status covertree_vif_part_terms(covertree_vif_part *part,
+                                          const covertree_matrix *y,
+                                          const covertree_vif_totals *totals,
+                                          const covertree_call_options *options,
+                                          const covertree_vif_terms *terms);
+
+/* Computes the log likelihood of each response from the sums over all parts.
+ *   part      [in]  any of them: only its kernel and inducing points are used
+ *   terms     [in]  the sums over all parts
+ *   values    [out] n_responses
+ *   gradients [out] n_parameters for each response. May be NULL
+ * O(m^3). */
+covertree_status covertree_vif_part_log_likelihood(
+    covertree_vif_part *part, const covertree_vif_totals *totals,
+    const covertree_vif_terms *terms, int64_t n_responses,
+    const covertree_call_options *options, double *values, double *gradients);
+
+/* Predicts the process at new points whose sets are in one part, as
+ * covertree_vif_predict does.
+ *   y      [in] as for covertree_vif_part_sums
+ *   points [in] the members of sets are rows of the part's points */
+covertree_status covertree_vif_part_predict(
+    covertree_vif_part *part, const covertree_matrix *y,
+    const covertree_vif_totals *totals, const covertree_vif_points *points,
+    const covertree_call_options *options, double *means, double *variances);
 
 #ifdef __cplusplus
 }

@@ -56,7 +56,7 @@ extension covertree_vif_options: CallOptions {
 
 extension Copies {
   /// Offsets of `count` sets, and the members of all of them.
-  fileprivate func sets(
+  func sets(
     _ offsets: In<Int64>, _ neighbors: In<Int64>, count: Int
   ) throws(CoverTreeError) -> (offsets: UnsafeBufferPointer<Int64>, neighbors: UnsafeBufferPointer<Int64>) {
     let offsets = try indices(offsets, Int64(count) + 1, "offsets")
@@ -73,6 +73,21 @@ private func add(_ model: VIFModel, _ context: CallContext) throws(CoverTreeErro
   vifs.add(try VIFSystem(VIFFactor(model, context: context), context: context))
 }
 
+extension covertree_vif_options {
+  /// What a model is made from, besides its order.
+  ///
+  /// - Parameter zero: the noise variance if none is given.
+  func inputs(
+    _ points: PointsView<Double>, _ sets: (offsets: UnsafeBufferPointer<Int64>, neighbors: UnsafeBufferPointer<Int64>),
+    order: UnsafeBufferPointer<Int64>?, zero: UnsafePointer<Double>
+  ) throws(CoverTreeError) -> VIFModel.Inputs {
+    VIFModel.Inputs(
+      points: points, covariance: try covariance(dim: points.dim), noise: try noiseVariances(zero),
+      inducing: try inducingPoints(dim: points.dim), jitter: jitter == 0 ? 1e-6 : jitter, order: order,
+      offsets: sets.offsets, neighbors: sets.neighbors)
+  }
+}
+
 @_cdecl("covertree_vif_build") @implementation
 public func covertree_vif_build(
   _ points: In<covertree_matrix>, _ order: In<Int64>, _ offsets: In<Int64>, _ neighbors: In<Int64>,
@@ -83,15 +98,12 @@ public func covertree_vif_build(
     let view: PointsView<Double> = try Arguments.view(points, "points", minimum: 1)
     let options = try covertree_vif_options.read(options)
     let context = try options.context()
-    let sets = try copies.sets(offsets, neighbors, count: view.count)
     let zero = try Buffer<Double>(count: 1, filledWith: 0)
-    let model = try VIFModel(
-      VIFModel.Inputs(
-        points: view, covariance: options.covariance(dim: view.dim), noise: options.noiseVariances(zero.base),
-        inducing: options.inducingPoints(dim: view.dim), jitter: options.jitter == 0 ? 1e-6 : options.jitter,
-        order: order == nil ? nil : copies.indices(order, Int64(view.count), "order"), offsets: sets.offsets,
-        neighbors: sets.neighbors), context: context)
-    output.pointee = try add(model, context)
+    let inputs = try options.inputs(
+      view, copies.sets(offsets, neighbors, count: view.count),
+      order: order == nil ? nil : copies.indices(order, Int64(view.count), "order"), zero: zero.base)
+    output.pointee = try add(VIFModel(inputs, context: context), context)
+    withExtendedLifetime(zero) {}
   }
 }
 
@@ -148,13 +160,13 @@ public func covertree_vif_precision(
 }
 
 extension covertree_vif_points {
-  fileprivate func newPoints(_ copies: Copies) throws(CoverTreeError) -> VIFSystem.NewPoints {
+  func newPoints(_ copies: Copies) throws(CoverTreeError) -> VIFNewPoints {
     guard noise >= 0, noise.isFinite else {
       throw CoverTreeError(.invalidArgument, "noise: expected a finite number from 0 up, got \(noise)")
     }
     let view: PointsView<Double> = try Arguments.view(points, "points", minimum: 0)
     let sets = try copies.sets(offsets, neighbors, count: view.count)
-    return VIFSystem.NewPoints(points: view, offsets: sets.offsets, neighbors: sets.neighbors, noise: noise)
+    return VIFNewPoints(points: view, offsets: sets.offsets, neighbors: sets.neighbors, noise: noise)
   }
 }
 
@@ -162,7 +174,7 @@ extension covertree_vif_points {
 private func predict(
   _ vif: Handle, _ y: In<covertree_matrix>, _ points: In<covertree_vif_points>,
   _ options: In<covertree_call_options>,
-  _ body: (VIFSystem, PointsView<Double>, VIFSystem.NewPoints, CallContext) throws(CoverTreeError) -> Void
+  _ body: (VIFSystem, PointsView<Double>, VIFNewPoints, CallContext) throws(CoverTreeError) -> Void
 ) -> covertree_status {
   copying { (copies) throws(CoverTreeError) in
     let (system, context) = try vifs.opened(vif, options)
@@ -219,14 +231,20 @@ public func covertree_vif_factor(
   }
 }
 
+extension covertree_vif_info {
+  init(_ model: VIFModel, byteCount: Int, logDeterminant: Double) {
+    self.init(
+      n_points: Int64(model.pointCount), dim: Int64(model.dimension), n_inducing: Int64(model.inducingCount),
+      n_neighbors: Int64(model.neighborCount), n_parameters: Int64(model.parameterCount),
+      memory_bytes: Int64(byteCount), jitter: model.jitter, log_determinant: logDeterminant)
+  }
+}
+
 @_cdecl("covertree_vif_get_info") @implementation
 public func covertree_vif_get_info(_ vif: Handle, _ info: Out<covertree_vif_info>) -> covertree_status {
   status { () throws(CoverTreeError) in
     let system = try vifs.value(vif, CallContext())
-    let model = system.model
     try required(info, "info").pointee = covertree_vif_info(
-      n_points: Int64(model.pointCount), dim: Int64(model.dimension), n_inducing: Int64(model.inducingCount),
-      n_neighbors: Int64(model.neighborCount), n_parameters: Int64(model.parameterCount),
-      memory_bytes: Int64(system.byteCount), jitter: model.jitter, log_determinant: system.logDeterminant)
+      system.model, byteCount: system.byteCount, logDeterminant: system.logDeterminant)
   }
 }

@@ -76,6 +76,7 @@ let trees = LazyHandles<AnyCoverTree>(name: "tree")
 let indexes = LazyHandles<VectorIndex>(name: "index")
 let models = LazyHandles<ResidualSearch>(name: "residual")
 let vifs = LazyHandles<VIFSystem>(name: "vif")
+let vifParts = LazyHandles<VIFPart>(name: "part")
 
 /// Handles of values that may come from a file.
 struct LazyHandles<Value: Sendable>: Sendable {

@@ -3,7 +3,7 @@ import CovertreeBase
 /// Sums of outer products of rows: `sum over i of left_i right_i^T`.
 ///
 /// Rows are in a fixed number of groups, whatever the number of threads, each with sums of its own: so sums do not depend on threads.
-struct GramAccumulator {
+final class GramAccumulator {
   /// Rows that are multiplied at a time: they stay in the second-level cache.
   static let chunk = 128
   private static let groups = 16

@@ -9,7 +9,7 @@ public final class VIFFactor: @unchecked Sendable {
   let model: VIFModel
   /// `a`, one for each member of `ConditioningGraph.members`.
   let weights: Buffer<Double>
-  /// `D` by position.
+  /// `D` by position. Like `W`, of the model's own points.
   let variances: Buffer<Double>
   /// `W = B V`, by position.
   let innovations: Buffer<Double>
@@ -24,24 +24,25 @@ public final class VIFFactor: @unchecked Sendable {
     self.model = model
     let graph = model.graph
     weights = try Buffer(count: graph.members.count)
-    variances = try Buffer(count: model.count)
-    innovations = try model.data.memory.buffer(count: model.count * model.rank)
+    let count = model.ownCount
+    variances = try Buffer(count: count)
+    innovations = try model.data.memory.buffer(count: count * model.rank)
     factorSize = VecchiaRow.factorSize(graph.largest)
     // The division cannot overflow: a set may have as many members as there are points.
-    let isSmall = factorSize <= Self.mostFactorBytes / MemoryLayout<Double>.stride / model.count
-    factors = isSmall ? try model.data.memory.buffer(count: model.count * factorSize) : nil
+    let isSmall = factorSize <= Self.mostFactorBytes / MemoryLayout<Double>.stride / max(1, count)
+    factors = isSmall ? try model.data.memory.buffer(count: count * factorSize) : nil
     let scratch = PerThread<VecchiaRow>(count: context.threads)
     // Ranges of this size whatever the number of threads: a kernel of the caller may round differently in other blocks.
-    try context.forEach((model.count + Self.range - 1) / Self.range, grain: 1) {
+    try context.forEach((count + Self.range - 1) / Self.range, grain: 1) {
       (ranges, slot) throws(CoverTreeError) in
       let row = try scratch.value(slot) { () throws(CoverTreeError) in
         try VecchiaRow(VecchiaPoints(model: model), capacity: graph.largest)
       }
       for first in Swift.stride(
-        from: ranges.lowerBound * Self.range, to: min(model.count, ranges.upperBound * Self.range), by: Self.range)
+        from: ranges.lowerBound * Self.range, to: min(count, ranges.upperBound * Self.range), by: Self.range)
       {
         try context.poll(inSlot: slot)
-        try row.visit(first..<min(model.count, first + Self.range), set: graph.set(of:)) {
+        try row.visit(first..<min(count, first + Self.range), set: graph.set(of:)) {
           (position) throws(CoverTreeError) in try fill(position, by: row)
         }
       }
@@ -76,9 +77,9 @@ public final class VIFFactor: @unchecked Sendable {
 
   /// `B x`, by position.
   func multiply(_ x: Buffer<Double>) throws(CoverTreeError) -> Buffer<Double> {
-    let result = try Buffer<Double>(count: model.count)
+    let result = try Buffer<Double>(count: model.ownCount)
     let graph = model.graph
-    for position in 0..<model.count {
+    for position in 0..<model.ownCount {
       var sum = x[position]
       for place in graph.offsets[position]..<graph.offsets[position + 1] {
         sum -= weights[place] * x[graph.members[place]]
@@ -88,12 +89,12 @@ public final class VIFFactor: @unchecked Sendable {
     return result
   }
 
-  /// `B^T x`, by position.
+  /// `B^T x`, by position, of the halo too.
   func multiplyTransposed(_ x: Buffer<Double>) throws(CoverTreeError) -> Buffer<Double> {
     let result = try Buffer<Double>(count: model.count)
     let graph = model.graph
     for position in 0..<model.count {
-      var sum = x[position]
+      var sum = position < model.ownCount ? x[position] : 0
       for slot in graph.holderOffsets[position]..<graph.holderOffsets[position + 1] {
         sum -= weights[graph.places[slot]] * x[graph.holders[slot]]
       }

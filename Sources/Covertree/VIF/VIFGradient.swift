@@ -20,35 +20,46 @@ final class VIFGradient {
   /// Positions whose sums are added together.
   private static let chunk = 128
 
-  private let system: VIFSystem
-  private let solution: VIFSystem.Solution
+  private let factor: VIFFactor
+  /// The factor of `M`; nil without inducing points.
+  private let inner: CholeskyFactor?
+  private let solution: VIFSolution
   /// `u`, one for each member of the sets.
   private let reverse: Buffer<Double>
   /// `X`.
   private let carried: Buffer<Double>
   /// `y - V beta`.
   private let rest: Buffer<Double>
-  /// By the logarithm of the noise, of the log likelihood.
+  // Of the negative log likelihood.
   private var byNoise = 0.0
   private let byKernel: KernelGradient
+  /// `G^T V`; nil without inducing points.
+  private(set) var products: GramAccumulator?
 
-  private var model: VIFModel { system.model }
-  private var factor: VIFFactor { system.factor }
+  private var model: VIFModel { factor.model }
 
   /// The number of parameters.
   var count: Int { 1 + byKernel.sums.count }
 
+  /// Everything but what goes through the covariances of the inducing points with each other; see `addInducing`.
+  ///
+  /// - Parameter y: by position.
   init(
-    _ system: VIFSystem, _ y: Buffer<Double>, _ solution: VIFSystem.Solution, context: CallContext
+    _ factor: VIFFactor, _ inner: CholeskyFactor?, _ y: Buffer<Double>, _ solution: VIFSolution, context: CallContext
   ) throws(CoverTreeError) {
-    (self.system, self.solution) = (system, solution)
-    let model = system.model
+    (self.factor, self.inner, self.solution) = (factor, inner, solution)
+    let model = factor.model
     reverse = try Buffer(count: model.graph.members.count)
-    carried = try model.data.memory.buffer(count: model.count * model.rank)
-    rest = try system.rest(y, solution.beta)
-    byKernel = try KernelGradient(model.covariance, capacity: max(width, model.inducing?.count ?? 0))
+    carried = try model.data.memory.buffer(count: model.ownCount * model.rank)
+    rest = try model.rest(y, solution.beta)
+    byKernel = try KernelGradient(model.covariance, capacity: max(width, model.inducingCount))
     try sweepRows(context)
     try sweepFeatures(context)
+  }
+
+  /// Adds the derivatives through the covariances of the inducing points with each other.
+  func addInducing(_ context: CallContext) throws(CoverTreeError) {
+    if let products { try model.addInducing(products, to: byKernel, context) }
   }
 
   func copy(to gradient: UnsafeMutablePointer<Double>) {
@@ -90,14 +101,14 @@ final class VIFGradient {
   private func sweepRows(_ context: CallContext) throws(CoverTreeError) {
     let model = model
     let scratch = PerThread<Scratch>(count: context.threads)
-    let chunks = try context.makeAll((model.count + Self.chunk - 1) / Self.chunk) {
+    let chunks = try context.makeAll((model.ownCount + Self.chunk - 1) / Self.chunk) {
       (number, slot) throws(CoverTreeError) in
       let scratch = try scratch.value(slot) { () throws(CoverTreeError) in try Scratch(model) }
       let chunk = try Chunk(model)
       let first = number * Self.chunk
-      for position in Swift.stride(from: first, to: min(model.count, first + Self.chunk), by: width) {
+      for position in Swift.stride(from: first, to: min(model.ownCount, first + Self.chunk), by: width) {
         try context.poll(inSlot: slot)
-        let positions = position..<min(model.count, first + Self.chunk, position + width)
+        let positions = position..<min(model.ownCount, first + Self.chunk, position + width)
         solve(positions, scratch)
         try scratch.row.visit(positions, set: model.graph.set(of:), gradient: chunk.byKernel) {
           (position) throws(CoverTreeError) in
@@ -115,7 +126,7 @@ final class VIFGradient {
 
   /// `z = M^-1 w` of some positions.
   private func solve(_ positions: Range<Int>, _ scratch: Scratch) {
-    guard let inner = system.inner else { return }
+    guard let inner else { return }
     let (rank, panel) = (model.rank, scratch.panel.base)
     panel.update(repeating: 0, count: rank * width)
     for (lane, position) in positions.enumerated() {
@@ -175,9 +186,14 @@ final class VIFGradient {
   /// Writes row `j` of `G`.
   private func fillByFeatures(_ j: Int, _ target: UnsafeMutablePointer<Double>) {
     let (rank, graph) = (model.rank, model.graph)
-    let (lanes, own, beta) = (target.vectors, (carried.base + j * rank).vectors, solution.beta.base.vectors)
+    let (lanes, beta) = (target.vectors, solution.beta.base.vectors)
     let alpha = SIMD8(repeating: -solution.alpha[j])
-    for vector in 0..<rank / 8 { lanes[vector] = Double.multiplyAdd(alpha, beta[vector], own[vector]) }
+    if j < model.ownCount {
+      let own = (carried.base + j * rank).vectors
+      for vector in 0..<rank / 8 { lanes[vector] = Double.multiplyAdd(alpha, beta[vector], own[vector]) }
+    } else {
+      for vector in 0..<rank / 8 { lanes[vector] = alpha * beta[vector] }
+    }
     for slot in graph.holderOffsets[j]..<graph.holderOffsets[j + 1] {
       let (i, place) = (Int(graph.holders[slot]), graph.places[slot])
       let (a, u) = (SIMD8(repeating: -factor.weights[place]), SIMD8(repeating: reverse[place]))
@@ -201,6 +217,7 @@ final class VIFGradient {
 
   private func sweepFeatures(_ context: CallContext) throws(CoverTreeError) {
     guard let inducing = model.inducing else { return }
+    // Rows of the halo have a share, too: their points are in sets.
     let (model, ranges) = (model, GramAccumulator.groups(of: model.count))
     let groups = try context.makeAll(ranges.count) { (number, slot) throws(CoverTreeError) in
       let group = try Group(model)
@@ -240,67 +257,7 @@ final class VIFGradient {
       byKernel.add(group.byKernel)
       if group !== groups[0] { groups[0].products.add(group.products) }
     }
-    try addInducing(groups[0].products, inducing, context)
-  }
-
-  /// The covariances of the inducing points with each other, through their Cholesky factor.
-  ///
-  /// - Parameter products: `G^T V`.
-  private func addInducing(
-    _ products: GramAccumulator, _ inducing: InducingFeatures, _ context: CallContext
-  ) throws(CoverTreeError) {
-    let (rank, stride, factor) = (products.rank, products.stride, inducing.factor)
-    let byFactor = products.sums
-    factor.solveTransposed(byFactor.base, columns: rank, stride: stride)
-    // The lower triangle of L^T times the derivatives by L, with half of its diagonal.
-    let lower = try Buffer<Double>(count: rank * stride, filledWith: 0)
-    for a in 0..<rank {
-      try context.poll()
-      let target = lower.base + a * stride
-      for c in a..<rank {
-        let share = factor[c, a]
-        let source = byFactor.base + c * stride
-        for b in 0...a { target[b] -= share * source[b] }
-      }
-      target[a] /= 2
-    }
-    factor.solveTransposed(lower.base, columns: rank, stride: stride)
-    let transposed = try Buffer<Double>(count: rank * stride, filledWith: 0)
-    for a in 0..<rank {
-      for b in 0..<rank { transposed[b * stride + a] = lower[a * stride + b] }
-    }
-    factor.solveTransposed(transposed.base, columns: rank, stride: stride)
-    let points = try Panels<Double>(rows: inducing.count, columns: model.dim)
-    points.view.pack(inducing.count) { UnsafePointer(inducing.inducing.base) + $0 * model.dim }
-    let weights = try Buffer<Double>(count: inducing.count * stride, filledWith: 0)
-    var trace = 0.0
-    for a in 0..<inducing.count {
-      let target = weights.base + a * stride
-      for b in 0..<a { target[b] = transposed[a * stride + b] + transposed[b * stride + a] }
-      target[a] = transposed[a * stride + a]
-      trace += target[a]
-    }
-    try byKernel.add(
-      rows: inducing.inducing.base, rowCount: inducing.count, columns: inducing.inducing.base, panels: points.view,
-      columnCount: inducing.count, weights: weights.base, stride: stride)
-    try byKernel.addOwn(trace * inducing.jitter, model.coordinates.base + model.widest * model.dim)
-  }
-}
-
-extension CholeskyFactor {
-  /// Solves `L^T Y = X` in place, for a row-major `x` of `paddedCount` rows.
-  ///
-  /// - Parameter stride: a multiple of 16, not below `columns`.
-  fileprivate func solveTransposed(_ x: UnsafeMutablePointer<Double>, columns: Int, stride: Int) {
-    let width = PanelView<Double>.panelRows
-    withUnsafeTemporaryAllocation(of: SIMD8<Double>.self, capacity: 2 * paddedCount) { panel in
-      let scalars = panel.baseAddress!.scalars
-      for column in Swift.stride(from: 0, to: columns, by: width) {
-        for row in 0..<paddedCount { (scalars + row * width).update(from: x + row * stride + column, count: width) }
-        solveTransposed(scalars)
-        for row in 0..<paddedCount { (x + row * stride + column).update(from: scalars + row * width, count: width) }
-      }
-    }
+    products = groups[0].products
   }
 }
 

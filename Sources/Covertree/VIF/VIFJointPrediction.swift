@@ -22,11 +22,11 @@ final class VIFJointPrediction {
 
   private var model: VIFModel { system.model }
 
-  init(_ system: VIFSystem, _ new: VIFSystem.NewPoints, context: CallContext) throws(CoverTreeError) {
-    try system.check(new, context: context)
+  init(_ system: VIFSystem, _ new: VIFNewPoints, context: CallContext) throws(CoverTreeError) {
+    try system.model.check(new, context: context)
     let model = system.model
     (self.system, offsets, count) = (system, new.offsets, new.points.count)
-    members = try system.members(of: new, amongNew: true)
+    members = try system.model.members(of: new, amongNew: true)
     let coordinates = try scaledCoordinates(new.points, model.covariance, context)
     points = VecchiaPoints(
       model: model, new: try VecchiaPoints.New(model, coordinates, noise: new.noise, context: context))
@@ -69,7 +69,7 @@ final class VIFJointPrediction {
   func fillMeans(
     _ y: PointsView<Double>, _ column: Int, into means: UnsafeMutablePointer<Double>, context: CallContext
   ) throws(CoverTreeError) {
-    let response = try system.response(y, column)
+    let response = try system.model.response(y, column)
     let beta = try system.solve(response, context: context).beta
     for point in 0..<count {
       var mean = dot(innovations.base + point * model.rank, beta.base, count: model.rank)
@@ -166,10 +166,10 @@ extension VIFSystem {
   ///   - new: sets may have earlier new points, as ranks from the number of points on.
   ///   - covariance: `q x q`; nil if it is not wanted.
   public func predictJointly(
-    _ y: PointsView<Double>, _ new: NewPoints, means: UnsafeMutablePointer<Double>,
+    _ y: PointsView<Double>, _ new: VIFNewPoints, means: UnsafeMutablePointer<Double>,
     covariance: UnsafeMutablePointer<Double>?, context: CallContext
   ) throws(CoverTreeError) {
-    try check(y, context: context)
+    try model.check(y)
     let joint = try VIFJointPrediction(self, new, context: context)
     for column in 0..<y.dim { try joint.fillMeans(y, column, into: means, context: context) }
     if let covariance { try joint.fillCovariance(covariance, context: context) }
@@ -177,7 +177,7 @@ extension VIFSystem {
 
   /// Deviations of responses at new points from their means, given the data: a row for each draw.
   public func draw(
-    _ normals: VIFDraws, _ new: NewPoints, into draws: UnsafeMutablePointer<Double>, context: CallContext
+    _ normals: VIFDraws, _ new: VIFNewPoints, into draws: UnsafeMutablePointer<Double>, context: CallContext
   ) throws(CoverTreeError) {
     let joint = try VIFJointPrediction(self, new, context: context)
     try joint.fillDraws(normals, into: draws, context: context)

@@ -26,6 +26,10 @@ public final class VIFModel: @unchecked Sendable {
     public var offsets: UnsafeBufferPointer<Int64>
     /// Ranks.
     public var neighbors: UnsafeBufferPointer<Int64>
+    /// The first rows: members of sets that have none themselves. See `VIFPart`.
+    var haloCount = 0
+    /// Of the rows, for errors; nil for the rows themselves.
+    var names: UnsafeBufferPointer<Int64>?
 
     public init(
       points: PointsView<Double>, covariance: Covariance, noise: UnsafeBufferPointer<Double>,
@@ -153,6 +157,8 @@ public final class VIFModel: @unchecked Sendable {
   }
 
   var count: Int { data.count }
+  /// The positions below it have rows of `B`, `D` and `W`; the others are a halo.
+  var ownCount: Int { data.ownCount }
   var dim: Int { data.dim }
   var graph: ConditioningGraph { data.graph }
   var rowOfPosition: Buffer<Int32> { data.rowOfPosition }

@@ -1,27 +1,37 @@
 import CovertreeBase
 
+/// New points, and the conditioning set of each: ranks of the model.
+public struct VIFNewPoints {
+  public var points: PointsView<Double>
+  public var offsets: UnsafeBufferPointer<Int64>
+  public var neighbors: UnsafeBufferPointer<Int64>
+  /// The variance of their noise, in joint predictions.
+  public var noise: Double
+
+  var largestSet: Int { (0..<points.count).reduce(0) { max($0, Int(offsets[$1 + 1] - offsets[$1])) } }
+
+  public init(
+    points: PointsView<Double>, offsets: UnsafeBufferPointer<Int64>, neighbors: UnsafeBufferPointer<Int64>,
+    noise: Double
+  ) {
+    (self.points, self.offsets, self.neighbors, self.noise) = (points, offsets, neighbors, noise)
+  }
+}
+
 /// Means and variances of the process at new points.
 ///
 /// A new point is regressed on its conditioning set among the data, as a further rank would be: with `q = v - a^T V_N`, the mean is
 /// `v . beta + a^T (y_N - V_N beta)`, and the variance `D + q M^-1 q^T`.
-extension VIFSystem {
-  /// New points, and the conditioning set of each: ranks of the model.
-  public struct NewPoints {
-    public var points: PointsView<Double>
-    public var offsets: UnsafeBufferPointer<Int64>
-    public var neighbors: UnsafeBufferPointer<Int64>
-    /// The variance of their noise, in joint predictions.
-    public var noise: Double
+///
+/// O(k^3 + k^2 m + m^2) a point for `k` neighbours and `m` inducing points.
+struct VIFPrediction {
+  private static let width = PanelView<Double>.panelRows
 
-    var largestSet: Int { (0..<points.count).reduce(0) { max($0, Int(offsets[$1 + 1] - offsets[$1])) } }
-
-    public init(
-      points: PointsView<Double>, offsets: UnsafeBufferPointer<Int64>, neighbors: UnsafeBufferPointer<Int64>,
-      noise: Double
-    ) {
-      (self.points, self.offsets, self.neighbors, self.noise) = (points, offsets, neighbors, noise)
-    }
-  }
+  let model: VIFModel
+  /// The factor of `M`; nil without inducing points.
+  let inner: CholeskyFactor?
+  /// One for each response.
+  let explanations: [Explanation]
 
   private final class Scratch {
     let row: VecchiaRow
@@ -32,30 +42,22 @@ extension VIFSystem {
     init(_ model: VIFModel, capacity: Int) throws(CoverTreeError) {
       row = try VecchiaRow(VecchiaPoints(model: model), capacity: capacity)
       innovation = try Buffer(count: model.rank)
-      panel = try Buffer(count: model.rank * PanelView<Double>.panelRows)
+      panel = try Buffer(count: model.rank * width)
     }
   }
 
-  /// O(k^3 + k^2 m + m^2) a point for `k` neighbours and `m` inducing points.
-  ///
   /// - Parameters:
-  ///   - y: a column for each response.
   ///   - means: a row for each new point, a column for each response.
   ///   - variances: of the process, without noise; nil if they are not wanted.
-  public func predict(
-    _ y: PointsView<Double>, _ new: NewPoints, means: UnsafeMutablePointer<Double>,
-    variances: UnsafeMutablePointer<Double>?, context: CallContext
+  func fill(
+    _ new: VIFNewPoints, means: UnsafeMutablePointer<Double>, variances: UnsafeMutablePointer<Double>?,
+    context: CallContext
   ) throws(CoverTreeError) {
-    try check(y, context: context)
-    let (model, count) = (model, new.points.count)
-    try check(new, context: context)
-    let sets = try members(of: new, amongNew: false)
+    try model.check(new, context: context)
+    let (model, count, width) = (model, new.points.count, Self.width)
+    let sets = try model.members(of: new, amongNew: false)
     let coordinates = try scaledCoordinates(new.points, model.covariance, context)
-    let explanations = try (0..<y.dim).map { (column) throws(CoverTreeError) in
-      try Explanation(self, y, column, context)
-    }
     let scratch = PerThread<Scratch>(count: context.threads)
-    let width = PanelView<Double>.panelRows
     try context.forEach((count + width - 1) / width, grain: 1) { (range, slot) throws(CoverTreeError) in
       let scratch = try scratch.value(slot) { () throws(CoverTreeError) in try Scratch(model, capacity: new.largestSet)
       }
@@ -71,17 +73,9 @@ extension VIFSystem {
           return UnsafeBufferPointer(rebasing: sets.elements[Int(new.offsets[point])..<Int(new.offsets[point + 1])])
         }
         try scratch.row.visit(model.count..<model.count + rows.count, set: set) { (member) throws(CoverTreeError) in
-          let (lane, set) = (member - model.count, set(member))
-          let point = rows.lowerBound + lane
-          let failed = scratch.row.regress(member, on: set)
-          // The point itself may be known exactly.
-          if let failed, failed < set.count { throw model.failure(among: set, failed) }
-          for (column, explanation) in explanations.enumerated() {
-            means[point * y.dim + column] = explanation.mean(
-              scratch.row.points.features(member), set, scratch.row.weights.base)
-          }
-          variances?[point] = max(0, scratch.row.conditionalVariance)
-          scratch.row.innovate(member, on: set, into: scratch.innovation.base)
+          let lane = member - model.count
+          try fill(member, set(member), scratch, means: means + (rows.lowerBound + lane) * explanations.count)
+          variances?[rows.lowerBound + lane] = max(0, scratch.row.conditionalVariance)
           for column in 0..<model.rank { scratch.panel[column &* width &+ lane] = scratch.innovation[column] }
         }
         if let variances { add(scratch.panel.base, rows.count, to: variances + rows.lowerBound) }
@@ -89,37 +83,26 @@ extension VIFSystem {
     }
   }
 
-  func check(_ new: NewPoints, context: CallContext) throws(CoverTreeError) {
-    guard new.points.dim == model.dim else {
-      throw CoverTreeError(.shape, "points: expected \(model.dim) columns, got \(new.points.dim)")
+  /// Writes the means of one point, and leaves its regression in the scratch.
+  private func fill(
+    _ member: Int, _ set: UnsafeBufferPointer<Int32>, _ scratch: Scratch, means: UnsafeMutablePointer<Double>
+  ) throws(CoverTreeError) {
+    let failed = scratch.row.regress(member, on: set)
+    // The point itself may be known exactly.
+    if let failed, failed < set.count { throw model.failure(among: set, failed) }
+    for (column, explanation) in explanations.enumerated() {
+      means[column] = explanation.mean(scratch.row.points.features(member), set, scratch.row.weights.base)
     }
-    try new.points.checkCoordinates(named: "points", context: context)
-  }
-
-  /// The sets' members; see `VecchiaPoints`.
-  ///
-  /// - Parameter amongNew: whether earlier new points may be members, as ranks from the number of points on.
-  func members(of new: NewPoints, amongNew: Bool) throws(CoverTreeError) -> Buffer<Int32> {
-    let count = model.count
-    guard count + new.points.count < Int(Int32.max) else {
-      throw CoverTreeError(.shape, "points: expected fewer than 2^31 - 1 with those of the model")
-    }
-    try ConditioningGraph.check(new.offsets, new.neighbors, new.points.count) { count + (amongNew ? $0 : 0) }
-    let members = try Buffer<Int32>(count: new.neighbors.count)
-    for (place, rank) in new.neighbors.enumerated() {
-      members[place] = rank < Int64(count) ? model.positionOfRank[Int(rank)] : Int32(rank)
-    }
-    return members
+    scratch.row.innovate(member, on: set, into: scratch.innovation.base)
   }
 
   /// Adds `q M^-1 q^T` of each lane.
   private func add(_ panel: UnsafeMutablePointer<Double>, _ inUse: Int, to variances: UnsafeMutablePointer<Double>) {
     guard let inner else { return }
-    let width = PanelView<Double>.panelRows
     inner.solve(panel)
     for column in 0..<model.rank {
       for lane in 0..<inUse {
-        let value = panel[column &* width &+ lane]
+        let value = panel[column &* Self.width &+ lane]
         variances[lane] += value * value
       }
     }
@@ -131,22 +114,60 @@ struct Explanation {
   let beta: Buffer<Double>
   /// `y - V beta`, by position.
   let rest: Buffer<Double>
-  let rank: Int
 
-  init(
-    _ system: VIFSystem, _ y: PointsView<Double>, _ column: Int, _ context: CallContext
-  ) throws(CoverTreeError) {
-    let response = try system.response(y, column)
-    beta = try system.solve(response, context: context).beta
-    rank = system.model.rank
-    rest = try system.rest(response, beta)
+  /// - Parameter y: by position.
+  init(_ model: VIFModel, _ y: Buffer<Double>, beta: Buffer<Double>) throws(CoverTreeError) {
+    self.beta = beta
+    rest = try model.rest(y, beta)
   }
 
   func mean(
     _ features: UnsafePointer<Double>, _ set: UnsafeBufferPointer<Int32>, _ weights: UnsafePointer<Double>
   ) -> Double {
-    var mean = dot(features, beta.base, count: rank)
+    var mean = dot(features, beta.base, count: beta.count)
     for (slot, member) in set.enumerated() { mean += weights[slot] * rest[member] }
     return mean
+  }
+}
+
+extension VIFSystem {
+  /// Predicts the process at new points; see `VIFPrediction`.
+  ///
+  /// - Parameter y: a column for each response.
+  public func predict(
+    _ y: PointsView<Double>, _ new: VIFNewPoints, means: UnsafeMutablePointer<Double>,
+    variances: UnsafeMutablePointer<Double>?, context: CallContext
+  ) throws(CoverTreeError) {
+    try model.check(y)
+    let explanations = try (0..<y.dim).map { (column) throws(CoverTreeError) in
+      let response = try model.response(y, column)
+      return try Explanation(model, response, beta: solve(response, context: context).beta)
+    }
+    try VIFPrediction(model: model, inner: inner, explanations: explanations)
+      .fill(new, means: means, variances: variances, context: context)
+  }
+}
+
+extension VIFModel {
+  func check(_ new: VIFNewPoints, context: CallContext) throws(CoverTreeError) {
+    guard new.points.dim == dim else {
+      throw CoverTreeError(.shape, "points: expected \(dim) columns, got \(new.points.dim)")
+    }
+    try new.points.checkCoordinates(named: "points", context: context)
+  }
+
+  /// The sets' members; see `VecchiaPoints`.
+  ///
+  /// - Parameter amongNew: whether earlier new points may be members, as ranks from the number of points on.
+  func members(of new: VIFNewPoints, amongNew: Bool) throws(CoverTreeError) -> Buffer<Int32> {
+    guard count + new.points.count < Int(Int32.max) else {
+      throw CoverTreeError(.shape, "points: expected fewer than 2^31 - 1 with those of the model")
+    }
+    try ConditioningGraph.check(new.offsets, new.neighbors, new.points.count) { count + (amongNew ? $0 : 0) }
+    let members = try Buffer<Int32>(count: new.neighbors.count)
+    for (place, rank) in new.neighbors.enumerated() {
+      members[place] = rank < Int64(count) ? positionOfRank[Int(rank)] : Int32(rank)
+    }
+    return members
   }
 }

@@ -272,13 +272,13 @@ extension VIFModel {
         && (0..<dim).allSatisfy { coordinates[other * dim + $0] == coordinates[last * dim + $0] }
     }
     if let twin {
-      let rows = [rowOfPosition[twin], rowOfPosition[last]].sorted()
+      let names = [data.name(of: twin), data.name(of: last)].sorted()
       return CoverTreeError(
-        .invalidArgument, "noise: expected above 0 for equal points, got 0 for points \(rows[0]) and \(rows[1])")
+        .invalidArgument, "noise: expected above 0 for equal points, got 0 for points \(names[0]) and \(names[1])")
     }
     return CoverTreeError(
       .invalidArgument,
-      "kernel: the covariances of point \(rowOfPosition[last]) and its neighbors are not positive definite; a noise "
+      "kernel: the covariances of point \(data.name(of: last)) and its neighbors are not positive definite; a noise "
         + "variance above 0 helps")
   }
 }

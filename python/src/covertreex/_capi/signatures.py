@@ -17,7 +17,7 @@ build_info last_error -> text
 last_errno get_num_threads
 set_num_threads: int32
 tree_free neighbors_free pairs_free arrays_free file_free residual_free residual_arrays_free -> void: handle
-vif_free -> void: handle
+vif_free vif_part_free -> void: handle
 index_free store_free store_rows_free -> void: handle
 
 tree_build: Matrix* TreeOptions* handle*
@@ -73,7 +73,13 @@ vif_precision: handle CallOptions* array
 vif_predict vif_predict_jointly: handle Matrix* VifPoints* CallOptions* array array
 vif_draw: handle VifPoints* array int64 CallOptions* array
 vif_factor: handle array array array
-vif_get_info: handle VifInfo*
+vif_get_info vif_part_get_info: handle VifInfo*
+vif_part_build: Matrix* int64 array array array VifOptions* handle*
+vif_part_with_parameters: handle VifOptions* handle*
+vif_part_sums: handle Matrix* CallOptions* double* array array
+vif_part_terms: handle Matrix* VifTotals* CallOptions* VifTerms*
+vif_part_log_likelihood: handle VifTotals* VifTerms* int64 CallOptions* array array
+vif_part_predict: handle Matrix* VifTotals* VifPoints* CallOptions* array array
 maxmin_order: Matrix* CallOptions* array
 spread_sample: Matrix* int64 uint64 CallOptions* array
 hilbert_keys: Matrix* array array CallOptions* array

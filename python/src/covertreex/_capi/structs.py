@@ -109,6 +109,14 @@ class VifInfo(Structure):
     """)
 
 
+class VifTotals(Structure):
+    _fields_ = _fields("int64 n_points; double log_determinant; array products projections")
+
+
+class VifTerms(Structure):
+    _fields_ = _fields("array quadratics gradients inducing")
+
+
 class NeighborsView(Structure):
     _fields_ = _fields("int64 n_queries n_neighbors; int32 dtype reserved; array offsets indices distances scores")
 

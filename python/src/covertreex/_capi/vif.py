@@ -31,7 +31,8 @@ class Process(NamedTuple):
     jitter: float
 
 
-def _options(process: Process, how: How) -> VifOptions:
+def options_of(process: Process, how: How) -> VifOptions:
+    """Options of a model."""
     kernel, noise, inducing, jitter = process
     options = VifOptions(n_threads=how.get("n_threads", 0), jitter=jitter)
     give(kernel, options, how)
@@ -44,13 +45,13 @@ def _options(process: Process, how: How) -> VifOptions:
 def build(points: Float64s, order: Int64s, sets: Sets, process: Process, **how: Unpack[How]) -> Owner:
     """Build a model of points in an order, with the conditioning set of each rank."""
     given = matrix(points), address(order), address(sets.offsets), address(sets.neighbors)
-    options = _options(process, how)
+    options = options_of(process, how)
     return made(lib.covertree_vif_build, lib.covertree_vif_free, how, *given, options=options)
 
 
 def with_parameters(model: Handle, process: Process, **how: Unpack[How]) -> Owner:
     """A model with the same points and sets, and another kernel and noise."""
-    options = _options(process, how)
+    options = options_of(process, how)
     return made(lib.covertree_vif_with_parameters, lib.covertree_vif_free, how, model, options=options)
 
 
@@ -77,7 +78,8 @@ def precision(model: Handle, **how: Unpack[How]) -> Float64s:
     return diagonal
 
 
-def _new(points: Float64s, sets: Sets, noise: float = 0.0) -> VifPoints:
+def new_points(points: Float64s, sets: Sets, noise: float = 0.0) -> VifPoints:
+    """New points with their sets."""
     return VifPoints(matrix(points), address(sets.offsets), address(sets.neighbors), noise)
 
 
@@ -86,7 +88,7 @@ def predict(
 ) -> tuple[Float64s, Float64s | None]:
     """Means, (q, columns), and the variance of the process, (q,), at new points."""
     means, variances = np.empty((len(points), y.shape[1])), np.empty(len(points)) if variance else None
-    given = model, matrix(y), _new(points, sets)
+    given = model, matrix(y), new_points(points, sets)
     call(lib.covertree_vif_predict, how, given, address(means), address(variances), points="new")
     return means, variances
 
@@ -96,7 +98,7 @@ def predict_jointly(
 ) -> tuple[Float64s, Float64s]:
     """Means, (q, columns), and the covariance of the response, (q, q) or empty, at new points."""
     means, found = np.empty((len(points), y.shape[1])), np.empty((len(points), len(points) if covariance else 0))
-    given = model, matrix(y), _new(points, sets, noise)
+    given = model, matrix(y), new_points(points, sets, noise)
     wanted = address(found) if covariance else None
     call(lib.covertree_vif_predict_jointly, how, given, address(means), wanted, points="new")
     return means, found
@@ -117,7 +119,7 @@ def draw_new(
     """Deviations of draws at new points from their means, (draws, q)."""
     assert normals.shape[1] == get_info(model).n_inducing + len(points)
     draws = np.empty((len(normals), len(points)))
-    given = model, _new(points, sets, noise), address(normals), len(normals)
+    given = model, new_points(points, sets, noise), address(normals), len(normals)
     call(lib.covertree_vif_draw, how, given, address(draws))
     return draws
 
