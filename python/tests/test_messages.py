@@ -1010,7 +1010,7 @@ def test_a_number_is_not_the_descriptor_of_a_file(tmp_path):
 
 def test_errors_of_dask_name_the_argument():
     dask = pytest.importorskip("covertreex.dask")
-    rows = without(POINTS, "rows of different lengths", "masked", "one dimension")
+    rows, y = without(POINTS, "rows of different lengths", "masked", "one dimension"), np.arange(60.0)
     table = {
         "dask.cover_tree(points)": (
             {
@@ -1037,6 +1037,37 @@ def test_errors_of_dask_name_the_argument():
         "dask.cover_tree(seed)": (SEED, lambda v: dask.cover_tree(X, seed=v)),
         "dask.cover_tree(jitter)": (without(NUMBER, "NaN", "below 0"), lambda v: dask.cover_tree(X, jitter=v)),
         "dask.load(path)": ({**PATH, **NONE}, dask.load),
+        "dask.vif(kernel)": ({**KERNEL, **NONE}, lambda v: dask.vif(X, y, kernel=v)),
+        "dask.vif(client)": (OBJECT, lambda v: dask.vif(X, y, kernel=RBF(), client=v)),
+        "dask.vif(m)": ({**INTEGER, "below 0": (-1, ValueError)}, lambda v: dask.vif(X, y, kernel=RBF(), m=v)),
+        "dask.vif(jitter)": (NUMBER, lambda v: dask.vif(X, y, kernel=RBF(), jitter=v)),
+        "dask.vif(ordering)": (CHOICE, lambda v: dask.vif(X, y, kernel=RBF(), ordering=v)),
+        "dask.vif(neighbors)": (CHOICE, lambda v: dask.vif(X, y, kernel=RBF(), neighbors=v)),
+        "dask.vif(n_partitions)": (
+            {**COUNT, "too many": (61, ValueError)},
+            lambda v: dask.vif(X, y, kernel=RBF(), n_partitions=v),
+        ),
+        "dask.vif(seed)": (SEED, lambda v: dask.vif(X, y, kernel=RBF(), seed=v)),
+        "dask.vif(y)": (
+            {
+                **NONE,
+                "strings": (np.array(["a"] * 60), TypeError),
+                "too few": (np.zeros(59), ValueError),
+                "three dimensions": (np.zeros((60, 1, 1)), ValueError),
+                "an object": (object(), TypeError),
+            },
+            lambda v: dask.vif(X, v, kernel=RBF()),
+        ),
+        "dask.vif(noise)": (
+            {
+                "below 0": (-1.0, ValueError),
+                "NaN": (np.nan, ValueError),
+                "text": ("a", TypeError),
+                "too few": (np.zeros(59), ValueError),
+            },
+            lambda v: dask.vif(X, y, kernel=RBF(), noise=v),
+        ),
+        "dask.fit(model)": ({**OBJECT, **NONE}, dask.fit),
     }
     for where, row in table.items():
         assert_each_is_named(where, *row)

@@ -7,7 +7,7 @@ import pytest
 
 from covertreex.kernels import RBF, Matern12, Matern32, Matern52
 from covertreex.vecchia import VIF
-from covertreex.vecchia._parts import Lead, Observed, Part, Terms, Totals, predict, strangers
+from covertreex.vecchia._parts import Lead, Observed, Part, Terms, Totals, members, predict, strangers
 
 N, DIM = 700, 2
 RANDOM = np.random.default_rng(11)
@@ -111,7 +111,8 @@ def test_predictions_are_those_of_one_piece(noise, n_inducing, n_neighbors):
     *_, totals = likelihood(parts_of(model, SPLITS["halves"]), lead)
     new = RANDOM.random((40, DIM))
     sets = model._search.nearest(new, n_neighbors, None, None)
-    mean, variance = predict(new, sets, lambda ranks: data(noise, ranks), lead.shared, totals, variance=True)
+    ranks = members(sets)
+    mean, variance = predict(new, sets, (ranks, data(noise, ranks)), lead.shared, totals, variance=True)
     wanted, spread = model.predict(new, Y, return_var=True, latent=True)
     near(mean, wanted)
     near(variance, spread)

@@ -16,5 +16,8 @@ The extra ``dask`` installs what this needs: ``pip install covertreex[dask]``.
 
 from ._build import cover_tree
 from ._tree import PartitionedTree, SearchReport, load
+from ._vif import vif
+from ._vif_fit import fit
+from ._vif_model import PartitionedVIF
 
-__all__ = ["PartitionedTree", "SearchReport", "cover_tree", "load"]
+__all__ = ["PartitionedTree", "PartitionedVIF", "SearchReport", "cover_tree", "fit", "load", "vif"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -93,7 +93,7 @@ def cover_tree(
     chunks = Chunks(client, array)
     common = None
     if kernel is not None:
-        common = chunks.process(kernel, n_inducing, inducing_points, jitter, seed)
+        common = chunks.process(kernel, chunks.inducing(n_inducing, inducing_points, seed), jitter)
     return chunks.tree(common, n_partitions, {"order": order, "leaf_size": leaf_size, "seed": seed})
 
 
@@ -155,25 +155,32 @@ class Chunks:
         points[order] = found
         return points
 
-    def process(
-        self, kernel: Stationary, count: int | None, inducing: ArrayLike | None, jitter: float | None, seed: int | None
-    ) -> Future:
-        """The residual process, with its inducing points and their factor, made once."""
+    def check(self, values_are_valid: Callable[[NDArray[np.float64], int], None]) -> None:
+        """Raise what a function raises for the values of a chunk, and the row of the first."""
+        wait = [
+            self._submit(_tasks.check_values, chunk, first, self._kind, values_are_valid)
+            for chunk, first in self._each()
+        ]
+        self._client.gather(wait)
+
+    def inducing(self, count: int | None, inducing: ArrayLike | None, seed: int | None) -> NDArray[np.float64]:
+        """Inducing points: a random sample, or those of the caller."""
         if inducing is None:
             count = min(DEFAULT_INDUCING, self.n) if count is None else count
             count = _arrays.integer(count, "n_inducing", minimum=0, maximum=self.n)
             rows = sample(self.n, count, chosen_seed(seed))
-            chosen = self._points(rows) if count else np.empty((0, len(self._box[0])))
-        elif isinstance(inducing, str):
+            return self._points(rows) if count else np.empty((0, len(self._box[0])))
+        if isinstance(inducing, str):
             raise ValueError(f"inducing_points: expected an array, or None for a random sample, got {inducing!r}")
-        elif count is not None:
+        if count is not None:
             raise ValueError(
                 "n_inducing: cannot be combined with an array of inducing_points, which has its own length"
             )
-        else:
-            chosen = np.ascontiguousarray(_arrays.points(inducing, "inducing_points", dtype=np.dtype(np.float64)))
-        options = {"jitter": jitter, "seed": seed}
-        return self._submit(_tasks.process, kernel, chosen, self._box[0][None], options)
+        return np.ascontiguousarray(_arrays.points(inducing, "inducing_points", dtype=np.dtype(np.float64)))
+
+    def process(self, kernel: Stationary, inducing: NDArray[np.float64], jitter: float | None) -> Future:
+        """The residual process, with the factor of its inducing points, made once."""
+        return self._submit(_tasks.process, kernel, inducing, self._box[0][None], {"jitter": jitter})
 
     def tree(self, common: Future | None, n_partitions: int | None, options: dict[str, Any]) -> PartitionedTree:
         """Cut the curve through all points, bring them to the workers in one shuffle, and build the trees there."""

@@ -52,7 +52,7 @@ class Search:
 
     def result(self, found: Nearest | Within) -> Any:
         """The arrays of neighbours that are results."""
-        return found if isinstance(found, Lists) else tuple(found[: 1 + self.distances])
+        return found if isinstance(found, Within) else tuple(found[: 1 + self.distances])
 
 
 class Known(NamedTuple):

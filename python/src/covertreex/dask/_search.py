@@ -22,14 +22,15 @@ class Run:
     def __init__(self, groups: Groups, where: Future, what: Search) -> None:
         self._groups, self._where, self.what = groups, where, what
         self._client, self._submit = groups.client, partial(_cluster.submit, groups.client)
-        self._asking: list[Future] = []
+        #: What each group has found and asks further.
+        self.asking: list[Future] = []
         self._blocks: list[list[int]] = []
         self.traffic = Traffic()
 
     def own(self, some: Int64s | None, before: Int64s | None) -> None:
         """Search for points of the dataset: for all of them, or those of some dataset indices, which ascend."""
         given, upper = self._submit(_tasks.same, some), self._submit(_tasks.same, before)
-        self._asking = self._groups.each(_rounds.begin, given, upper, self._where, self.what)
+        self.asking = self._groups.each(_rounds.begin, given, upper, self._where, self.what)
         self._go()
 
     def new(self, blocks: list[Any], before: Int64s | None, common: Future | None) -> None:
@@ -42,17 +43,17 @@ class Run:
                 for number in numbers
             ]
             task = self._submit(_rounds.ask, group, given, common, self._where, self.what, worker=home)
-            self._asking.append(task)
+            self.asking.append(task)
         self._go()
 
     def _go(self) -> None:
         """Go round after round, until nobody has anything to ask any more."""
         while True:
-            wanted = self._client.gather([self._submit(_rounds.targets, asking) for asking in self._asking])
+            wanted = self._client.gather([self._submit(_rounds.targets, asking) for asking in self.asking])
             if not any(wanted):
                 break
             self._round(wanted)
-        traffic = self._client.gather([self._submit(_rounds.traffic, asking) for asking in self._asking])
+        traffic = self._client.gather([self._submit(_rounds.traffic, asking) for asking in self.asking])
         self.traffic = sum(traffic, self.traffic)
 
     def _round(self, wanted: list[list[int]]) -> None:
@@ -61,7 +62,7 @@ class Run:
         answered = {}
         for group in sorted(set().union(*wanted)):
             asked = {
-                source: self._submit(_rounds.question, self._asking[source], group)
+                source: self._submit(_rounds.question, self.asking[source], group)
                 for source, of_source in enumerate(wanted)
                 if group in of_source
             }
@@ -69,8 +70,8 @@ class Run:
         for source, of_source in enumerate(wanted):
             if of_source:
                 answers = {group: self._submit(_tasks.pick, answered[group], source) for group in of_source}
-                asking = self._asking[source]
-                self._asking[source] = self._submit(
+                asking = self.asking[source]
+                self.asking[source] = self._submit(
                     _rounds.receive, groups[source], asking, answers, self._where, self.what, worker=homes[source]
                 )
 
@@ -81,7 +82,7 @@ class Run:
 
         Blocks of new points are in the order in which they were given.
         """
-        gathered = self._client.gather([self._submit(_rounds.found, asking, self.what) for asking in self._asking])
+        gathered = self._client.gather([self._submit(_rounds.found, asking, self.what) for asking in self.asking])
         if not self._blocks:
             return [one for results in gathered for one in results]
         by_number = {
@@ -92,7 +93,7 @@ class Run:
     def on_workers(self) -> list[Future]:
         """The neighbours of each block of new points, in their order, where they are."""
         results = {}
-        for asking, numbers in zip(self._asking, self._blocks):
+        for asking, numbers in zip(self.asking, self._blocks):
             of_group = self._submit(_rounds.found, asking, self.what)
             for position, number in enumerate(numbers):
                 results[number] = self._submit(_rounds.neighbours, of_group, position)
@@ -100,7 +101,7 @@ class Run:
 
     def in_order(self, bounds: NDArray[np.int64]) -> list[Future]:
         """The neighbours of all points in ranges of dataset indices, one for each group, on the workers."""
-        pieces = [self._submit(_rounds.spread, asking, self.what, bounds) for asking in self._asking]
+        pieces = [self._submit(_rounds.spread, asking, self.what, bounds) for asking in self.asking]
         collected = []
         for chunk, (count, home) in enumerate(zip(np.diff(bounds).tolist(), self._groups.homes())):
             picked = [self._submit(_tasks.pick, piece, chunk) for piece in pieces]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,6 +70,15 @@ def box(chunk: NDArray[Any], first: int, rows: Rows) -> Box:
     if not len(points):
         return np.full(rows.dim, np.inf), np.full(rows.dim, -np.inf)
     return points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
+
+
+def check_values(
+    chunk: NDArray[Any], first: int, rows: Rows, are_valid: Callable[[NDArray[np.float64], int], None]
+) -> None:
+    """Raise what a function raises for the values of a chunk."""
+    values = rows.values(chunk)
+    assert values is not None
+    are_valid(values, first)
 
 
 def sample(

@@ -18,8 +18,7 @@ import numpy as np
 from .._capi import CoverTreeError
 from ._fit_result import Fit, FitStep
 from ._hyperparameters import Curvature, Floats, Hyperparameters
-from ._likelihood import Data, Evaluation, Objective, Sets, is_of_hyperparameters
-from ._model import VIF
+from ._likelihood import Evaluation, Objective, Sets, Source, is_of_hyperparameters
 
 # A warm-up goes most of the way on a sample of this size, where an evaluation takes a fraction of the time. It is worth
 # its time if there are a few times more data. On Elevators (13 279 x 17) 19 evaluations with all data follow. Without
@@ -71,7 +70,7 @@ class _Best(NamedTuple):
     """The largest likelihood of all data so far."""
 
     found: Evaluation
-    model: VIF
+    model: Any
     sets_theta: Floats
 
 
@@ -84,7 +83,7 @@ class Run:
 
     def __init__(
         self,
-        data: Data,
+        data: Source,
         space: Hyperparameters,
         plan: Plan,
         options: Mapping[str, Any],
@@ -95,7 +94,7 @@ class Run:
         self._curvature = Curvature(int(space.free.sum()))
         self._history: list[FitStep] = []
         self._best: _Best | None = None
-        self._base: VIF | None = None
+        self._base: Any = None
         self._sample_best: Evaluation | None = None
         self._n_iterations = self._n_evaluations = self._n_refits = 0
         self._began = time.perf_counter()
@@ -122,7 +121,7 @@ class Run:
 
     def _warm_up(self) -> Floats:
         """Hyperparameters to start from with all data: the best of a sample, and of several starting values."""
-        n, starts = len(self._data.y), self._starts()
+        n, starts = self._data.n, self._starts()
         has_arrays = any(not isinstance(self._options.get(name, ""), str) for name in ("ordering", "neighbors"))
         is_large = n > _WARM_UP_DATA and not has_arrays and self._plan.refit and self._plan.max_iterations > 0
         if not is_large and len(starts) == 1:
@@ -172,32 +171,27 @@ class Run:
             length = length if ended.has_converged else max(done, 1)
             theta, before = ended.theta, ended
 
-    def _build(self, data: Data, theta: Floats) -> Sets:
+    def _build(self, data: Source, theta: Floats) -> Sets:
         """Choose order, sets and inducing points."""
         options = dict(self._options)
-        if options.get("n_inducing") is not None and len(data.y) < len(self._data.y):
-            options["n_inducing"] = min(options["n_inducing"], len(data.y))
-        kernel, noise = self._space.parts(theta)
-        model = VIF(
-            data.coords,
-            kernel=kernel,
-            noise=data.noise(noise),
-            seed=self._plan.seed,
-            n_threads=data.n_threads,
-            **options,
-        )
+        if options.get("n_inducing") is not None and data is not self._data:
+            options["n_inducing"] = min(options["n_inducing"], data.n)
+        model = data.build(*self._space.parts(theta), self._plan.seed, options)
         self._n_refits += 1
         before, self._base = self._base, model
         self._close_unused(before)
         return Sets(model, theta)
 
-    def _stage(self, sets: Sets, data: Data, start: Floats, n_iterations: int, before: _Ended | None = None) -> _Ended:
+    def _stage(
+        self, sets: Sets, data: Source, start: Floats, n_iterations: int, before: _Ended | None = None
+    ) -> _Ended:
         """L-BFGS-B over a model whose sets stay, after another one with other sets."""
         from scipy.optimize import minimize  # noqa: PLC0415 - slow to import
 
-        n, free = len(data.y), self._space.free
+        n, free = data.n, self._space.free
+        sets_theta = sets.theta if data is self._data else None
         objective = Objective(
-            sets, data, self._space, start, lambda found, model: self._notice(found, model, sets.theta)
+            sets, data, self._space, start, lambda found, model: self._notice(found, model, sets_theta)
         )
         begin = objective.iterate.log_likelihood
         self._report(objective.iterate, n)
@@ -242,10 +236,10 @@ class Run:
     def _seconds(self) -> float:
         return time.perf_counter() - self._began
 
-    def _notice(self, found: Evaluation, model: VIF, sets_theta: Floats) -> None:
-        """Count an evaluation, and keep the best ones."""
+    def _notice(self, found: Evaluation, model: Any, sets_theta: Floats | None) -> None:
+        """Count an evaluation, and keep the best ones; ``sets_theta`` is None for those of a sample."""
         self._n_evaluations += 1
-        if len(model.order) < len(self._data.y):
+        if sets_theta is None:
             if self._sample_best is None or found.log_likelihood > self._sample_best.log_likelihood:
                 self._sample_best = found
         elif self._best is None or found.log_likelihood > self._best.found.log_likelihood:
@@ -253,7 +247,7 @@ class Run:
             self._close_unused(None if before is None else before.model)
         self._close_unused(model)
 
-    def _close_unused(self, model: VIF | None) -> None:
+    def _close_unused(self, model: Any) -> None:
         """Free a model that is neither the best nor the one whose sets are in use.
 
         Freeing is most of what a fit does between calls of the library. In a finaliser it would lose Ctrl-C: Python

@@ -22,18 +22,15 @@ Sets = tuple[Int64s, Int64s]
 
 @dataclass(frozen=True)
 class Columns:
-    """What the further columns of a partition's points are: responses, then noise, then coordinates."""
+    """What the further columns of a partition's points are: responses, then noise."""
 
     n_responses: int
     has_noise: bool
-    #: Whether there are coordinates; otherwise they are those of the tree.
-    has_points: bool
 
     def of(self, partition: Partition, rows: Int64s | slice = slice(None)) -> Observed:
         """The observations at some points of a partition, by their numbers in it."""
         assert partition.values is not None
-        values, after = partition.values[rows], self.n_responses + self.has_noise
-        points = values[:, after:] if self.has_points else partition.points(rows)
+        values, points = partition.values[rows], partition.points(rows)
         noise = np.ascontiguousarray(values[:, self.n_responses]) if self.has_noise else None
         y = np.ascontiguousarray(values[:, : self.n_responses])
         return Observed(np.ascontiguousarray(points, np.float64), y, noise)

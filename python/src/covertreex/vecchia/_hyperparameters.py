@@ -41,11 +41,15 @@ class Measures:
     @classmethod
     def of(cls, coords: Floats, y: Floats) -> Measures:
         """Measures of data. A constant counts as if it had a spread of 1."""
-        spreads = coords.std(axis=0)
+        return cls.by(coords.std(axis=0), float(y.var()))
+
+    @classmethod
+    def by(cls, spreads: Floats, variance: float) -> Measures:
+        """Measures by the standard deviation of each column, and the variance of the responses."""
         # Squared distances add up over the columns. With the root of their number, lengthscales of points in many
         # dimensions begin where correlations are neither 0 nor 1.
-        columns = np.where(spreads > 0, spreads, 1.0) * np.sqrt(coords.shape[1])
-        return cls(float(y.var()) or 1.0, columns)
+        columns = np.where(spreads > 0, spreads, 1.0) * np.sqrt(len(spreads))
+        return cls(variance or 1.0, columns)
 
 
 def kernel_and_noise(kind: type[Stationary], has_one_lengthscale: bool, theta: Floats) -> tuple[Stationary, float]:

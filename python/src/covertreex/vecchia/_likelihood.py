@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._capi import CoverTreeError
+from ..kernels import Stationary
 from ._hyperparameters import Floats, Hyperparameters
 from ._model import VIF
 
@@ -16,8 +17,28 @@ from ._model import VIF
 _OF_HYPERPARAMETERS = ("kernel:", "noise:", "variance:")
 
 
+class Source(Protocol):
+    """Observations wherever they are, and the models of them."""
+
+    @property
+    def n(self) -> int:
+        """The number of observations."""
+
+    def some(self, rows: NDArray[np.int64]) -> Source:
+        """Some of the observations."""
+
+    def build(self, kernel: Stationary, noise: float, seed: int, options: Mapping[str, Any]) -> Any:
+        """A model, with an order, sets and inducing points of its own."""
+
+    def changed(self, model: Any, kernel: Stationary, noise: float) -> Any:
+        """The model with other hyperparameters."""
+
+    def likelihood(self, model: Any) -> tuple[float, Floats]:
+        """The log likelihood and its gradient."""
+
+
 class Data(NamedTuple):
-    """Observations, and how many threads work on them."""
+    """Observations in memory, and how many threads work on them."""
 
     coords: Floats  #: (n, dim)
     y: Floats  #: (n,)
@@ -29,7 +50,26 @@ class Data(NamedTuple):
         weights = None if self.weights is None else self.weights[rows]
         return self._replace(coords=self.coords[rows], y=self.y[rows], weights=weights)
 
-    def noise(self, variance: float) -> float | Floats:
+    @property
+    def n(self) -> int:
+        """The number of observations."""
+        return len(self.y)
+
+    def build(self, kernel: Stationary, noise: float, seed: int, options: Mapping[str, Any]) -> VIF:
+        """A model, with an order, sets and inducing points of its own."""
+        given: dict[str, Any] = {**options, "seed": seed, "n_threads": self.n_threads}
+        return VIF(self.coords, kernel=kernel, noise=self._noise(noise), **given)
+
+    def changed(self, model: VIF, kernel: Stationary, noise: float) -> VIF:
+        """The model with other hyperparameters."""
+        return model.with_parameters(kernel=kernel, noise=self._noise(noise), n_threads=self.n_threads)
+
+    def likelihood(self, model: VIF) -> tuple[float, Floats]:
+        """The log likelihood and its gradient."""
+        value, gradient = model.log_likelihood(self.y, eval_gradient=True, n_threads=self.n_threads)
+        return value, gradient
+
+    def _noise(self, variance: float) -> float | Floats:
         """The noise variance of all observations, or of each."""
         return variance if self.weights is None else variance / self.weights
 
@@ -37,7 +77,7 @@ class Data(NamedTuple):
 class Sets(NamedTuple):
     """A model for its order, sets and inducing points, and the hyperparameters by which they were chosen."""
 
-    model: VIF
+    model: Any
     theta: Floats
 
 
@@ -62,7 +102,7 @@ class Objective:
     """
 
     def __init__(
-        self, sets: Sets, data: Data, space: Hyperparameters, start: Floats, notice: Callable[[Evaluation, VIF], None]
+        self, sets: Sets, data: Source, space: Hyperparameters, start: Floats, notice: Callable[[Evaluation, Any], None]
     ) -> None:
         self._model, self._data, self._space, self._notice = sets.model, data, space, notice
         self._free, self._units = space.free, np.ones(int(space.free.sum()))
@@ -98,12 +138,11 @@ class Objective:
         self.iterate = self._last
         return self.iterate
 
-    def _with(self, theta: Floats) -> VIF:
-        kernel, noise = self._space.parts(theta)
-        return self._model.with_parameters(kernel=kernel, noise=self._data.noise(noise), n_threads=self._data.n_threads)
+    def _with(self, theta: Floats) -> Any:
+        return self._data.changed(self._model, *self._space.parts(theta))
 
-    def _evaluate(self, theta: Floats, model: VIF) -> Evaluation:
-        value, gradient = model.log_likelihood(self._data.y, eval_gradient=True, n_threads=self._data.n_threads)
+    def _evaluate(self, theta: Floats, model: Any) -> Evaluation:
+        value, gradient = self._data.likelihood(model)
         if not (np.isfinite(value) and np.isfinite(gradient).all()):
             raise ValueError(f"kernel: expected a finite likelihood and gradient, got {value} and {gradient}")
         found = Evaluation(theta, value, gradient)

@@ -7,7 +7,7 @@ the totals of all. A :class:`Lead` has no points of its own, and makes the resul
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -62,11 +62,19 @@ class Observed(NamedTuple):
         return cls(np.concatenate(points), np.concatenate(y), None if noise[0] is None else np.concatenate(noise))
 
 
+def members(neighbors: Int64s) -> Int64s:
+    """The ranks in sets, (n, k) with -1 for missing ones; they ascend."""
+    ranks = np.unique(neighbors)
+    ranks = ranks[ranks >= 0]
+    # Without a set, any point of the model will do.
+    return ranks if len(ranks) else np.zeros(1, np.int64)
+
+
 def strangers(own: Int64s, neighbors: Int64s) -> Int64s:
     """Ranks in sets, (n, k) with -1 for missing ones, that are not among ``own``, which ascend; they ascend, too."""
-    members = np.unique(neighbors)
-    members = members[members >= 0]
-    return members[~_are_in(own, members)]
+    ranks = np.unique(neighbors)
+    ranks = ranks[ranks >= 0]
+    return ranks[~_are_in(own, ranks)]
 
 
 def _are_in(sorted_ranks: Int64s, ranks: Int64s) -> NDArray[np.bool_]:
@@ -113,22 +121,22 @@ class Part:
         return {**self.__dict__, "_built": None}
 
     def __sizeof__(self) -> int:
-        arrays = self._names, *self._data, *self._sets
-        built = 0 if self._built is None else int(vif_parts.get_info(self._built[1].handle).memory_bytes)
-        return built + sum(0 if array is None else array.nbytes for array in arrays)
+        arrays, built = (self._names, *self._data, *self._sets), self._built
+        kept = 0 if built is None else int(vif_parts.get_info(built[1].handle).memory_bytes)
+        return kept + sum(0 if array is None else array.nbytes for array in arrays)
 
     def _use(self, shared: Shared, n_threads: int) -> Owner:
         """The library's part with these hyperparameters."""
-        key = shared._key()
-        if self._built is not None and self._built[0] == key:
-            return self._built[1]
+        key, built = shared._key(), self._built  # which another thread may replace
+        if built is not None and built[0] == key:
+            return built[1]
         process = shared.process(self._data.noise)
-        if self._built is None:
+        if built is None:
             owner = vif_parts.build(
                 self._data.points, self.n_halo, self._names, self._sets, process, n_threads=n_threads
             )
         else:
-            owner = vif_parts.with_parameters(self._built[1].handle, process, n_threads=n_threads)
+            owner = vif_parts.with_parameters(built[1].handle, process, n_threads=n_threads)
         if vif_parts.get_info(owner.handle).jitter != shared.jitter:
             raise RuntimeError(
                 f"jitter: {shared.jitter} is enough on the machine that leads the computation, but not on this one"
@@ -151,7 +159,7 @@ class Part:
 def predict(
     points: Float64s,
     neighbors: Int64s,
-    fetch: Callable[[Int64s], Observed],
+    known: tuple[Int64s, Observed],
     shared: Shared,
     totals: Totals,
     *,
@@ -160,17 +168,14 @@ def predict(
 ) -> tuple[Float64s, Float64s | None]:
     """Means, (q, responses), and variances of the process, (q,), at new points.
 
-    ``neighbors``, (q, k), are ranks of the data, -1 for missing ones, and ``fetch`` gives the data of ascending ranks.
+    ``neighbors``, (q, k), are ranks of the data, -1 for missing ones; ``known`` has those of :func:`members`.
     """
-    members = strangers(np.empty(0, np.int64), neighbors)
-    if not len(members):  # without a set, any point of the model will do
-        members = np.zeros(1, np.int64)
-    data = fetch(members)
-    none = Sets(np.zeros(len(members) + 1, np.int64), np.empty(0, np.int64))
+    ranks, data = known
+    none = Sets(np.zeros(len(ranks) + 1, np.int64), np.empty(0, np.int64))
     process = shared.process(data.noise)
-    owner = vif_parts.build(data.points, len(members), members, none, process, n_threads=n_threads)
-    offsets, ranks = csr(neighbors)
-    sets = Sets(offsets, np.searchsorted(members, ranks))
+    owner = vif_parts.build(data.points, len(ranks), ranks, none, process, n_threads=n_threads)
+    offsets, in_sets = csr(neighbors)
+    sets = Sets(offsets, np.searchsorted(ranks, in_sets))
     return vif_parts.predict(owner.handle, data.y, totals, points, sets, variance=variance, n_threads=n_threads)
 
 
