@@ -25,7 +25,7 @@ from covertreex import CoverTreeError, cover_tree, residual_tree
 from covertreex._partitions.files import partition_path
 from covertreex._partitions.filling import filling
 from covertreex._partitions.permutation import Permutation
-from covertreex.dask import _rounds, _source
+from covertreex.dask import _rounds, _source, _tasks
 from covertreex.dask._build import Chunks
 from covertreex.kernels import RBF, Matern52
 
@@ -406,7 +406,7 @@ def test_columns_that_travel_with_points_in_another_order(client, rng, kernel, t
     order = Permutation(n, seed=7)
     chunks = Chunks(client, chunked(rows, 200), dim=3, dtype=np.dtype(np.float64), order=order)
     common = None if kernel is None else chunks.process(kernel, 20, None, None, 3)
-    tree = chunks.tree(common, 5, {})
+    tree = chunks.tree(common, 5, _tasks.Made({}))
     given = rows[order.inverse(np.arange(n))]
     whole = cover_tree(given[:, :3])
     if kernel is not None:

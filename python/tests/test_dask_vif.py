@@ -85,10 +85,11 @@ def test_other_sizes(client, m, n_inducing):
     check(model, one_machine(model), Y)
 
 
-@pytest.mark.parametrize("keep", [True, False])
-def test_noise_of_each_point_and_other_hyperparameters(client, keep):
+@pytest.mark.parametrize("where", ["kept", "not kept", "in files"])
+def test_noise_of_each_point_and_other_hyperparameters(client, where, tmp_path):
     noise = RANDOM.uniform(0.05, 0.2, N)
-    model = build(client, da.from_array(Y, chunks=333), noise=noise, keep=keep)
+    how = {"folder": tmp_path / "files"} if where == "in files" else {"keep": where == "kept"}
+    model = build(client, da.from_array(Y, chunks=333), noise=noise, **how)
     whole = one_machine(model, noise)
     check(model, whole, Y)
     other = model.with_parameters(kernel=Matern52((0.4, 0.3), 2.0), noise=3.0)
@@ -97,6 +98,7 @@ def test_noise_of_each_point_and_other_hyperparameters(client, keep):
     again = model.refit(kernel=Matern52((0.4, 0.3), 2.0), noise=0.5)
     check(again, one_machine(again, 0.5 * noise), Y)
     check(model, whole, Y)
+    assert not os.listdir(tmp_path / "files" if where == "in files" else tmp_path)
     with pytest.raises(ValueError, match="latent: expected True"):
         model.predict(NEW, return_var=True)
     with pytest.raises(TypeError, match="noise: expected one number"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,18 @@ def save_partition(partition: Partition, path: Path) -> bytes:
     """Write a partition, and return the seal of its file."""
     partition.tree._save(path, {_INDICES: partition.indices})
     return seal(path)
+
+
+def mapped(partition: Partition, folder: Path) -> Partition:
+    """The same partition, mapped from a file. It has no name any more, so it disappears with the last process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"part-{uuid.uuid4().hex}.covertree"
+    try:
+        save_partition(partition, path)
+        file = _files.File.open(path, mmap=True, verify=False, progress=None)
+        return Partition(partition.indices, type(partition.tree)._of_file(file), partition.values)
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def seal(path: Path) -> bytes:

@@ -46,6 +46,9 @@ class _Block:
 
     def __init__(self, queries: Queries, layout: Layout, home: Home | None) -> None:
         self.queries, self.home = queries, None if home is None else home[0]
+        self.rows = queries.rows
+        # Of the block's queries, those that may be asked again; nothing else of the others is kept.
+        self._kept: NDArray[np.intp] | None = None
         # For the bounds, which are computed once.
         self._bounds: tuple[Layout, Home | None] | None = (layout, home)
         # Of the last round, by partition: rows that went there, and how many bytes that were.
@@ -76,9 +79,15 @@ class _Block:
         self._sent = {}
         for partition, some in zip(visited.tolist(), np.split(rows[order], starts[1:])):
             upper = None if limits is None else limits[some]
-            plan[partition] = self.queries.some(some, own=partition == self.home, limits=upper)
+            places = some if self._kept is None else np.searchsorted(self._kept, some)
+            plan[partition] = self.queries.some(places, own=partition == self.home, limits=upper)
             self._sent[partition] = some, nbytes(plan[partition])
         return plan
+
+    def _keep(self, rows: NDArray[np.intp]) -> None:
+        """Forget all queries but some, which ascend: features are much larger than answers."""
+        places = rows if self._kept is None else np.searchsorted(self._kept, rows)
+        self.queries, self._kept = self.queries.some(places, own=False), rows
 
     def _received(self, answers: dict[int, Any]) -> Iterator[tuple[NDArray[np.intp], Any]]:
         """Answers of partitions, each with the rows that went there."""
@@ -133,6 +142,7 @@ class NearestBlock(_Block):
         ends = last[pairs.rows[equal]]
         nearer[equal] = (self._first[pairs.partitions[equal]] < ends) | (ends < 0)
         pairs = pairs.some(nearer)
+        self._keep(np.unique(pairs.rows))
         wanted = pairs.ranks() < 2 * 4 ** (self.traffic.rounds - 1)
         self._left, chosen = pairs.some(~wanted), pairs.some(wanted)
         return self._questions(chosen.partitions, chosen.rows, worst)

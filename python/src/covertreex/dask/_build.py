@@ -22,6 +22,7 @@ from ..residual._inputs import DEFAULT_INDUCING, chosen_seed
 from ..tree._options import checked_leaf_size
 from . import _cluster, _source, _tasks
 from ._cluster import Groups
+from ._tasks import Made
 from ._tree import PartitionedTree
 
 # One worker cannot build a larger partition at a time.
@@ -94,7 +95,7 @@ def cover_tree(
     common = None
     if kernel is not None:
         common = chunks.process(kernel, chunks.inducing(n_inducing, inducing_points, seed), jitter)
-    return chunks.tree(common, n_partitions, {"order": order, "leaf_size": leaf_size, "seed": seed})
+    return chunks.tree(common, n_partitions, Made({"order": order, "leaf_size": leaf_size, "seed": seed}))
 
 
 def _check_options(order: str | None, leaf_size: int | None, seed: int | None, jitter: float | None) -> None:
@@ -182,15 +183,17 @@ class Chunks:
         """The residual process, with the factor of its inducing points, made once."""
         return self._submit(_tasks.process, kernel, inducing, self._box[0][None], {"jitter": jitter})
 
-    def tree(self, common: Future | None, n_partitions: int | None, options: dict[str, Any]) -> PartitionedTree:
+    def tree(self, common: Future | None, n_partitions: int | None, made: Made) -> PartitionedTree:
         """Cut the curve through all points, bring them to the workers in one shuffle, and build the trees there."""
         workers = _cluster.workers(self._client)
         if n_partitions is None:
             n_partitions = min(self.n, max(len(workers), -(-self.n // _MOST_POINTS)))
         curve, owners = self._cut(n_partitions), _cluster.divided(n_partitions, len(workers))
-        built = self._shuffle(curve, owners, workers, common, options)
+        built = self._shuffle(curve, owners, workers, common, made)
         groups = Groups(self._client, built, owners)
-        return PartitionedTree(groups, curve, common, n_points=self.n, dim=self._kind.dim, dtype=self._kind.dtype)
+        return PartitionedTree(
+            groups, curve, common, n_points=self.n, dim=self._kind.dim, dtype=self._kind.dtype, folder=made.folder
+        )
 
     def _cut(self, n_partitions: int) -> Future:
         share = sample_share(self.n, n_partitions)
@@ -200,12 +203,12 @@ class Chunks:
         return self._submit(_tasks.cut, self._box, samples, n_partitions)
 
     def _shuffle(
-        self, curve: Future, owners: Int64s, workers: list[str], common: Future | None, options: dict[str, Any]
+        self, curve: Future, owners: Int64s, workers: list[str], common: Future | None, made: Made
     ) -> list[Future]:
         split = [self._submit(_tasks.split, chunk, first, self._kind, curve, owners) for chunk, first in self._each()]
         groups = []
         for group, worker in enumerate(workers[: int(owners[-1]) + 1]):
             numbers = np.flatnonzero(owners == group).tolist()
             pieces = [self._submit(_tasks.pick, of_chunk, group) for of_chunk in split]
-            groups.append(self._submit(_tasks.build, pieces, numbers, common, options, worker=worker))
+            groups.append(self._submit(_tasks.build, pieces, numbers, common, made, worker=worker))
         return groups

@@ -52,7 +52,7 @@ class Search:
 
     def result(self, found: Nearest | Within) -> Any:
         """The arrays of neighbours that are results."""
-        return found if isinstance(found, Within) else tuple(found[: 1 + self.distances])
+        return found if isinstance(found, Lists) else tuple(found[: 1 + self.distances])
 
 
 class Known(NamedTuple):
@@ -200,7 +200,7 @@ def traffic(asking: Asking) -> Traffic:
 
 def found(asking: Asking, what: Search) -> list[tuple[Int64s, Any]]:
     """The results of blocks: their rows, and the neighbours."""
-    return [(block.queries.rows, what.result(block.found)) for block in asking.blocks]
+    return [(block.rows, what.result(block.found)) for block in asking.blocks]
 
 
 def neighbours(results: list[tuple[Int64s, Any]], position: int) -> Any:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .. import _arrays, factory
 from .._capi import Int64s
 from .._partitions.curve import Curve, positions, sampled
-from .._partitions.files import PartitionFile, open_sealed, save_partition, seal
+from .._partitions.files import PartitionFile, mapped, open_sealed, save_partition, seal
 from .._partitions.layout import Extent, Layout
 from .._partitions.partition import Partition
 from .._partitions.permutation import Order
@@ -44,6 +44,13 @@ class Rows(NamedTuple):
     def indices(self, rows: Int64s) -> Int64s:
         """The dataset indices of some rows."""
         return rows if self.order is None else self.order(rows)
+
+
+class Made(NamedTuple):
+    """How trees are made."""
+
+    options: dict[str, Any]  #: of a Euclidean tree
+    folder: Path | None = None  #: for files that are mapped instead of memory
 
 
 class Piece(NamedTuple):
@@ -129,7 +136,7 @@ def process(
     return factory.cover_tree(one, metric="auto", kernel=kernel, inducing_points=inducing, **options)
 
 
-def build(pieces: list[Piece], numbers: list[int], common: ResidualTree | None, options: dict[str, Any]) -> Group:
+def build(pieces: list[Piece], numbers: list[int], common: ResidualTree | None, made: Made) -> Group:
     """The trees of a group."""
     group = {}
     for position, number in enumerate(numbers):
@@ -139,20 +146,22 @@ def build(pieces: list[Piece], numbers: list[int], common: ResidualTree | None, 
         values = [piece.values[some] for piece, some in zip(pieces, slices) if piece.values is not None]
         order = np.argsort(indices)
         of_points = np.concatenate(values)[order] if values else None
-        group[number] = _partition(indices[order], points[order], of_points, common, options)
+        group[number] = _partition(indices[order], points[order], of_points, common, made)
     return group
 
 
 def _partition(
-    indices: Int64s, points: NDArray[Any], values: NDArray[np.float64] | None, common: ResidualTree | None,
-    options: dict[str, Any],
-) -> Partition:  # fmt: skip
+    indices: Int64s, points: NDArray[Any], values: NDArray[np.float64] | None, common: ResidualTree | None, made: Made
+) -> Partition:
     if not len(points):
         raise ValueError("n_partitions: expected at most one for each distinct point")
+    tree: CoverTree | ResidualTree
     if common is not None:
-        return Partition(indices, common.with_points(points, n_threads=threads()), values)
-    tree: CoverTree = factory.cover_tree(points, metric="euclidean", dtype=points.dtype, n_threads=threads(), **options)
-    return Partition(indices, tree, values)
+        tree = common.with_points(points, n_threads=threads())
+    else:
+        tree = factory.cover_tree(points, metric="euclidean", dtype=points.dtype, n_threads=threads(), **made.options)
+    partition = Partition(indices, tree, values)
+    return partition if made.folder is None else mapped(partition, made.folder)
 
 
 def with_kernel(common: ResidualTree, kernel: Any, inducing: Any, jitter: float | None) -> ResidualTree:
@@ -160,10 +169,10 @@ def with_kernel(common: ResidualTree, kernel: Any, inducing: Any, jitter: float 
     return common.with_kernel(kernel, inducing_points=inducing, jitter=jitter)
 
 
-def refit(group: Group, common: ResidualTree) -> Group:
+def refit(group: Group, common: ResidualTree, made: Made) -> Group:
     """The same points in another process."""
     return {
-        number: _partition(partition.indices, partition.points(), partition.values, common, {})
+        number: _partition(partition.indices, partition.points(), partition.values, common, made)
         for number, partition in group.items()
     }
 

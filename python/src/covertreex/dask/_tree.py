@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -45,9 +46,11 @@ class PartitionedTree:
         n_points: int,
         dim: int,
         dtype: np.dtype[Any],
+        folder: Path | None = None,
     ) -> None:
         self._client, self._curve, self._submit = groups.client, curve, partial(_cluster.submit, groups.client)
         self.n_points, self.dim, self.dtype = n_points, dim, dtype
+        self._made = _tasks.Made({}, folder)
         #: Costs of the last search: rounds, visits of queries to partitions, bytes between partitions.
         self.last_search: SearchReport | None = None
         self._use(groups, common)
@@ -269,7 +272,7 @@ class PartitionedTree:
         if jitter is not None:
             _arguments.number(jitter, "jitter")
         common = self._submit(_tasks.with_kernel, self._common, kernel, inducing_points, jitter)
-        self._use(replace(self._groups, futures=self._groups.each(_tasks.refit, common)), common)
+        self._use(replace(self._groups, futures=self._groups.each(_tasks.refit, common, self._made)), common)
         return self
 
     # Files

@@ -11,7 +11,7 @@ import numpy as np
 from distributed import Client, get_client
 from numpy.typing import ArrayLike
 
-from .. import _arguments, _arrays
+from .. import _arguments, _arrays, _writing
 from .._partitions.permutation import Permutation
 from .._settings import active_config
 from ..kernels import Stationary
@@ -21,6 +21,7 @@ from ..vecchia._groups import Columns
 from ..vecchia._parts import Lead
 from . import _source
 from ._build import Chunks
+from ._tasks import Made
 from ._vif_model import PartitionedVIF
 from ._vif_tasks import check_observed
 
@@ -43,6 +44,7 @@ def vif(
     neighbors: str = "residual",
     n_partitions: int | None = None,
     keep: bool = True,
+    folder: str | os.PathLike[str] | None = None,
     seed: int | None = None,
 ) -> PartitionedVIF:
     """Build a VIF model of points that are on many machines.
@@ -75,6 +77,9 @@ def vif(
     keep : bool
         Whether workers keep ``V`` and the factor between calls: 16 bytes a point and inducing point, and more. Without,
         partitions are computed one after another, twice for each likelihood, and only one is in memory at a time.
+    folder : path, optional
+        For models that are larger than memory: a folder that all workers see. Trees of partitions are then in files
+        there, which are mapped, and which the system removes with the workers; ``keep`` is not read.
     seed : int, optional
         For the random order and the sample of inducing points; by default 42.
 
@@ -107,6 +112,7 @@ def vif(
     """
     if not isinstance(kernel, Stationary):
         raise TypeError(f"kernel: expected one of covertreex.kernels, got {_arguments.described(kernel)}")
+    where = None if folder is None else _writing.absolute(_arguments.path(folder, "folder"))
     _arguments.choice(ordering, "ordering", ORDERINGS)
     _arguments.choice(neighbors, "neighbors", METRICS)
     width = _arrays.integer(m, "m", minimum=0)
@@ -123,20 +129,18 @@ def vif(
     seed = _arrays.seed(chosen_seed(seed))
     columns = Columns(int(response.shape[1]), of_each is not None)
     extra = [response] if of_each is None else [response, of_each]
-    rows = da.concatenate([array, *(some.rechunk({0: array.chunks[0], 1: -1}) for some in extra)], axis=1).rechunk(
-        {1: -1}
-    )
+    aligned = [some.rechunk({0: array.chunks[0], 1: -1}) for some in extra]
+    rows = da.concatenate([array, *aligned], axis=1).rechunk({1: -1})
     order = Permutation(n, seed) if ordering == "random" else None
     chunks = Chunks(get_client() if client is None else client, rows, dim=dim, dtype=array.dtype, order=order)
     chunks.check(partial(check_observed, columns))
     inducing = chunks.inducing(n_inducing, inducing_points, seed)
     # Without features, the nearest by residual correlation are those over the lengthscales.
     common = chunks.process(kernel, inducing if neighbors == "residual" else inducing[:0], jitter)
-    tree = chunks.tree(common, n_partitions, {})
+    tree = chunks.tree(common, n_partitions, Made({}, where))
     lead = Lead(kernel, one, inducing, jitter, dim)
-    model = PartitionedVIF(
-        tree, columns, lead, order, jitter=jitter, n_neighbors=width, keep=bool(keep), is_one=np.ndim(y) == 1
-    )
+    how: dict[str, Any] = {"jitter": jitter, "n_neighbors": width, "keep": bool(keep) and where is None}
+    model = PartitionedVIF(tree, columns, lead, order, is_one=np.ndim(y) == 1, **how)
     model._condition()
     return model
 

@@ -277,7 +277,7 @@ class PartitionedVIF:
         wanted = dict(enumerate(self._submit(_vif_tasks.want_for_sets, of_block) for of_block in sets))
         answers = self._served(wanted)
         return [
-            self._submit(_vif_tasks.predict, block, of_block, answers[number], self._shared, totals, variance)
+            self._submit(_vif_tasks.predict, block, of_block, answers[number], (self._shared, totals), variance)
             for number, (block, of_block) in enumerate(zip(blocks, sets))
         ]
 

@@ -89,10 +89,9 @@ def add_terms(parts: list[Part], shared: Shared, totals: Totals, gradient: bool)
 
 
 def predict(
-    block: NDArray[np.float64], neighbors: tuple[NDArray[np.int64]], answers: list[Known], shared: Shared,
-    totals: Totals, variance: bool,
+    block: NDArray[np.float64], sets: tuple[NDArray[np.int64]], answers: list[Known], summed: tuple[Shared, Totals],
+    variance: bool,
 ) -> tuple[Any, ...]:  # fmt: skip
     """Means and variances at a block of new points."""
-    ranks, known = _groups.joined(answers)
-    points = np.ascontiguousarray(block, np.float64)
-    return _parts.predict(points, neighbors[0], (ranks, known), shared, totals, variance=variance, n_threads=threads())
+    points, known = np.ascontiguousarray(block, np.float64), _groups.joined(answers)
+    return _parts.predict(points, sets[0], known, *summed, variance=variance, n_threads=threads())
