@@ -206,6 +206,8 @@ bench: build/installed build/venv-bench
 	$(IN_VENV) benchmarks/store.py
 	$(IN_VENV) benchmarks/metrics.py
 	$(IN_VENV) benchmarks/machines.py
+	$(IN_VENV) benchmarks/machines.py --mapped
+	$(IN_VENV) benchmarks/machines_vif.py
 	scripts/bench-r
 
 lint: build/venv-lint

@@ -1,6 +1,7 @@
 """Trees in partitions, on a Dask cluster and out of core, compared with the tree in one piece.
 
-    machines.py             everything; writes machines.md
+    machines.py             on a cluster; writes machines.md
+    machines.py --mapped    out of core; writes machines_mapped.md
     machines.py --quick     smaller, writes nothing
 
 Workers are two processes of one thread each on this machine. Bytes over the network are counted: queries that are sent to another
@@ -145,15 +146,18 @@ def mapped(name: str) -> None:
 
 def main() -> None:
     """Measure, and write the results."""
-    given = options(__doc__).parse_args()
+    parser = options(__doc__)
+    parser.add_argument("--mapped", action="store_true", help="measure out of core")
+    given = parser.parse_args()
     if given.case:
         mapped(given.case)
         return
-    n, n_residual, m, n_mapped = (
-        (40_000, 8_000, 128, 1_000_000)
-        if given.quick
-        else (500_000, 32_768, 512, 50_000_000)
-    )
+    if given.mapped:
+        note = f"Partitions of 4 000 000 points, on {machine()}."
+        rows = out_of_core(1_000_000 if given.quick else 50_000_000)
+        shown("machines_mapped", [*rows, "", note], given.quick)
+        return
+    n, n_residual, m = (40_000, 8_000, 128) if given.quick else (500_000, 32_768, 512)
     rng = np.random.default_rng(0)
     shapes = {
         "normal": rng.standard_normal((n, 3), dtype=np.float32),
@@ -187,13 +191,16 @@ def main() -> None:
             )
     title = f"{n_residual:,} x 3, {m} inducing points, 30 predecessors of all points:"
     text += ["", title, "", *searches(rows)]
-    title = "Out of core, partitions of 4 000 000 points:"
-    text += ["", title, "", *out_of_core(n_mapped)]
     note = f"On {machine()}, two workers of one thread each; `make bench` writes these tables."
-    text = "\n".join([*text, "", note])
+    shown("machines", [*text, "", note], given.quick)
+
+
+def shown(name: str, lines: list[str], is_quick: bool) -> None:
+    """Print a table, and write it unless it is a quick one."""
+    text = "\n".join(lines)
     print(text)
-    if not given.quick:
-        write(HERE / "machines", text)
+    if not is_quick:
+        write(HERE / name, text)
 
 
 if __name__ == "__main__":
