@@ -13,6 +13,7 @@ from covertreex._partitions.partition import Partition
 from covertreex._partitions.queries import Queries
 from covertreex.indexes import HNSW, BruteForce
 from covertreex.kernels import RBF, Matern52
+from covertreex.vecchia import _parts
 
 ROWS = np.random.default_rng(3).standard_normal((300, 2))
 
@@ -168,6 +169,21 @@ def bounds(of):
     outline = of.extent().outlines[0]
     outline.largest(ROWS, of.tree.features(ROWS))
     outline.largest_of(of.tree, np.arange(5))
+
+
+def in_parts(coords):
+    """A VIF model of one part, by both of its rounds, with other noise, and predictions."""
+    ranks, none = np.arange(len(coords)), np.empty(0, np.int64)
+    sets = np.stack([ranks - 1, np.where(ranks > 1, ranks - 2, -1)], axis=1)
+    own = _parts.Observed(coords, np.ones((len(coords), 1)), None)
+    part = _parts.Part(ranks, own, sets, none, own.some(none))
+    for noise in (0.1, 0.2):
+        lead = _parts.Lead(Matern52(0.4), noise, ROWS[:9], 1e-6, 2)
+        totals = part.totals(lead.shared)
+        lead.log_likelihood(totals, part.terms(lead.shared, totals, gradient=True))
+    members = _parts.members(sets[:5])
+    known = members, own.some(members)
+    return _parts.predict(coords[:5], sets[:5], known, lead.shared, totals, variance=True)
 
 
 def V():
@@ -328,6 +344,7 @@ CALLS = {
     "residual pickle": (residual, lambda t: pickle.loads(pickle.dumps(t)), [], None),
     "residual load": (None, lambda _, x, **o: covertreex.load(saved(residual), points=x, **o), [rows()], [with_nan()]),
     "find_duplicates": (residual, lambda t: t.find_duplicates(0.1), [], None),
+    "VIF in parts": (None, lambda _, x: in_parts(x), [rows()], [with_nan()]),
     "ordering": (None, lambda _, x, **o: vecchia.ordering(x, **o), [rows()], [lambda: ROWS * 1e200]),
     "neighbors": (
         None, lambda _, x, **o: vecchia.neighbors(x, kernel=Matern52(0.4), m=3, **o), [rows()], [lambda: ROWS * 1e200],
