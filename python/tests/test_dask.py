@@ -405,7 +405,7 @@ def test_columns_that_travel_with_points_in_another_order(client, rng, kernel, t
     rows, n = rng.standard_normal((900, 5)), 900
     order = Permutation(n, seed=7)
     chunks = Chunks(client, chunked(rows, 200), dim=3, dtype=np.dtype(np.float64), order=order)
-    common = None if kernel is None else chunks.process(kernel, 20, None, None, 3)
+    common = None if kernel is None else chunks.process(kernel, chunks.inducing(20, None, 3), None)
     tree = chunks.tree(common, 5, _tasks.Made({}))
     given = rows[order.inverse(np.arange(n))]
     whole = cover_tree(given[:, :3])
