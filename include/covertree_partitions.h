@@ -91,24 +91,25 @@ covertree_status covertree_residual_knn_given(
 /* ---- VIF models in parts ------------------------------------------------ */
 
 /* A part of a VIF model (covertree_vif): some points of its own, and as a halo
- * those of other parts that are in sets of its own points. The log likelihood
- * takes two rounds. covertree_vif_part_sums of all parts add up to the totals,
- * and with these covertree_vif_part_terms of all parts add up to what
- * covertree_vif_part_log_likelihood of any part needs. All parts have the same
- * inducing points, kernel and jitter; m is the number of inducing points. */
+ * the points of other parts that are in sets of its own points. The log
+ * likelihood takes two rounds. covertree_vif_part_sums of all parts add up to
+ * the totals. With these, covertree_vif_part_terms of all parts add up to the
+ * terms, and covertree_vif_part_log_likelihood of any part computes the result.
+ * All parts have the same inducing points, kernel and jitter; m is the number
+ * of inducing points. */
 typedef struct covertree_vif_part covertree_vif_part;
 
 /* Builds a part: V, and B and D of its own points.
- *   points    [in] F64, at least 1 row: the halo, and then the part's own points
+ *   points    [in] F64, at least 1 row: the halo, then the part's own points
  *   n_halo    of the rows; all of them in a part that only predicts
  *   names     [in] what errors call the rows; NULL: by their numbers
- *   offsets   [in] as for covertree_vif_build, one set for each row; those of
- *                  the halo are empty
+ *   offsets   [in] as for covertree_vif_build, one set for each row; the halo
+ *                  has empty ones
  *   neighbors [in] rows, each below the row of its set
  * The options are those of covertree_vif_build, with one noise variance or one
- * for each row. UNSUPPORTED for a kernel of the caller. Time and memory are
- * those of covertree_vif_build for the own points, besides 8 m + 16 dim bytes
- * and O(m^2) operations for each row of the halo. */
+ * for each row. UNSUPPORTED for a kernel of the caller. Its own points take as
+ * much time and memory as in covertree_vif_build, and each row of the halo
+ * 8 m + 16 dim bytes and O(m^2) operations. */
 covertree_status covertree_vif_part_build(const covertree_matrix *points,
                                           int64_t n_halo, const int64_t *names,
                                           const int64_t *offsets,
@@ -122,8 +123,8 @@ covertree_status covertree_vif_part_with_parameters(
     covertree_vif_part *part, const covertree_vif_options *options,
     covertree_vif_part **other);
 
-/* As covertree_vif_get_info: n_points and memory_bytes are those of the part,
- * halo included, and log_determinant is 0. */
+/* As covertree_vif_get_info. The numbers of points and bytes include the halo,
+ * and log_determinant is 0. */
 covertree_status covertree_vif_part_get_info(covertree_vif_part *part,
                                              covertree_vif_info *info);
 
@@ -131,8 +132,8 @@ covertree_status covertree_vif_part_get_info(covertree_vif_part *part,
  *   y               [in]  F64, a row for each row of the part's points
  *   log_determinant [out] the sum of log D over its own points
  *   products        [out] m x m: W^T D^-1 W over its own points. May be NULL
- *   projections     [out] a row of m for each column of y: W^T D^-1 B y over its
- *                         own points. May be NULL
+ *   projections     [out] a row of m for each column of y: W^T D^-1 B y over
+ *                         its own points. May be NULL
  * O(n m^2). */
 covertree_status covertree_vif_part_sums(covertree_vif_part *part,
                                          const covertree_matrix *y,
@@ -162,7 +163,7 @@ typedef struct covertree_vif_terms {
 /* Computes a part's shares of the value and the gradient.
  *   y     [in]  as for covertree_vif_part_sums
  *   terms [out] the arrays are written to
- * Time and memory are those of covertree_vif_log_likelihood. */
+ * It takes as much time and memory as covertree_vif_log_likelihood. */
 covertree_status covertree_vif_part_terms(covertree_vif_part *part,
                                           const covertree_matrix *y,
                                           const covertree_vif_totals *totals,

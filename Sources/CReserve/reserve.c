@@ -168,7 +168,7 @@ void __wrap_free(void *memory) {
 }
 
 // `new` and `delete` of the runtime's C++. libstdc++ allocates the characters of a string by the same two functions, and a program may
-// have replaced them. So what one of them allocated is freed by the other, not by `free`.
+// have replaced them. So memory from `new` is given back by `delete`, not by `free`.
 void *newOrNull(size_t bytes, const void *nothrow) __asm__("_ZnwmRKSt9nothrow_t");
 extern const char nothrow __asm__("_ZSt7nothrow");
 

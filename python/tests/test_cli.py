@@ -411,7 +411,7 @@ def test_version_and_completion(folder):
     try:
         shellingham.detect_shell()
     except shellingham.ShellDetectionFailure:
-        return  # a completion is that of the shell which runs the command
+        return  # the completion is for the shell that runs the command
     assert "complete" in run("--show-completion")
 
 

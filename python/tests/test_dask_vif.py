@@ -197,7 +197,7 @@ class Killer(WorkerPlugin):
 
 @pytest.mark.parametrize("tasks", [("condition", "add-totals"), ("serve", "add-terms"), ("assemble", "predict")])
 def test_workers_that_are_killed_change_nothing(tasks, tmp_path):
-    # Three workers, as a nanny does not always make another one in the place of one that was killed.
+    # Three workers, because a nanny does not always replace a killed one.
     with LocalCluster(n_workers=3, threads_per_worker=1, dashboard_address=":0") as cluster, Client(cluster) as client:
         client.register_plugin(Killer(str(tmp_path), tasks))
         model = build(client, n_partitions=5)

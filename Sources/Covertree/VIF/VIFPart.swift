@@ -1,7 +1,7 @@
 import CovertreeBase
 
-/// A part of a model whose points are in several places: some points of its own, and as a halo those of other parts that are in sets of its
-/// own.
+/// A part of a model whose points are in several places: some points of its own, and as a halo the points of other parts that are in sets of
+/// its own points.
 ///
 /// The likelihood needs sums over all points, which are computed in two rounds: `sums` of all parts give `M` and `beta`, and with these
 /// `terms` of all parts give the value and the gradient. A row of `V` depends on the coordinates of its point only, so a part computes those
@@ -25,7 +25,7 @@ public final class VIFPart: @unchecked Sendable {
     }
   }
 
-  /// Where `terms` writes, or what it wrote.
+  /// The results of `terms`.
   public struct Terms<Pointer> {
     /// `sum r^2 / D`, one for each response.
     public var quadratics: Pointer
@@ -79,7 +79,7 @@ public final class VIFPart: @unchecked Sendable {
 
   /// This part's shares of `Totals`.
   ///
-  /// - Parameter y: a row for each point, those of the halo included.
+  /// - Parameter y: a row for each point, the halo included.
   /// - Returns: the sum of `log D`.
   public func sums(
     _ y: PointsView<Double>, products: UnsafeMutablePointer<Double>?, projections: UnsafeMutablePointer<Double>?,
@@ -134,7 +134,7 @@ public final class VIFPart: @unchecked Sendable {
   /// The log likelihood of each response and its gradient, from the sums of all parts. Any part may compute them.
   ///
   /// - Parameters:
-  ///   - terms: of all parts, added; without `inducing` if there are no inducing points.
+  ///   - terms: of all parts, added; `inducing` may be nil without inducing points.
   ///   - gradients: nil if they are not wanted.
   public func logLikelihood(
     _ totals: Totals, _ terms: Terms<UnsafePointer<Double>?>, responseCount: Int,

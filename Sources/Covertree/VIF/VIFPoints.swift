@@ -65,7 +65,7 @@ final class VIFPoints: @unchecked Sendable {
     inducing = try inputs.inducing.copied()
   }
 
-  /// The row of each position: those of the model's own points in blocks of near ones, then those of the halo.
+  /// The row of each position: first the model's own points in blocks of near ones, then the halo.
   ///
   /// - Parameter scaled: `count x dim`, by row.
   private static func arranged(

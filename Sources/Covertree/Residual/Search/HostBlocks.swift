@@ -2,7 +2,7 @@ import CovertreeBase
 
 /// The block that represents each of some queries that are not points of the model: the one whose box is nearest.
 ///
-/// If the points of a model are dense, a query lies among those of one block, whose basis nearly contains it. Then the products of bases
+/// If the points of a model are dense, a query lies among the points of one block, whose basis nearly contains it. Then the products of bases
 /// serve it as they serve the points of the block, and it is projected onto one basis in place of all.
 struct HostBlocks {
   /// The least number of queries for each block: products of bases serve whole groups.

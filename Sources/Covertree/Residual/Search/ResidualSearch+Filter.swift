@@ -63,15 +63,16 @@ private enum WayToGather {
   /// In blocks with bounds, as in any other model.
   case inBlocks
 
-  /// A copy pays if the number of queries, times the ratio of points that are not admitted to those that are, is above this. The second is for
+  /// A copy pays if the number of queries is above this, times the number of admitted points over the number of the others. The second is for
   /// searches that compare all points.
   static let leastWorth = 64.0
   static let leastWorthOfAll = 16.0
   /// If more points than this are admitted, the bounds by decay of the whole model exclude more than what a copy saves.
   static let mostNearPoints = 512
-  /// Low-rank blocks compare all points for the admitted ones. If one of so many is admitted, that is too much work.
+  /// Low-rank blocks compare all points. If fewer than one of this number is admitted, that is too much work.
   static let few = 16.0
-  /// It also is if the `k` nearest admitted points are about as far as this number of the nearest of all, and one of at least four is admitted.
+  /// The same is true if less than a quarter is admitted, and the `k` nearest admitted points are about as far as this number of the nearest
+  /// of all points.
   static let deep = 160.0
   static let least = 4.0
   /// With more points times features, low-rank blocks of the admitted points pay for many queries.
@@ -81,9 +82,9 @@ private enum WayToGather {
 /// A call in the numbers of the points that its filter admits.
 private struct GatheredCall {
   private let queries: ResidualQueryRows
-  /// Without a filter. Upper indices are those of rows, because not all queries have a number.
+  /// Without a filter. Upper indices belong to rows, because not all queries have a number.
   private let request: SearchRequest
-  /// By row: the number of the query, or that of the next admitted point.
+  /// By row: the number of the query, or of the next admitted point.
   private let numbers: Buffer<Int64>
   /// The rows of queries that are admitted, and of others.
   private let own: GrowableBuffer<Int32>
@@ -118,7 +119,7 @@ private struct GatheredCall {
     (self.queries, self.request) = (queries, request)
   }
 
-  /// Asks a search of the admitted points: for these, and for other queries, whose features are those of the whole model.
+  /// Asks a search of the admitted points: for these, and for other queries, which have features from the whole model.
   func answer(by gathered: ResidualSearch, of whole: ResidualModel) throws(CoverTreeError) {
     defer { withExtendedLifetime(self) {} }
     guard case .stored(let indices, _) = queries else { return try gathered.answer(queries, request) }

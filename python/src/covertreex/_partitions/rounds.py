@@ -47,7 +47,7 @@ class _Block:
     def __init__(self, queries: Queries, layout: Layout, home: Home | None) -> None:
         self.queries, self.home = queries, None if home is None else home[0]
         self.rows = queries.rows
-        # Of the block's queries, those that may be asked again; nothing else of the others is kept.
+        # The queries that may be asked again: nothing but the rows of the others is kept.
         self._kept: NDArray[np.intp] | None = None
         # For the bounds, which are computed once.
         self._bounds: tuple[Layout, Home | None] | None = (layout, home)

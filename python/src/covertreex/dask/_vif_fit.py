@@ -75,7 +75,7 @@ def fit(
     kernel : object or name of one of :mod:`covertreex.kernels`, optional
         As for :func:`covertreex.vecchia.fit`; by default that of the model.
     noise : float, optional
-        The noise variance to start from; by default that of the model. If each point has its own, the factor of all.
+        The noise variance to start from, or the factor of the points' own ones; by default the model's.
     ard, bounds, refit, restarts, max_iterations, tolerance, seed, callback, verbose
         As for :func:`covertreex.vecchia.fit`.
 
