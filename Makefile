@@ -193,6 +193,7 @@ bench: build/installed build/venv-bench
 	$(IN_VENV) benchmarks/changes.py
 	$(IN_VENV) benchmarks/growth.py
 	$(IN_VENV) benchmarks/residual.py
+	$(IN_VENV) benchmarks/residual_radius.py
 	$(IN_VENV) benchmarks/residual_filters.py
 	$(IN_VENV) benchmarks/vif.py
 	$(IN_VENV) benchmarks/regression.py
@@ -205,6 +206,7 @@ bench: build/installed build/venv-bench
 	$(IN_VENV) benchmarks/pairs.py
 	$(IN_VENV) benchmarks/filters.py
 	$(IN_VENV) benchmarks/own_metrics.py
+	$(IN_VENV) benchmarks/own_pairs.py
 	$(IN_VENV) benchmarks/store.py
 	$(IN_VENV) benchmarks/metrics.py
 	$(IN_VENV) benchmarks/machines.py
