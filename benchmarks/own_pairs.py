@@ -24,7 +24,7 @@ from processes import options
 from sklearn.neighbors import BallTree
 from tables import machine, spaced, table, write
 
-N = 10_000
+N = 5_000
 NEIGHBOURS = 10
 
 
