@@ -170,6 +170,13 @@ def checked(kernel: Any) -> Any:
     return kernel
 
 
+def of_this_package(kernel: object) -> Stationary:
+    """Return a kernel of this module; raise a TypeError for any other object."""
+    if not isinstance(kernel, Stationary):
+        raise TypeError(f"kernel: expected one of covertreex.kernels, got {_arguments.described(kernel)}")
+    return kernel
+
+
 def scaled(points: NDArray[np.float64], kernel: object, name: str) -> NDArray[np.float64]:
     """Coordinates, shape (n, dim), over the lengthscale of a kernel, or unchanged if it has none.
 

@@ -22,6 +22,15 @@ from .outline import Outline
 from .queries import Answer, Nearest, Queries, Within
 
 
+def places(indices: Int64s, wanted: Int64s) -> NDArray[np.intp]:
+    """The places, among indices that ascend, of those wanted ones that are there."""
+    found = np.searchsorted(indices, wanted)
+    inside = found < len(indices)
+    found = found[inside]
+    there: NDArray[np.intp] = found[indices[found] == wanted[inside]]
+    return there
+
+
 class Partition:
     """Points of a dataset, which know their indices in it, and the tree of them."""
 
@@ -77,8 +86,7 @@ class Partition:
                 near = tree._indices(in_leaf_order=True)
             local = np.sort(near[some])
         else:
-            local = np.minimum(np.searchsorted(self.indices, some), len(self) - 1)
-            local = local[self.indices[local] == some]
+            local = places(self.indices, some)
         if isinstance(tree, ResidualTree):
             shown = tree._model().arrays
             positions, columns = shown["block_places"][local], tree.stats().n_features

@@ -16,7 +16,7 @@ from .. import _arguments, _arrays, _engines
 from .._capi import Int64s
 from .._partitions.curve import sample_share
 from .._partitions.permutation import Order
-from ..kernels import Stationary
+from ..kernels import Stationary, of_this_package
 from ..residual._inducing import sample
 from ..residual._inputs import DEFAULT_INDUCING, chosen_seed
 from ..tree._options import checked_leaf_size
@@ -77,8 +77,8 @@ def cover_tree(
     TypeError
         For points that are not real numbers, and for a kernel that is not of :mod:`covertreex.kernels`.
     """
-    if kernel is not None and not isinstance(kernel, Stationary):
-        raise TypeError(f"kernel: expected one of covertreex.kernels, got {_arguments.described(kernel)}")
+    if kernel is not None:
+        of_this_package(kernel)
     _check_options(order, leaf_size, seed, jitter)
     array = _source.opened(points)
     n = int(array.shape[0])

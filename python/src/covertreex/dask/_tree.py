@@ -21,7 +21,7 @@ from .._partitions.files import partition_path, process_path
 from .._partitions.filling import filling
 from .._partitions.manifest import Manifest
 from .._partitions.rounds import Traffic
-from ..kernels import Stationary
+from ..kernels import Stationary, of_this_package
 from . import _cluster, _results, _rounds, _source, _tasks
 from ._cluster import Groups
 from ._rounds import BLOCK, Search
@@ -267,8 +267,7 @@ class PartitionedTree:
         """
         if self._common is None:
             raise ValueError("kernel: this tree is Euclidean")
-        if not isinstance(kernel, Stationary):
-            raise TypeError(f"kernel: expected one of covertreex.kernels, got {_arguments.described(kernel)}")
+        of_this_package(kernel)
         if jitter is not None:
             _arguments.number(jitter, "jitter")
         common = self._submit(_tasks.with_kernel, self._common, kernel, inducing_points, jitter)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from .. import _arguments, _arrays, _writing
 from .._partitions.permutation import Permutation
 from .._settings import active_config
-from ..kernels import Stationary
+from ..kernels import Stationary, of_this_package
 from ..residual._inputs import chosen_seed
 from ..vecchia import _inputs
 from ..vecchia._groups import Columns
@@ -110,8 +110,7 @@ def vif(
     True
     >>> client.close()
     """
-    if not isinstance(kernel, Stationary):
-        raise TypeError(f"kernel: expected one of covertreex.kernels, got {_arguments.described(kernel)}")
+    of_this_package(kernel)
     where = None if folder is None else _writing.absolute(_arguments.path(folder, "folder"))
     _arguments.choice(ordering, "ordering", ORDERINGS)
     _arguments.choice(neighbors, "neighbors", METRICS)

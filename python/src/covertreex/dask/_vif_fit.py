@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _arguments, _arrays
+from .. import _arguments
 from ..kernels import Stationary
-from ..residual._inputs import chosen_seed
+from ..vecchia._fit import run
 from ..vecchia._fit_result import Fit, FitStep, FitWarning
-from ..vecchia._fit_run import Plan, Run
 from ..vecchia._groups import Moments
 from ..vecchia._hyperparameters import Bounds, Floats, Hyperparameters, Measures
 from ..vecchia._likelihood import Data
-from ..vecchia._progress import ProgressBar
 from ._vif_model import PartitionedVIF
 
 
@@ -97,21 +95,12 @@ def fit(
     space = Hyperparameters.of(
         model.kernel if kernel is None else kernel, given_noise, _measures(model), ard=ard, bounds=bounds
     )
-    plan = Plan(
-        refit=refit,
-        restarts=_arrays.integer(restarts, "restarts", minimum=0),
-        max_iterations=_arrays.integer(max_iterations, "max_iterations", minimum=0),
-        tolerance=_arguments.number(tolerance, "tolerance", minimum=0),
-        seed=_arrays.seed(chosen_seed(seed)),
-    )
     # Of the sample, which one machine fits.
     options = {"n_neighbors": model.n_neighbors, "n_inducing": len(model.inducing_points), "ordering": "random"}
-    reports = [] if callback is None else [_arguments.function(callback, "callback")]
-    if verbose:
-        with ProgressBar(plan.max_iterations) as bar:
-            found = Run(data, space, plan, options, [bar, *reports]).result()
-    else:
-        found = Run(data, space, plan, options, reports).result()
+    found = run(
+        data, space, options, refit=refit, restarts=restarts, max_iterations=max_iterations, tolerance=tolerance,
+        seed=seed, callback=callback, verbose=verbose,
+    )  # fmt: skip
     for message in found.messages:
         warnings.warn(message, FitWarning, stacklevel=2)
     return found

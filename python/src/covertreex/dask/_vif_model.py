@@ -13,9 +13,9 @@ import numpy as np
 from distributed import Future
 from numpy.typing import ArrayLike, NDArray
 
-from .. import _arguments, _arrays
+from .. import _arrays
 from .._partitions.permutation import Permutation
-from ..kernels import Stationary
+from ..kernels import Stationary, of_this_package
 from ..vecchia import _inputs
 from ..vecchia._groups import Columns, Moments, joined
 from ..vecchia._parts import Lead, Observed, Terms, Totals
@@ -177,13 +177,11 @@ class PartitionedVIF:
 
     def _copy(self, kernel: Stationary | None, noise: float | None) -> PartitionedVIF:
         before = self._lead.shared
-        if kernel is not None and not isinstance(kernel, Stationary):
-            raise TypeError(f"kernel: expected one of covertreex.kernels, got {_arguments.described(kernel)}")
         value = before.noise if noise is None else _inputs.noise(noise, self.n_points)
         if not isinstance(value, float):
             raise TypeError("noise: expected one number, the factor of all noise variances")
         other = copy.copy(self)
-        kernel = before.kernel if kernel is None else kernel
+        kernel = before.kernel if kernel is None else of_this_package(kernel)
         other._lead = Lead(kernel, value, before.inducing, self._jitter, self._tree.dim)
         other._totals, other._shared = None, self._submit(_tasks.same, other._lead.shared)
         return other

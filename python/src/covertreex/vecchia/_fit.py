@@ -16,7 +16,7 @@ from . import _inputs
 from ._fit_result import Fit, FitStep, FitWarning
 from ._fit_run import Plan, Run
 from ._hyperparameters import Bounds, Hyperparameters, Measures
-from ._likelihood import Data
+from ._likelihood import Data, Source
 from ._progress import ProgressBar
 
 
@@ -136,6 +136,26 @@ def fitted(
     """As :func:`fit`, but its warnings are only in the result."""
     data = _checked_data(coords, y, weights, n_threads)
     space = Hyperparameters.of(kernel, noise, Measures.of(data.coords, data.y), ard=ard, bounds=bounds)
+    return run(
+        data, space, options, refit=refit, restarts=restarts, max_iterations=max_iterations, tolerance=tolerance,
+        seed=seed, callback=callback, verbose=verbose,
+    )  # fmt: skip
+
+
+def run(
+    data: Source,
+    space: Hyperparameters,
+    options: Mapping[str, Any],
+    *,
+    refit: bool,
+    restarts: int,
+    max_iterations: int,
+    tolerance: float,
+    seed: int | None,
+    callback: Callable[[FitStep], object] | None,
+    verbose: bool,
+) -> Fit:
+    """A fit to observations wherever they are, with the options of :func:`fit`; its warnings are only in the result."""
     plan = Plan(
         refit=refit,
         restarts=_arrays.integer(restarts, "restarts", minimum=0),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._capi import Float64s, Int64s
-from .._partitions.partition import Partition
+from .._partitions.partition import Partition, places
 from ._parts import Observed, Part, Shared, Terms, Totals, strangers
 
 #: The points of some ranks, which ascend.
@@ -47,10 +47,8 @@ def serve(group: Sequence[Partition], columns: Columns, ranks: Int64s) -> Known:
     """Those of some ranks that a group has."""
     found = []
     for partition in group:
-        own = partition.indices
-        places = np.minimum(np.searchsorted(own, ranks), len(own) - 1)
-        places = places[own[places] == ranks]
-        found.append((own[places], columns.of(partition, places)))
+        rows = places(partition.indices, ranks)
+        found.append((partition.indices[rows], columns.of(partition, rows)))
     return joined(found)
 
 
@@ -69,18 +67,11 @@ def parts(
     made = []
     for partition, (own, neighbors) in zip(group, sets):
         halo = strangers(own, neighbors)
-        near_ranks, near = joined([_some(ranks, known, halo), serve(group, columns, halo)])
+        rows = places(ranks, halo)
+        near_ranks, near = joined([(ranks[rows], known.some(rows)), serve(group, columns, halo)])
         assert np.array_equal(near_ranks, halo)
         made.append(Part(own, columns.of(partition), neighbors, halo, near, keep=keep))
     return made
-
-
-def _some(ranks: Int64s, known: Observed, wanted: Int64s) -> Known:
-    if not len(ranks):
-        return ranks, known
-    places = np.minimum(np.searchsorted(ranks, wanted), len(ranks) - 1)
-    places = places[ranks[places] == wanted]
-    return ranks[places], known.some(places)
 
 
 def totals(group: Sequence[Part], shared: Shared, n_threads: int) -> Totals:

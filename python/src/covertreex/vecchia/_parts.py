@@ -64,25 +64,19 @@ class Observed(NamedTuple):
 
 def members(neighbors: Int64s) -> Int64s:
     """The ranks in sets, (n, k) with -1 for missing ones; they ascend."""
-    ranks = np.unique(neighbors)
-    ranks = ranks[ranks >= 0]
+    ranks = _in_sets(neighbors)
     # Without a set, any point of the model will do.
     return ranks if len(ranks) else np.zeros(1, np.int64)
 
 
 def strangers(own: Int64s, neighbors: Int64s) -> Int64s:
     """Ranks in sets, (n, k) with -1 for missing ones, that are not among ``own``, which ascend; they ascend, too."""
+    return np.setdiff1d(_in_sets(neighbors), own, assume_unique=True)
+
+
+def _in_sets(neighbors: Int64s) -> Int64s:
     ranks = np.unique(neighbors)
-    ranks = ranks[ranks >= 0]
-    return ranks[~_are_in(own, ranks)]
-
-
-def _are_in(sorted_ranks: Int64s, ranks: Int64s) -> NDArray[np.bool_]:
-    if not len(sorted_ranks):
-        return np.zeros(len(ranks), bool)
-    places = np.minimum(np.searchsorted(sorted_ranks, ranks), len(sorted_ranks) - 1)
-    found: NDArray[np.bool_] = sorted_ranks[places] == ranks
-    return found
+    return ranks[ranks >= 0]
 
 
 class Part:
@@ -109,7 +103,7 @@ class Part:
         self._names = np.concatenate([halo_ranks, ranks])
         self._data = Observed.joined([halo, own])
         offsets, members = csr(neighbors)
-        outside = ~_are_in(ranks, members)
+        outside = np.isin(members, ranks, invert=True)
         rows = np.empty(len(members), np.int64)
         rows[outside] = np.searchsorted(halo_ranks, members[outside])
         rows[~outside] = self.n_halo + np.searchsorted(ranks, members[~outside])
