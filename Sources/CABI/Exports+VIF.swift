@@ -35,8 +35,8 @@ extension covertree_vif_options: CallOptions {
   }
 
   /// Which number of them is right, the core checks before it reads them; 0 without any.
-  func noiseVariances(_ zero: UnsafePointer<Double>) throws(CoverTreeError) -> UnsafeBufferPointer<Double> {
-    guard let noise else { return UnsafeBufferPointer(start: zero, count: 1) }
+  func noiseVariances() throws(CoverTreeError) -> UnsafeBufferPointer<Double> {
+    guard let noise else { return noNoise }
     guard n_noise >= 1, n_noise < Int64(Int32.max) else {
       throw CoverTreeError(.shape, "n_noise: expected 1, or one for each point, got \(n_noise)")
     }
@@ -69,20 +69,25 @@ extension Copies {
   }
 }
 
+/// The noise variance of a model without noise. It lives as long as the process, and nobody writes it.
+nonisolated(unsafe) private let noNoise = {
+  let zero = UnsafeMutableBufferPointer<Double>.allocate(capacity: 1)
+  zero.initialize(repeating: 0)
+  return UnsafeBufferPointer(zero)
+}()
+
 private func add(_ model: VIFModel, _ context: CallContext) throws(CoverTreeError) -> Handle {
   vifs.add(try VIFSystem(VIFFactor(model, context: context), context: context))
 }
 
 extension covertree_vif_options {
   /// What a model is made from, besides its order.
-  ///
-  /// - Parameter zero: the noise variance if none is given.
   func inputs(
     _ points: PointsView<Double>, _ sets: (offsets: UnsafeBufferPointer<Int64>, neighbors: UnsafeBufferPointer<Int64>),
-    order: UnsafeBufferPointer<Int64>?, zero: UnsafePointer<Double>
+    order: UnsafeBufferPointer<Int64>?
   ) throws(CoverTreeError) -> VIFModel.Inputs {
     VIFModel.Inputs(
-      points: points, covariance: try covariance(dim: points.dim), noise: try noiseVariances(zero),
+      points: points, covariance: try covariance(dim: points.dim), noise: try noiseVariances(),
       inducing: try inducingPoints(dim: points.dim), jitter: jitter == 0 ? 1e-6 : jitter, order: order,
       offsets: sets.offsets, neighbors: sets.neighbors)
   }
@@ -98,12 +103,10 @@ public func covertree_vif_build(
     let view: PointsView<Double> = try Arguments.view(points, "points", minimum: 1)
     let options = try covertree_vif_options.read(options)
     let context = try options.context()
-    let zero = try Buffer<Double>(count: 1, filledWith: 0)
     let inputs = try options.inputs(
       view, copies.sets(offsets, neighbors, count: view.count),
-      order: order == nil ? nil : copies.indices(order, Int64(view.count), "order"), zero: zero.base)
+      order: order == nil ? nil : copies.indices(order, Int64(view.count), "order"))
     output.pointee = try add(VIFModel(inputs, context: context), context)
-    withExtendedLifetime(zero) {}
   }
 }
 
@@ -119,9 +122,8 @@ public func covertree_vif_with_parameters(
     let options = try covertree_vif_options.read(options)
     let context = try options.context()
     let old = try vifs.value(vif, context).model
-    let zero = try Buffer<Double>(count: 1, filledWith: 0)
     let model = try VIFModel(
-      old, covariance: options.covariance(dim: old.dimension), noise: options.noiseVariances(zero.base),
+      old, covariance: options.covariance(dim: old.dimension), noise: options.noiseVariances(),
       context: context)
     output.pointee = try add(model, context)
   }

@@ -14,14 +14,12 @@ public func covertree_vif_part_build(
     let view: PointsView<Double> = try Arguments.view(points, "points", minimum: 1)
     let options = try covertree_vif_options.read(options)
     let context = try options.context()
-    let zero = try Buffer<Double>(count: 1, filledWith: 0)
     let inputs = try options.inputs(
-      view, copies.sets(offsets, neighbors, count: view.count), order: nil, zero: zero.base)
+      view, copies.sets(offsets, neighbors, count: view.count), order: nil)
     let built = try VIFPart(
       inputs, haloCount: Int(clamping: n_halo),
       names: names == nil ? nil : copies.indices(names, Int64(view.count), "names"), context: context)
     output.pointee = vifParts.add(built)
-    withExtendedLifetime(zero) {}
   }
 }
 
@@ -37,12 +35,10 @@ public func covertree_vif_part_with_parameters(
     let options = try covertree_vif_options.read(options)
     let context = try options.context()
     let old = try vifParts.value(part, context)
-    let zero = try Buffer<Double>(count: 1, filledWith: 0)
     let made = try VIFPart(
-      old, covariance: options.covariance(dim: old.model.dimension), noise: options.noiseVariances(zero.base),
+      old, covariance: options.covariance(dim: old.model.dimension), noise: options.noiseVariances(),
       context: context)
     output.pointee = vifParts.add(made)
-    withExtendedLifetime(zero) {}
   }
 }
 

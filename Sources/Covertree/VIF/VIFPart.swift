@@ -48,9 +48,7 @@ public final class VIFPart: @unchecked Sendable {
   public init(
     _ inputs: VIFModel.Inputs, haloCount: Int, names: UnsafeBufferPointer<Int64>?, context: CallContext
   ) throws(CoverTreeError) {
-    guard !inputs.covariance.isCallback else {
-      throw CoverTreeError(.unsupported, "kernel_fn: expected NULL, as parts need a kernel of the library")
-    }
+    try Self.check(inputs.covariance)
     guard (0...inputs.points.count).contains(haloCount) else {
       throw CoverTreeError(.shape, "n_halo: expected 0 to \(inputs.points.count), got \(haloCount)")
     }
@@ -66,11 +64,15 @@ public final class VIFPart: @unchecked Sendable {
   public init(
     _ part: VIFPart, covariance: Covariance, noise: UnsafeBufferPointer<Double>, context: CallContext
   ) throws(CoverTreeError) {
+    try Self.check(covariance)
+    let model = try VIFModel(part.model, covariance: covariance, noise: noise, context: context)
+    factor = try VIFFactor(model, context: context)
+  }
+
+  private static func check(_ covariance: Covariance) throws(CoverTreeError) {
     guard !covariance.isCallback else {
       throw CoverTreeError(.unsupported, "kernel_fn: expected NULL, as parts need a kernel of the library")
     }
-    let model = try VIFModel(part.model, covariance: covariance, noise: noise, context: context)
-    factor = try VIFFactor(model, context: context)
   }
 
   public var byteCount: Int { model.byteCount + factor.byteCount }
