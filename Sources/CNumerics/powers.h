@@ -7,6 +7,11 @@
 // x^p for x >= 0 and p >= 1, by exp2(p log2 x). The logarithm is 2 atanh(s) / ln 2 of the mantissa, |s| < 0.1716, and the exponential a
 // Taylor polynomial; both remainders are below the rounding. The relative error is below (4 + |p log2 x|) 2^-50 in float64, and
 // (4 + |p log2 x|) 2^-21 in float32. Results below the least normal number are 0.
+//
+// A filter in float32 needs a few digits only: up to the exponent CN_MOST_ROUGH_POWER, short minimax polynomials without a division, of
+// log2 (1 + u) and 2^r from 0 to 1, have a relative error below (2 + p) 2^-13. Results below the least normal number are that number, and
+// infinity and NaN give infinity.
+#define CN_MOST_ROUGH_POWER 8
 CN_INLINE cn_f64x8 cn_f64x8_power(cn_f64x8 x, double p) {
   cn_i64x8 bits = (cn_i64x8)x;
   // Mantissas from sqrt(1/2) to sqrt(2).
@@ -51,7 +56,35 @@ CN_INLINE cn_f64x8 cn_f64x8_power(cn_f64x8 x, double p) {
   return x < 0x1p-1022 ? zero : result;
 }
 
+// The float32 numbers nearest to x^p, for any p > 0; NaN if the error of `cn_f64x8_power` leaves two to choose from.
+CN_INLINE cn_f32x8 cn_f32x8_certain_power(cn_f64x8 x, double p) {
+  cn_f64x8 y = cn_f64x8_power(x, p);
+  cn_f32x8 low = cn_f64x8_narrow(y * (1 - 0x1p-38)), high = cn_f64x8_narrow(y * (1 + 0x1p-38));
+  cn_i32x8 has_digits = __builtin_convertvector((x == 0) | (x >= 0x1p-1022), cn_i32x8);
+  return ((low == high) & has_digits) ? low : (cn_f32x8)__builtin_nanf("");
+}
+
+CN_INLINE cn_f32x16 cn_f32x16_rough_power(cn_f32x16 x, float p) {
+  cn_i32x16 bits = (cn_i32x16)x;
+  cn_f32x16 u = (cn_f32x16)((bits & 0x7FFFFF) | 0x3F800000) - 1;
+  cn_f32x16 log = -0x1.5b3676p-4f;
+  log = CN_MULTIPLY_ADD(log, u, (cn_f32x16)0x1.4d69p-2f);
+  log = CN_MULTIPLY_ADD(log, u, (cn_f32x16)-0x1.5c21a4p-1f);
+  log = CN_MULTIPLY_ADD(log, u, (cn_f32x16)0x1.706344p+0f);
+  log = CN_MULTIPLY_ADD(log, u, __builtin_convertvector((bits >> 23) - 127, cn_f32x16));
+  cn_f32x16 y = p * log, most = 128, least = -126;
+  y = y < most ? y : most;
+  y = y > least ? y : least;
+  cn_f32x16 whole = __builtin_elementwise_floor(y), r = y - whole;
+  cn_f32x16 e = 0x1.3baaa6p-4f;
+  e = CN_MULTIPLY_ADD(e, r, (cn_f32x16)0x1.d2378ap-3f);
+  e = CN_MULTIPLY_ADD(e, r, (cn_f32x16)0x1.63e658p-1f);
+  e = CN_MULTIPLY_ADD(e, r, (cn_f32x16)1.0f);
+  return (cn_f32x16)((cn_i32x16)e + (__builtin_convertvector(whole, cn_i32x16) << 23));
+}
+
 CN_INLINE cn_f32x16 cn_f32x16_power(cn_f32x16 x, float p) {
+  if (p <= CN_MOST_ROUGH_POWER) return cn_f32x16_rough_power(x, p);
   cn_i32x16 bits = (cn_i32x16)x;
   cn_i32x16 exponent = (bits - 0x3F3504F3) >> 23;
   cn_f32x16 m = (cn_f32x16)(bits - (exponent << 23));

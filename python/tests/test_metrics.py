@@ -126,6 +126,38 @@ def test_periodic_boxes_equal_brute_force(name, parameters, period, dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("origin", [0, -8])
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("euclidean", {}), ("manhattan", {}), ("manhattan", {"w": [2, 0.25]}), ("chebyshev", {}),
+        ("minkowski", {"p": 3}), ("minkowski", {"p": 2.5}),
+    ],
+)  # fmt: skip
+def test_reaches_that_end_at_the_end_of_a_period(name, parameters, origin, dtype):
+    """On a grid, equally distant neighbours are on both sides of an end, and radii reach it exactly."""
+    grid = np.stack(np.meshgrid(*[np.arange(origin, origin + 16)] * 2), axis=-1).reshape(-1, 2)
+    points = np.random.default_rng(8).permutation(np.concatenate([grid] * 3)).astype(dtype)
+    tree = cover_tree(points, metric=name, metric_params=parameters, period=16.0, leaf_size=16)
+    for queries in (points, grid[::5] + np.asarray(0.5, dtype)):
+        true = oracle.distances(queries, points, name, period=16.0, **parameters).round(12)
+        for k in (1, 2, 9, 20):
+            indices, found = tree.knn(k, queries=queries, return_distances=True)
+            wanted, distances = oracle.nearest(true, k)
+            np.testing.assert_array_equal(indices, wanted)
+            np.testing.assert_allclose(found, distances, rtol=max(4 * np.finfo(dtype).eps, 1e-11))
+        for radius in (0.5, 1, 2, 3.5, 8):
+            limit = radius * (1 + 1e-6)
+            within = (true <= limit).sum(axis=1)
+            np.testing.assert_array_equal(tree.radius(limit, queries=queries, count_only=True), within)
+            np.testing.assert_array_equal(np.diff(tree.radius(limit, queries=queries).offsets), within)
+    own = oracle.distances(points, points, name, period=16.0, **parameters)
+    for limit in (0.5, 1.00001, 3.50001, 8.00001):
+        assert len(tree.pairs_within(limit)) == np.triu(own <= limit, 1).sum()
+        assert tree.count_pairs([limit]) == (own <= limit).sum()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_periodic_points_anywhere_are_moved_into_the_box(dtype):
     rng = np.random.default_rng(6)
     points = rng.integers(-300, 300, (200, 2)).astype(dtype) / 8

@@ -136,3 +136,17 @@ struct HalvedDifferences<Inside: MetricDifferences>: MetricDifferences {
     S.minimum(inside[d], terms.pointee.period(S.self, d) * S.Lanes(repeating: 0.5))
   }
 }
+
+/// From a box to the nearer end of the period of the points. No point within it is nearer through that end. 0 if the box crosses an end.
+struct EndDifferences<S: Scalar>: MetricDifferences {
+  let low: UnsafePointer<S.Lanes>
+  let high: UnsafePointer<S.Lanes>
+  let terms: UnsafePointer<MetricTerms>
+
+  @inline(__always)
+  subscript(d: Int) -> S.Lanes {
+    let below = low[d] - terms.pointee.periodStart(S.self, d)
+    let above = terms.pointee.periodEnd(S.self, d) - high[d]
+    return S.maximum(S.minimum(below, above), S.Lanes(repeating: 0))
+  }
+}

@@ -14,6 +14,10 @@ protocol MetricSpace: Dimension {
   /// Bounds for the difference between sums in a type and scores.
   func errors<S: Scalar>(_: S.Type) -> SumErrors
 
+  /// The metric for searches from the points of a box for points within a sum: without periods if all of these are reached without
+  /// crossing the end of a period. Farther points are then too far in it, too, and nearer ones have the same sums up to `errors`.
+  func straight<S: Scalar>(_ low: UnsafePointer<S.Lanes>, _ high: UnsafePointer<S.Lanes>, within sum: S) -> Self
+
   /// Sums from a query, each coordinate in all lanes, to the points of a group.
   func sums<S: Scalar>(
     _: S.Type, _ query: UnsafePointer<S.Lanes>, toGroup group: UnsafePointer<S.Lanes>
@@ -71,6 +75,11 @@ extension MetricSpace {
     // farther than a point in it.
     if S.self == Double.self { return SumErrors() }
     return SumErrors(factor: 1 + Double(count + 4) * Double(S.ulpOfOne), offset: Double(S.leastNormalMagnitude))
+  }
+
+  @inline(__always)
+  func straight<S: Scalar>(_ low: UnsafePointer<S.Lanes>, _ high: UnsafePointer<S.Lanes>, within sum: S) -> Self {
+    self
   }
 
   @inline(__always)

@@ -32,11 +32,11 @@ struct MetricTerms: @unchecked Sendable {
   /// The first coordinates of a row, over which sums run. The rest is for the formula.
   let summed: Int
   /// Whether coordinates may have periods.
-  let wraps: Bool
+  var wraps: Bool
   let exponent: Double
   /// The coordinates that have weights and periods.
   let dim: Int
-  /// `dim` weights, then as many periods; infinite without one.
+  /// `dim` weights, then as many periods, infinite without one, and the ends of the period of the points; see `periodStart`.
   let floats: UnsafePointer<Float>
   let doubles: UnsafePointer<Double>
   let floatErrors: SumErrors
@@ -47,86 +47,39 @@ struct MetricTerms: @unchecked Sendable {
 }
 
 extension MetricTerms {
-  /// Adds the terms of all coordinates.
   @inline(__always)
-  func total<Apart: MetricDifferences>(_ apart: Apart) -> Apart.S.Lanes {
+  func fold<Fold: TermsFold>(_ terms: Fold) -> Fold.S.Lanes {
+    let weights = coefficients(Fold.S.self)
     switch term {
-    case .plainSquare: return sum(apart, PlainSquares<Apart.S>())
-    case .absolute: return sum(apart, AbsoluteTerms<Apart.S>(weights: coefficients(Apart.S.self)))
-    case .square: return sum(apart, SquareTerms<Apart.S>(weights: coefficients(Apart.S.self)))
-    case .largest: return sum(apart, LargestTerms<Apart.S>(weights: coefficients(Apart.S.self)))
-    case .cube, .fourth, .power: return powers(apart)
+    case .plainSquare: return terms.fold(PlainSquares<Fold.S>(), count: summed)
+    case .absolute: return terms.fold(AbsoluteTerms<Fold.S>(weights: weights), count: summed)
+    case .square: return terms.fold(SquareTerms<Fold.S>(weights: weights), count: summed)
+    case .cube: return terms.fold(CubeTerms<Fold.S>(weights: weights), count: summed)
+    case .fourth: return terms.fold(FourthTerms<Fold.S>(weights: weights), count: summed)
+    case .largest: return terms.fold(LargestTerms<Fold.S>(weights: weights), count: summed)
+    case .power: return terms.fold(PowerTerms<Fold.S>(weights: weights, exponent: exponent), count: summed)
     }
-  }
-
-  /// A sum, unrolled for the most common dimensions.
-  @inline(__always)
-  private func sum<Apart: MetricDifferences, Added: AddedTerms>(
-    _ apart: Apart, _ added: Added
-  ) -> Apart.S.Lanes where Added.S == Apart.S {
-    var sum = added.add(apart[0], 0, to: Apart.S.Lanes(repeating: 0))
-    if summed == 3 { return added.add(apart[2], 2, to: added.add(apart[1], 1, to: sum)) }
-    for d in 1..<max(1, summed) { sum = added.add(apart[d], d, to: sum) }
-    return sum
-  }
-
-  /// These are not worth unrolling. The weight comes first, so that a weight of 0 times a power that overflows is 0.
-  @inline(__always)
-  private func powers<Apart: MetricDifferences>(_ apart: Apart) -> Apart.S.Lanes {
-    let weights = coefficients(Apart.S.self)
-    var sum = Apart.S.Lanes(repeating: 0)
-    for d in 0..<summed {
-      let x = apart[d]
-      let weighted = Apart.S.Lanes(repeating: weights[d]) * x
-      if term == .power {
-        sum += Apart.S.power(weighted, exponent)
-      } else {
-        sum = Apart.S.multiplyAdd(term == .cube ? weighted * x : weighted * x * x, x, sum)
-      }
-    }
-    return sum
   }
 
   @inline(__always)
   func period<S: Scalar>(_: S.Type, _ d: Int) -> S.Lanes { S.Lanes(repeating: coefficients(S.self)[dim &+ d]) }
 
+  /// A little above the lower end of the period of the points.
+  @inline(__always)
+  func periodStart<S: Scalar>(_: S.Type, _ d: Int) -> S.Lanes {
+    S.Lanes(repeating: coefficients(S.self)[2 &* dim &+ d])
+  }
+
+  /// A little below the upper end.
+  @inline(__always)
+  func periodEnd<S: Scalar>(_: S.Type, _ d: Int) -> S.Lanes {
+    S.Lanes(repeating: coefficients(S.self)[3 &* dim &+ d])
+  }
+
   @inline(__always)
   private func coefficients<S: Scalar>(_: S.Type) -> UnsafePointer<S> {
     (S.self == Float.self ? UnsafeRawPointer(floats) : UnsafeRawPointer(doubles)).assumingMemoryBound(to: S.self)
   }
-}
-
-/// Adds the term of a coordinate to a sum.
-private protocol AddedTerms<S> {
-  associatedtype S: Scalar
-  func add(_ x: S.Lanes, _ d: Int, to sum: S.Lanes) -> S.Lanes
-}
-
-private struct PlainSquares<S: Scalar>: AddedTerms {
-  @inline(__always)
-  func add(_ x: S.Lanes, _ d: Int, to sum: S.Lanes) -> S.Lanes { S.multiplyAdd(x, x, sum) }
-}
-
-private struct AbsoluteTerms<S: Scalar>: AddedTerms {
-  let weights: UnsafePointer<S>
-  @inline(__always)
-  func add(_ x: S.Lanes, _ d: Int, to sum: S.Lanes) -> S.Lanes {
-    S.multiplyAdd(S.Lanes(repeating: weights[d]), x, sum)
-  }
-}
-
-private struct SquareTerms<S: Scalar>: AddedTerms {
-  let weights: UnsafePointer<S>
-  @inline(__always)
-  func add(_ x: S.Lanes, _ d: Int, to sum: S.Lanes) -> S.Lanes {
-    S.multiplyAdd(S.Lanes(repeating: weights[d]) * x, x, sum)
-  }
-}
-
-private struct LargestTerms<S: Scalar>: AddedTerms {
-  let weights: UnsafePointer<S>
-  @inline(__always)
-  func add(_ x: S.Lanes, _ d: Int, to sum: S.Lanes) -> S.Lanes { S.maximum(S.Lanes(repeating: weights[d]) * x, sum) }
 }
 
 extension UnsafePointer<MetricTerms> {
@@ -135,7 +88,7 @@ extension UnsafePointer<MetricTerms> {
   func total<Apart: MetricDifferences, Wrapped: MetricDifferences>(
     _ apart: Apart, inPeriods wrapped: Wrapped
   ) -> Apart.S.Lanes where Wrapped.S == Apart.S {
-    pointee.wraps ? pointee.total(wrapped) : pointee.total(apart)
+    pointee.wraps ? pointee.fold(TermsTotal(apart: wrapped)) : pointee.fold(TermsTotal(apart: apart))
   }
 
   /// The float64 scores of eight pairs of points.

@@ -5,7 +5,7 @@
 struct RuntimeMetric: MetricSpace, @unchecked Sendable {
   /// The coordinates of a row of the tree.
   let count: Int
-  /// The owner keeps them alive during a search.
+  /// The owner keeps them alive during a search. The terms without periods follow if they have some.
   let terms: UnsafePointer<MetricTerms>
 
   @inline(__always) static var isEuclidean: Bool { false }
@@ -14,6 +14,21 @@ struct RuntimeMetric: MetricSpace, @unchecked Sendable {
 
   func errors<S: Scalar>(_: S.Type) -> SumErrors {
     S.self == Float.self ? terms.pointee.floatErrors : terms.pointee.doubleErrors
+  }
+
+  @inline(__always)
+  func straight<S: Scalar>(
+    _ low: UnsafePointer<S.Lanes>, _ high: UnsafePointer<S.Lanes>, within sum: S
+  ) -> RuntimeMetric {
+    guard terms.pointee.wraps, isInside(low, high, sum) else { return self }
+    return RuntimeMetric(count: count, terms: terms + 1)
+  }
+
+  /// Whether the terms of each coordinate up to the ends of the period are above a sum.
+  @inline(never)
+  private func isInside<S: Scalar>(_ low: UnsafePointer<S.Lanes>, _ high: UnsafePointer<S.Lanes>, _ sum: S) -> Bool {
+    let least = terms.pointee.fold(LeastTerm(apart: EndDifferences<S>(low: low, high: high, terms: terms)))
+    return -S.largest(-least) > sum
   }
 
   @inline(__always)

@@ -1,3 +1,4 @@
+import CNumerics
 import CovertreeBase
 import Glibc
 
@@ -28,7 +29,8 @@ extension TreeMetric {
 
   /// The space of searches, which uses memory of this metric and of the owner.
   func space(reach: [Double] = []) throws(CoverTreeError) -> (space: RuntimeMetric, owner: AnyObject) {
-    let terms = try Buffer(count: 1, filledWith: terms(reach))
+    let terms = try Buffer(count: 2, filledWith: terms(reach))
+    terms[1].wraps = false
     return (RuntimeMetric(count: rowLength, terms: UnsafePointer(terms.base)), terms)
   }
 
@@ -67,8 +69,10 @@ extension TreeMetric {
   private func errors(ulp: Double, least: Double, wraps: Bool) -> SumErrors {
     var factor = 1 + Double(dim + 12) * ulp
     if term == .power {
-      // `power` loses four bits, and more for exponents of its result, which are at most those of the type.
-      factor += 8 * (4 + (ulp == Double.ulpOfOne ? 1024 : 128) + exponent) * ulp
+      // See `powers.h`. In float64 `power` loses four bits, and more for exponents of its result, which are at most those of the type.
+      let isRough = ulp == Double(Float.ulpOfOne) && exponent <= Double(CN_MOST_ROUGH_POWER)
+      let digits = 8 * (4 + (ulp == Double.ulpOfOne ? 1024 : 128) + exponent) * ulp
+      factor += isRough ? (2 + exponent) * 0x1p-12 : digits
     }
     let heaviest = parameters.weights.reduce(1, max)
     let underflow = Double(dim) * (1 + heaviest) * 4 * least

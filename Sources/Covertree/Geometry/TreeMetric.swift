@@ -63,7 +63,7 @@ public final class TreeMetric: @unchecked Sendable {
   public let parameters: MetricParameters
   /// Coordinates that the caller gives.
   let dim: Int
-  /// Weights and then periods, in both types.
+  /// Weights, periods, and the ends of the period of the points, in both types; see `MetricTerms`.
   let doubles: Buffer<Double>
   let floats: Buffer<Float>
   /// The lower Cholesky factor of the inverse covariance, row-major, and the matrix; empty for other metrics.
@@ -100,15 +100,15 @@ public final class TreeMetric: @unchecked Sendable {
     if given.origins.isEmpty { parameters.origins = Array(repeating: 0, count: dim) }
     self.parameters = parameters
     try parameters.check(kind, dim: dim)
-    doubles = try Buffer(count: 2 * dim)
-    floats = try Buffer(count: 2 * dim)
+    doubles = try Buffer(count: 4 * dim)
+    floats = try Buffer(count: 4 * dim)
     factor = try kind == .mahalanobis ? Self.factor(parameters.inverseCovariance, dim) : Buffer(count: 0)
     for d in 0..<dim {
       // A power is of the weighted difference, so that a weight of 0 times a power that overflows is 0.
       doubles[d] = term == .power ? pow(parameters.weights[d], 1 / exponent) : parameters.weights[d]
       doubles[dim + d] = isPeriodic ? parameters.periods[d] : .infinity
-      floats[d] = Float(doubles[d])
-      floats[dim + d] = Float(doubles[dim + d])
+      (doubles[2 * dim + d], doubles[3 * dim + d]) = parameters.ends(ofPeriod: d)
+      for column in 0..<4 { floats[column * dim + d] = Float(doubles[column * dim + d]) }
     }
   }
 
@@ -130,6 +130,13 @@ public final class TreeMetric: @unchecked Sendable {
 }
 
 extension MetricParameters {
+  /// The ends of the period of the points, moved inwards by more than what coordinates in float32 lose by rounding.
+  fileprivate func ends(ofPeriod d: Int) -> (start: Double, end: Double) {
+    guard !periods.isEmpty, periods[d] < .infinity else { return (-.infinity, .infinity) }
+    let margin = periods[d] * 0x1p-20
+    return (origins[d] + margin, origins[d] + periods[d] - margin)
+  }
+
   /// Numbers of this range are as precise in float32 as in float64.
   private static let range = 0x1p-100...0x1p100
 
@@ -173,33 +180,6 @@ extension MetricParameters {
           "inverse_covariance: expected a symmetric matrix, got \(inverseCovariance[row * dim + column]) and "
             + "\(inverseCovariance[column * dim + row])")
       }
-    }
-  }
-}
-
-/// From scores to distances: a value, because loops that write results would count references to a metric.
-struct MetricRoot {
-  let kind: MetricKind
-  let exponent: Double
-  /// Of the sphere.
-  let radius: Double
-
-  /// The distance of a score.
-  func distance(_ score: Double) -> Double {
-    switch kind {
-    case .haversine: 2 * radius * asin(min(1, (score / 4).squareRoot()))
-    case .angular: 2 * asin(min(1, (score / 4).squareRoot()))
-    case .cosine: score / 2
-    default: norm(score)
-    }
-  }
-
-  /// The norm of which a score is the power.
-  fileprivate func norm(_ score: Double) -> Double {
-    switch exponent {
-    case 1, .infinity: score
-    case 2: score.squareRoot()
-    default: pow(score, 1 / exponent)
     }
   }
 }

@@ -10,6 +10,8 @@ final class ComponentSearch<S: Scalar, D: MetricSpace> {
   private let labels: NodeLabels<S>
   private let tree: KDTree<S>
   private let dimension: D
+  /// The metric of the filter, for the open points.
+  private var space: D
   private let rounding: RoundingBound<S>
   private let arena: Arena
   /// The points of the leaf that may have a better edge than their component.
@@ -28,7 +30,8 @@ final class ComponentSearch<S: Scalar, D: MetricSpace> {
   private let lanes: S.Positions
 
   init(_ forest: SpanningForest<S>, _ labels: NodeLabels<S>, _ dimension: D) throws(CoverTreeError) {
-    (self.forest, self.labels, tree, self.dimension) = (forest, labels, forest.tree, dimension)
+    (self.forest, self.labels, tree) = (forest, labels, forest.tree)
+    (self.dimension, space) = (dimension, dimension)
     rounding = RoundingBound(dimension)
     leafSums = try LeafSums(leafSize: tree.leafSize, dimension)
     let (size, dim, entries) = (tree.leafSize, dimension.count, (tree.depth + 1) * S.width)
@@ -65,6 +68,7 @@ final class ComponentSearch<S: Scalar, D: MetricSpace> {
     let label = gather(leaf)
     guard openCount > 0 else { return }
     var reach = farthestReach()
+    space = dimension.straight(low, high, within: reach)
     var top = 0
     visit(node: 0, label, reach, &top)
     var steps = 0
@@ -117,7 +121,7 @@ final class ComponentSearch<S: Scalar, D: MetricSpace> {
   @inline(__always)
   private func visit(node: Int, _ label: Int32, _ reach: S, _ top: inout Int) {
     let first = node &* S.width
-    var bound = dimension.sums(
+    var bound = space.sums(
       S.self, low, high, toBoxes: UnsafePointer(tree.boxes.base) + node &* dimension.count &* 2)
     if let cores = labels.cores { bound = S.maximum(bound, cores[node]) }
     var hits = S.maskLessOrEqual(bound, S.Lanes(repeating: reach))
@@ -157,7 +161,7 @@ final class ComponentSearch<S: Scalar, D: MetricSpace> {
     var possible = S.Lanes(repeating: rounding.upperBound(of: best))
     let first = leaf &* tree.leafSize
     var group = UnsafePointer(tree.coordinates.base) + first / S.width &* dimension.count
-    leafSums.begin(query, group, leafSize: tree.leafSize)
+    leafSums.begin(query, group, leafSize: tree.leafSize, in: space)
     for start in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
       let sum = leafSums.sums(query, toGroup: group, number: (start &- first) / S.width)
       var hits = S.maskLessOrEqual(sum, possible)

@@ -7,6 +7,8 @@ import CovertreeBase
 struct NearLeaves<S: Scalar, D: MetricSpace> {
   let tree: KDTree<S>
   let dimension: D
+  /// The metric of the filter for the box and reach of the last search.
+  private(set) var space: D
   /// The leaves that the last search has found.
   let found: GrowableBuffer<Int32>
   /// The sides of the box, each in all lanes.
@@ -16,7 +18,7 @@ struct NearLeaves<S: Scalar, D: MetricSpace> {
   private let arena: Arena
 
   init(_ tree: KDTree<S>, _ dimension: D) throws(CoverTreeError) {
-    (self.tree, self.dimension) = (tree, dimension)
+    (self.tree, self.dimension, space) = (tree, dimension, dimension)
     let entries = (tree.depth + 1) * S.width
     arena = try Arena(
       Arena.size(dimension.count, of: S.Lanes.self), Arena.size(dimension.count, of: S.Lanes.self),
@@ -28,15 +30,16 @@ struct NearLeaves<S: Scalar, D: MetricSpace> {
   }
 
   /// Finds the leaves within `reach`, a sum of the filter, of a leaf of `other`.
-  func search(from leaf: Int, of other: KDTree<S>, reach: S) throws(CoverTreeError) {
+  mutating func search(from leaf: Int, of other: KDTree<S>, reach: S) throws(CoverTreeError) {
     found.removeAll()
     other.copyBox(ofLeaf: leaf, into: low, high)
+    space = dimension.straight(low, high, within: reach)
     stack[0] = 0
     var top = 1
     while top > 0 {
       top &-= 1
       let node = Int(stack[top])
-      let bound = dimension.sums(
+      let bound = space.sums(
         S.self, low, high, toBoxes: UnsafePointer(tree.boxes.base) + node &* dimension.count &* 2)
       // Lanes without a child are infinitely far, which is not beyond an infinite reach.
       let isThere = S.maskAdmitted(tree.smallestIndex.base + node &* S.width, below: KDTree<S>.noIndex, except: -1)

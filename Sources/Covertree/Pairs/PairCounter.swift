@@ -16,6 +16,8 @@ final class PairCounter<S: Scalar, D: MetricSpace> {
   private let isWeighted: Bool
   private let isSymmetric: Bool
   private let dimension: D
+  /// The metric of the filter, for the points of the leaf.
+  private var space: D
   private let limitCount: Int
   /// By limit: the largest score within it; sums of the filter up to which a pair may be within it, and up to which it is.
   private let worst: UnsafePointer<Double>
@@ -40,9 +42,8 @@ final class PairCounter<S: Scalar, D: MetricSpace> {
   init(
     _ task: PairCountTask<S>, own: PointWeights<S>, others: PointWeights<S>, _ dimension: D
   ) throws(CoverTreeError) {
-    (queries, tree, self.own, self.others, self.dimension) = (
-      task.first.tree, task.second.tree, own, others, dimension
-    )
+    (queries, tree) = (task.first.tree, task.second.tree)
+    (self.own, self.others, self.dimension, space) = (own, others, dimension, dimension)
     isWeighted = own.positions != nil || others.positions != nil
     isSymmetric = task.isSymmetric
     limitCount = task.limits.count
@@ -78,6 +79,7 @@ final class PairCounter<S: Scalar, D: MetricSpace> {
     let positions = queries.positions(ofLeaf: leaf)
     guard !positions.isEmpty, limitCount > 0 else { return }
     queries.copyBox(ofLeaf: leaf, into: low, high)
+    space = dimension.straight(low, high, within: possible[limitCount - 1])
     leafWeight = own.weight(ofLeaf: leaf)
     var top = 0
     visit(node: 0, 0, limitCount, leaf, sums, &top)
@@ -99,8 +101,8 @@ final class PairCounter<S: Scalar, D: MetricSpace> {
   /// Decides on the children of a node, or pushes them.
   private func visit(node: Int, _ first: Int, _ end: Int, _ leaf: Int, _ sums: PairSums.Row, _ top: inout Int) {
     let boxes = UnsafePointer(tree.boxes.base) + node &* dimension.count &* 2
-    let near = dimension.sums(S.self, low, high, toBoxes: boxes)
-    let far = dimension.sums(S.self, low, high, across: boxes)
+    let near = space.sums(S.self, low, high, toBoxes: boxes)
+    let far = space.sums(S.self, low, high, across: boxes)
     for lane in 0..<S.width where tree.smallestIndex[node &* S.width &+ lane] != KDTree<S>.noIndex {
       let slot = node &* S.width &+ lane
       let first = Self.lowerBound(of: near[lane], in: possible, first..<end)
@@ -156,7 +158,7 @@ final class PairCounter<S: Scalar, D: MetricSpace> {
       queries.copyPoint(at: position, into: row, query, dimension)
       exact.set(row)
       let start = other &* tree.leafSize
-      dimension.sums(
+      space.sums(
         S.self, query, toGroups: UnsafePointer(tree.coordinates.base) + start / S.width &* dimension.count,
         count: tree.leafSize / S.width, into: near)
       for offset in stride(from: 0, to: tree.pointCount(ofLeaf: other), by: Self.block) {

@@ -83,7 +83,7 @@ private final class PairScan<S: Scalar, D: MetricSpace> {
   private let worst: Double
   private let possible: S
   private let certain: S
-  private let near: NearLeaves<S, D>
+  private var near: NearLeaves<S, D>
   private var exact: ScoredQuery<S, D>
   private let leafSums: LeafSums<S, D>
   private let query: UnsafeMutablePointer<S.Lanes>
@@ -137,7 +137,7 @@ private final class PairScan<S: Scalar, D: MetricSpace> {
   private func compare(with leaf: Int, above lower: Int32, into found: FoundPairs) throws(CoverTreeError) {
     let start = leaf &* second.leafSize
     var group = UnsafePointer(second.coordinates.base) + start / S.width &* dimension.count
-    leafSums.begin(query, group, leafSize: second.leafSize)
+    leafSums.begin(query, group, leafSize: second.leafSize, in: near.space)
     for position in stride(from: start, to: start &+ second.leafSize, by: S.width) {
       let sum = leafSums.sums(query, toGroup: group, number: (position &- start) / S.width)
       var hits = S.maskLessOrEqual(sum, S.Lanes(repeating: possible))

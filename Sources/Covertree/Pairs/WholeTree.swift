@@ -97,7 +97,8 @@ extension WholeTree {
   func specialized<Task: DimensionTask>(
     with other: WholeTree<S>?, _ task: Task
   ) throws(CoverTreeError) -> Task.Result {
-    if let metric {
+    // Of two trees the second is searched, and its points may be in another period.
+    if let metric = (other ?? self).metric {
       return try metric.specialized(task) {
         let reach = points.reach(from: metric)
         guard let other else { return reach }

@@ -13,10 +13,10 @@ extension CoverTree {
     return try whole.specialized(with: nil, SpanningTreeTask(whole: whole, mutualCount: mutualCount, context: context))
   }
 
-  /// The points of the tree as it is now, in its metric, which may have another origin.
+  /// The points of the tree as it is now, with rows that are comparable to those of a tree in `metric`, which may have another origin.
   fileprivate func whole(_ metric: TreeMetric?, _ context: CallContext) throws(CoverTreeError) -> WholeTree<S> {
     guard isMoved(metric) else {
-      return try WholeTree(snapshot.points, leafSize: options.leafSize, metric: metric, context: context)
+      return try WholeTree(snapshot.points, leafSize: options.leafSize, metric: options.metric, context: context)
     }
     return try WholeTree(
       copying: snapshot.points, leafSize: options.leafSize, metric: metric, isMoved: true, context: context)
@@ -26,8 +26,10 @@ extension CoverTree {
   fileprivate func wholeInDouble(
     _ metric: TreeMetric?, _ context: CallContext
   ) throws(CoverTreeError) -> WholeTree<Double> {
-    try WholeTree(
-      copying: snapshot.points, leafSize: options.leafSize, metric: metric, isMoved: isMoved(metric), context: context)
+    let isMoved = isMoved(metric)
+    return try WholeTree(
+      copying: snapshot.points, leafSize: options.leafSize, metric: isMoved ? metric : options.metric, isMoved: isMoved,
+      context: context)
   }
 
   private func isMoved(_ metric: TreeMetric?) -> Bool {

@@ -38,7 +38,7 @@ struct TreeRows<S: Scalar>: NeighborRows {
     }
     guard let distances else { return }
     let row = distances + query.row &* k
-    for rank in 0..<found.count { row[rank] = S(root.distance(found.squares[rank])) }
+    root.fill(row, of: found.squares, count: found.count)
     for rank in found.count..<k { row[rank] = .infinity }
   }
 }

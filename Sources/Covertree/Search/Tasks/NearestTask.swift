@@ -133,6 +133,10 @@ struct NearestTask<Rows: NeighborRows>: DimensionTask {
           guard try tile.gather(reach: reach, &search) else { continue }
         }
       }
+      if together.count > 1 {
+        let after = together.upperBound
+        queries.prefetch(after..<min(positions.upperBound, after + together.count))
+      }
       for next in together {
         let query = queries[next]
         let (eligible, farthest) = (options.eligible(query), options.farthestScore(query.row, S.self))

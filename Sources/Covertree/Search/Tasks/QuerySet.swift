@@ -1,3 +1,4 @@
+import CNumerics
 import CovertreeBase
 
 /// Queries in the order in which they run: near ones follow each other, so each starts where the last one ended.
@@ -168,6 +169,15 @@ struct QueryRows<S: Scalar> {
     }
     (base, stride, first, sequence) = (UnsafePointer(coordinates), dim, numbers.lowerBound, nil)
     (self.rows, self.indices, owner) = (rows, indices, arena)
+  }
+
+  /// Asks for the coordinates of the next queries, which are anywhere in memory if they are new and sorted.
+  @inline(__always)
+  func prefetch(_ numbers: Range<Int>) {
+    guard let sequence else { return }
+    for number in numbers {
+      cn_prefetch(base + Int(sequence[number &- first]) &* stride, Int64(stride &* MemoryLayout<S>.size))
+    }
   }
 
   @inline(__always)

@@ -27,6 +27,8 @@ struct CountSearch<S: Scalar, D: MetricSpace> {
   private(set) var boxesCompared = 0
 
   private var dimension: D { exact.dimension }
+  /// The metric of the filter, for the query.
+  private var space: D
 
   /// - Parameter bounded: whether queries have upper indices.
   init(_ points: SearchPoints<S>, bounded: Bool, dimension: D) throws(CoverTreeError) {
@@ -42,6 +44,7 @@ struct CountSearch<S: Scalar, D: MetricSpace> {
     }
     self.segments = segments
     exact = try ScoredQuery(dimension)
+    space = dimension
     leafSums = try LeafSums(leafSize: points.arrays.reduce(0) { max($0, $1.leafSize) }, dimension)
     let entries = (depth + 1) * S.width
     arena = try Arena(Arena.size(dimension.count, of: S.Lanes.self), Arena.size(entries, of: Int32.self))
@@ -77,6 +80,7 @@ struct CountSearch<S: Scalar, D: MetricSpace> {
   @inline(__always)
   private mutating func count(_ row: UnsafePointer<S>, _ eligible: IndexFilter, _ limits: Limits) -> Int64 {
     for d in 0..<dimension.summed { query[d] = S.Lanes(repeating: row[d]) }
+    space = dimension.straight(query, query, within: limits.possible)
     var count = 0
     for number in segments.indices {
       let segment = segments[number]
@@ -104,8 +108,8 @@ struct CountSearch<S: Scalar, D: MetricSpace> {
   ) -> Int {
     let tree = segment.arrays
     let boxes = tree.boxes + node &* dimension.count &* 2
-    let nearest = dimension.sums(S.self, query, query, toBoxes: boxes)
-    let farthest = dimension.sums(S.self, query, query, across: boxes)
+    let nearest = space.sums(S.self, query, query, toBoxes: boxes)
+    let farthest = space.sums(S.self, query, query, across: boxes)
     boxesCompared &+= 1
     let lane0 = node &* S.width
     var hits = S.maskLessOrEqual(nearest, S.Lanes(repeating: limits.possible))
@@ -156,7 +160,7 @@ struct CountSearch<S: Scalar, D: MetricSpace> {
     var group = tree.coordinates + first / S.width &* dimension.count
     var count = 0
     pointsCompared &+= tree.leafSize
-    leafSums.begin(query, group, leafSize: tree.leafSize)
+    leafSums.begin(query, group, leafSize: tree.leafSize, in: space)
     for position in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
       let sum = leafSums.sums(query, toGroup: group, number: (position &- first) / S.width)
       var hits = S.maskLessOrEqual(sum, S.Lanes(repeating: limits.possible))

@@ -1,3 +1,4 @@
+import CNumerics
 import CovertreeBase
 
 /// One thread's searches of points in k-d trees: the core of every search in space.
@@ -66,23 +67,24 @@ struct KDTreeSearch<S: Scalar, D: MetricSpace> {
     _ row: UnsafePointer<S>, _ eligible: IndexFilter = IndexFilter(), fromFrontier: Bool = false, into handler: inout C
   ) throws(CoverTreeError) where C.S == S {
     for d in 0..<dimension.summed { query[d] = S.Lanes(repeating: row[d]) }
-    try walk(first, row, eligible, fromFrontier: fromFrontier, into: &handler)
-    if trees.count > 1 { try walkOthers(row, eligible, into: &handler) }
+    let space = dimension.straight(query, query, within: handler.threshold(rounding))
+    try walk(first, row, eligible, space, fromFrontier: fromFrontier, into: &handler)
+    if trees.count > 1 { try walkOthers(row, eligible, space, into: &handler) }
   }
 
   /// The trees after the first.
   @inline(never)
   private mutating func walkOthers<C: ResultHandler>(
-    _ row: UnsafePointer<S>, _ eligible: IndexFilter, into handler: inout C
+    _ row: UnsafePointer<S>, _ eligible: IndexFilter, _ space: D, into handler: inout C
   ) throws(CoverTreeError) where C.S == S {
     for tree in trees.dropFirst() where tree.firstIndex < Int(eligible.upperIndex) {
-      try walk(tree, row, eligible, fromFrontier: false, into: &handler)
+      try walk(tree, row, eligible, space, fromFrontier: false, into: &handler)
     }
   }
 
   @inline(__always)
   private mutating func walk<C: ResultHandler>(
-    _ tree: SegmentArrays<S>, _ row: UnsafePointer<S>, _ eligible: IndexFilter, fromFrontier: Bool,
+    _ tree: SegmentArrays<S>, _ row: UnsafePointer<S>, _ eligible: IndexFilter, _ space: D, fromFrontier: Bool,
     into handler: inout C
   ) throws(CoverTreeError) where C.S == S {
     var threshold = handler.threshold(rounding)
@@ -91,39 +93,39 @@ struct KDTreeSearch<S: Scalar, D: MetricSpace> {
       for group in 0..<frontier.groupCount {
         visit(
           frontier.boxes + group &* dimension.count &* 2, frontier.children + group &* S.width,
-          frontier.smallestIndex + group &* S.width, eligible, threshold, &top)
+          frontier.smallestIndex + group &* S.width, eligible, space, threshold, &top)
       }
     } else {
-      visit(tree, node: 0, eligible, threshold, &top)
+      visit(tree, node: 0, eligible, space, threshold, &top)
     }
     while top > 0 {
       top &-= 1
       guard stackBounds[top] <= threshold else { continue }
       let child = stackChildren[top]
       if child >= 0 {
-        visit(tree, node: Int(child), eligible, threshold, &top)
+        visit(tree, node: Int(child), eligible, space, threshold, &top)
       } else {
-        try scan(tree, leaf: Int(~child), row, eligible, &threshold, into: &handler)
+        try scan(tree, leaf: Int(~child), row, eligible, space, &threshold, into: &handler)
       }
     }
   }
 
   @inline(__always)
   private mutating func visit(
-    _ tree: SegmentArrays<S>, node: Int, _ eligible: IndexFilter, _ threshold: S, _ top: inout Int
+    _ tree: SegmentArrays<S>, node: Int, _ eligible: IndexFilter, _ space: D, _ threshold: S, _ top: inout Int
   ) {
     visit(
       tree.boxes + node &* dimension.count &* 2, tree.children + node &* S.width,
-      tree.smallestIndex + node &* S.width, eligible, threshold, &top)
+      tree.smallestIndex + node &* S.width, eligible, space, threshold, &top)
   }
 
   /// Of `width` boxes, pushes each that can matter, the nearest last.
   @inline(__always)
   private mutating func visit(
     _ boxes: UnsafePointer<S.Lanes>, _ children: UnsafePointer<Int32>, _ smallestIndex: UnsafePointer<Int32>,
-    _ eligible: IndexFilter, _ threshold: S, _ top: inout Int
+    _ eligible: IndexFilter, _ space: D, _ threshold: S, _ top: inout Int
   ) {
-    let bound = dimension.sums(S.self, query, query, toBoxes: boxes)
+    let bound = space.sums(S.self, query, query, toBoxes: boxes)
     boxesCompared &+= 1
     let near = S.maskLessOrEqual(bound, S.Lanes(repeating: threshold))
     let hits = near & S.maskAdmitted(smallestIndex, below: eligible.upperIndex, except: -1)
@@ -149,18 +151,23 @@ struct KDTreeSearch<S: Scalar, D: MetricSpace> {
 
   @inline(__always)
   private mutating func scan<C: ResultHandler>(
-    _ tree: SegmentArrays<S>, leaf: Int, _ row: UnsafePointer<S>, _ eligible: IndexFilter, _ threshold: inout S,
-    into handler: inout C
+    _ tree: SegmentArrays<S>, leaf: Int, _ row: UnsafePointer<S>, _ eligible: IndexFilter, _ space: D,
+    _ threshold: inout S, into handler: inout C
   ) throws(CoverTreeError) where C.S == S {
     let first = leaf &* tree.leafSize
     var group = tree.coordinates + first / S.width &* dimension.count
     pointsCompared &+= tree.leafSize
-    leafSums.begin(query, group, leafSize: tree.leafSize)
+    leafSums.begin(query, group, leafSize: tree.leafSize, in: space)
     for position in stride(from: first, to: first &+ tree.leafSize, by: S.width) {
       let sum = leafSums.sums(query, toGroup: group, number: (position &- first) / S.width)
       let near = S.maskLessOrEqual(sum, S.Lanes(repeating: threshold))
       if near != 0 {
         let hits = near & tree.admitted(position, eligible)
+        // Decisions read coordinates that sums do not.
+        let undecided = dimension.count &- dimension.summed
+        if !D.isEuclidean && undecided > 0 {
+          cn_prefetch(group + dimension.summed, Int64(undecided &* MemoryLayout<S.Lanes>.size))
+        }
         try handler.collect(
           Hits(
             lanes: hits, filtered: sum, group: group, query: row, dimension: dimension,
@@ -186,10 +193,11 @@ extension KDTreeSearch {
     try frontier.removeAll()
     // Lanes without a child are infinitely far, which is not beyond an infinite reach. Squares that overflow are infinite.
     guard tree.depth > 1, reach < .infinity else { return false }
-    for d in 0..<dimension.count {
+    for d in 0..<dimension.summed {
       query[d] = S.Lanes(repeating: low[d])
       query[dimension.count &+ d] = S.Lanes(repeating: high[d])
     }
+    let space = dimension.straight(query, query + dimension.count, within: reach)
     stackChildren[0] = 0
     var top = 1
     while top > 0 {
@@ -197,7 +205,7 @@ extension KDTreeSearch {
       let node = Int(stackChildren[top])
       let boxes = tree.boxes.base + node &* dimension.count &* 2
       let children = tree.children.base + node &* S.width
-      let bound = dimension.sums(S.self, query, query + dimension.count, toBoxes: boxes)
+      let bound = space.sums(S.self, query, query + dimension.count, toBoxes: boxes)
       boxesCompared &+= 1
       for lane in SetBits(S.maskLessOrEqual(bound, S.Lanes(repeating: reach))) {
         let child = Int(children[lane])

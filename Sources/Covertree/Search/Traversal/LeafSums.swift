@@ -18,10 +18,12 @@ struct LeafSums<S: Scalar, D: MetricSpace> {
   }
 
   /// Begins with a leaf. The query's coordinates are each in all lanes.
+  ///
+  /// - Parameter space: the metric, or its `straight` form.
   @inline(__always)
-  func begin(_ query: UnsafePointer<S.Lanes>, _ leaf: UnsafePointer<S.Lanes>, leafSize: Int) {
+  func begin(_ query: UnsafePointer<S.Lanes>, _ leaf: UnsafePointer<S.Lanes>, leafSize: Int, in space: D) {
     guard !D.isEuclidean else { return }
-    dimension.sums(S.self, query, toGroups: leaf, count: leafSize / S.width, into: sums)
+    space.sums(S.self, query, toGroups: leaf, count: leafSize / S.width, into: sums)
   }
 
   /// The sums to a group of that leaf.

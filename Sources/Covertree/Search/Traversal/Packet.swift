@@ -14,6 +14,8 @@ struct Packet<S: Scalar, D: MetricSpace> {
   }
 
   let dimension: D
+  /// The metric of the filter, for these points.
+  private var space: D
   private let arena: Arena
   private let stack: UnsafeMutablePointer<Box>
   private var top = 0
@@ -33,7 +35,7 @@ struct Packet<S: Scalar, D: MetricSpace> {
 
   /// - Parameter depth: of the deepest tree that is walked.
   init(_ dimension: D, depth: Int) throws(CoverTreeError) {
-    self.dimension = dimension
+    (self.dimension, space) = (dimension, dimension)
     let (entries, dim) = (depth * S.width, dimension.count)
     arena = try Arena(
       Arena.size(entries, of: Box.self), Arena.size(3 * dim, of: S.Lanes.self),
@@ -87,6 +89,10 @@ struct Packet<S: Scalar, D: MetricSpace> {
     }
   }
 
+  /// Begins a search within the largest limit of a lane.
+  @inline(__always)
+  mutating func begin(within reach: S) { space = dimension.straight(low, high, within: reach) }
+
   /// Below 0 in lanes without a point.
   @inline(__always)
   var limits: S.Lanes { UnsafeRawPointer(limitsOfLanes).load(as: S.Lanes.self) }
@@ -107,7 +113,7 @@ extension Packet {
   @inline(__always)
   mutating func push(_ tree: SegmentArrays<S>, childrenOf node: Int, _ reach: S, _ latest: Int32) {
     let boxes = tree.boxes + node &* dimension.count &* 2
-    let bound = dimension.sums(S.self, low, high, toBoxes: boxes)
+    let bound = space.sums(S.self, low, high, toBoxes: boxes)
     boxesCompared &+= 1
     let first = top
     for lane in SetBits(S.maskLessOrEqual(bound, S.Lanes(repeating: reach))) {
@@ -142,7 +148,7 @@ extension Packet {
     boxesCompared &+= 1
     guard D.isEuclidean else {
       for side in 0..<2 &* dimension.summed { spread[side] = S.Lanes(repeating: sides[side &* S.width]) }
-      return dimension.sums(S.self, lanes, lanes, toBoxes: spread)
+      return space.sums(S.self, lanes, lanes, toBoxes: spread)
     }
     let zero = S.Lanes(repeating: 0)
     var bound = zero
@@ -179,7 +185,7 @@ extension Packet {
           spread[next &* dimension.count &+ d] = S.Lanes(repeating: point[d &* S.width &+ next])
         }
       }
-      dimension.sums(S.self, lanes, toGroups: spread, count: 4, into: sums)
+      space.sums(S.self, lanes, toGroups: spread, count: 4, into: sums)
       return (sums[0], sums[1], sums[2], sums[3])
     }
     var sums = (S.Lanes(repeating: 0), S.Lanes(repeating: 0), S.Lanes(repeating: 0), S.Lanes(repeating: 0))
@@ -203,7 +209,7 @@ extension Packet {
     let row = rows[lane]
     guard D.isEuclidean else {
       for d in 0..<dimension.summed { spread[d] = S.Lanes(repeating: row[d]) }
-      return dimension.sums(S.self, spread, toGroup: group)
+      return space.sums(S.self, spread, toGroup: group)
     }
     var sum = S.Lanes(repeating: 0)
     for d in 0..<dimension.count {

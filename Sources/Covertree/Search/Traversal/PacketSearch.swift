@@ -58,6 +58,7 @@ struct PacketSearch<S: Scalar, D: MetricSpace> {
       excluded[lane] = -1
     }
     handler.begin(self)
+    packet.begin(within: S.largest(handler.threshold))
     var latest = Int32.min
     for lane in 0..<packet.count { latest = max(latest, before[lane]) }
     try walk(first, latest, into: &handler)

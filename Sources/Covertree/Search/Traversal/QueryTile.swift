@@ -20,13 +20,13 @@ final class QueryTile<S: Scalar> {
   func next<D: MetricSpace>(from range: Range<Int>, _ dimension: D, row: (Int) -> UnsafePointer<S>) -> Range<Int> {
     let tile = range.prefix(size)
     guard tile.count > 1 else { return range.prefix(0) }
-    for d in 0..<dimension.count {
+    for d in 0..<dimension.summed {
       low[d] = .infinity
       high[d] = -.infinity
     }
     for query in tile {
       let row = row(query)
-      for d in 0..<dimension.count {
+      for d in 0..<dimension.summed {
         low[d] = low[d] < row[d] ? low[d] : row[d]
         high[d] = high[d] > row[d] ? high[d] : row[d]
       }
