@@ -4,8 +4,8 @@
     metrics.py --quick    smaller, writes nothing
 
 Each row has the same points, queries and threads for all. Recall is the share of the nearest 10 of up to 500 queries by a
-float64 brute force. The last column is our time relative to our own search by plain Euclidean distance of the same points.
-scikit-learn searches in one thread, so it has a tenth of the queries, and its time is multiplied.
+float64 brute force. The last column is our time relative to our own search by plain Euclidean distance of the same points;
+for great circles also of the unit vectors, whose Euclidean neighbours are the right ones. scikit-learn searches in one thread, so it has a tenth of the queries, and its time is multiplied.
 """
 
 from __future__ import annotations
@@ -73,19 +73,32 @@ CASES = (
 
 
 def drawn(make: str, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Points: float32 in the unit cube, or float64 on a sphere or of a normal distribution."""
+    """Points: float32 in the unit cube, or float64 of a normal distribution, or on a sphere in degrees or as unit vectors."""
     if make == "cube":
         return rng.random((n, 3), dtype=np.float32)
     if make == "vectors":
         return rng.normal(size=(n, 3))
-    heights = rng.uniform(-1, 1, n)
-    return np.column_stack([np.degrees(np.arcsin(heights)), rng.uniform(-180, 180, n)])
+    heights, turns = rng.uniform(-1, 1, n), rng.uniform(-180, 180, n)
+    if make == "sphere":
+        return np.column_stack([np.degrees(np.arcsin(heights)), turns])
+    around, wide = np.radians(turns), np.sqrt(1 - heights**2)
+    return np.column_stack([wide * np.cos(around), wide * np.sin(around), heights])
 
 
 def fastest(turns: int, search: Callable[[], np.ndarray]) -> tuple[float, np.ndarray]:
     """Seconds of the fastest of some searches, and what the last one found."""
     runs = [timed(search) for _ in range(turns)]
     return min(seconds for seconds, _ in runs), runs[-1][1]
+
+
+def euclidean_seconds(make: str, n: int, n_queries: int, turns: int) -> float:
+    """Seconds of our search by plain Euclidean distance."""
+    rng = np.random.default_rng(1)
+    points, queries = drawn(make, n, rng), drawn(make, n_queries, rng)
+    tree = covertreex.cover_tree(points)
+    return fastest(
+        turns, lambda: tree.knn(K, queries=queries, return_distances=True)[0]
+    )[0]
 
 
 def truth(case: Case, points: np.ndarray, queries: np.ndarray) -> Truth:
@@ -139,20 +152,17 @@ def main() -> None:
     for case in CASES:
         rng = np.random.default_rng(1)
         points, queries = drawn(case.make, n, rng), drawn(case.make, n_queries, rng)
-        if case.make not in plain:
-            tree = covertreex.cover_tree(points)
-            plain[case.make] = fastest(
-                turns,
-                lambda tree=tree, queries=queries: tree.knn(
-                    K, queries=queries, return_distances=True
-                )[0],
-            )[0]
+        besides = [case.make, *(["units"] if case.make == "sphere" else [])]
+        for make in besides:
+            if make not in plain:
+                plain[make] = euclidean_seconds(make, n, n_queries, turns)
         for name, (search, share) in searches(case, points, queries).items():
             seconds, indices = fastest(turns, search)
             seconds *= share
             true = truth(case, points, queries[::share])
             recall = true.recall(indices)
-            times = f"{seconds / plain[case.make]:.2f}" if name == "covertreex" else ""
+            times = ", ".join(f"{seconds / plain[make]:.2f}" for make in besides)
+            times = times if name == "covertreex" else ""
             figures = [f"{seconds / n_queries * 1e6:.2f}", f"{recall:.4f}", times]
             lines.append([case.title, name, *figures])
             print(*lines[-1], flush=True)
