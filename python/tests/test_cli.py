@@ -1,3 +1,4 @@
+import importlib
 import json
 import signal
 import subprocess
@@ -231,7 +232,7 @@ def test_files_are_described_and_checked(folder):
     own.save("own.ct")
     facts = ask("info", "own.ct")
     assert (facts["kind"], facts["n_points"], facts["n_nodes"], facts["dim"]) == ("MetricTree", 398, 400, 3)
-    assert "metric: expected the function of the tree" in run("validate", "own.ct", code=1)
+    assert "--function: expected the function of the tree" in run("validate", "own.ct", code=1)
     assert "expected a tree, got BruteForce" in run("validate", "index.ct", code=1)
     data = bytearray((folder / "tree.ct").read_bytes())
     data[-200] ^= 1
@@ -257,6 +258,37 @@ def test_points_of_many_kinds(folder, form):
     with pytest.raises(ValueError, match="has no column '7'"):
         _tables.read_points(path, columns="7")
     assert ask("build", path, "built.ct", "--columns", "1")["dim"] == 1
+
+
+def test_a_tree_of_a_function(folder, capsys, monkeypatch):
+    (folder / "distances.py").write_text(
+        "import numpy as np\n\n\ndef city(a, b):\n    return np.abs(a[:, None] - b[None]).sum(-1)\n\n\n"
+        "def squares(a, b):\n    return city(a, b) ** 2\n\n\nnumber = 3\n"
+    )
+    monkeypatch.syspath_prepend(str(folder))
+    distances = importlib.import_module("distances")
+    own = cover_tree(points, metric=distances.city)
+    own.save("own.ct")
+    cover_tree(points, metric=distances.squares).save("squares.ct")
+    by = ("--function", "distances:city")
+    assert ask("validate", "own.ct", *by)["valid"]
+    assert "the triangle inequality is broken" in run(
+        "validate", "squares.ct", "--function", "distances:squares", code=1
+    )
+    ask("query", "own.ct", "queries.npy", "--out", "found.npz", "-k", 4, *by)
+    assert np.array_equal(np.load("found.npz")["indices"], own.knn(4, queries=queries))
+    ask("pairs", "own.ct", "--radius", 0.5, "--out", "pairs.npz", *by)
+    assert np.array_equal(np.load("pairs.npz")["pairs"], own.pairs_within(0.5))
+    ask("mst", "own.ct", "--out", "edges.npz", *by)
+    assert np.array_equal(np.load("edges.npz")["edges"], own.minimum_spanning_tree().edges)
+    for text, wanted in (
+        ("city", "--function: expected module:name, got 'city'"),
+        ("nowhere:city", "No module named 'nowhere'"),
+        ("distances:town", "has no attribute 'town'"),
+        ("distances:number", "--function: expected a function, got int"),
+    ):
+        assert wanted in refused(capsys, 1, "validate", "own.ct", "--function", text)
+    assert "--function: " in refused(capsys, 1, "validate", "tree.ct", *by)
 
 
 def test_arrays_of_an_npz(tmp_path):

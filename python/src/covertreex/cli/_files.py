@@ -10,8 +10,8 @@ from typing import Any, List, Optional
 import numpy as np
 import typer
 
+from .. import _arguments, _writing, factory, vecchia
 from .. import _files as _stored
-from .. import _writing, factory, vecchia
 from ..kernels import BY_NAME
 from ..residual import ResidualTree
 from ..tree import CoverTree
@@ -19,6 +19,7 @@ from ..vecchia import ConditioningSets
 from ._options import (
     ARRAY,
     COLUMNS,
+    FUNCTION,
     HEADER,
     INDUCING,
     JSON,
@@ -32,6 +33,7 @@ from ._options import (
     SET,
     THREADS,
     VARIANCE,
+    function_of,
     kernel_of,
     metric_of,
     named,
@@ -104,6 +106,7 @@ def query(
     radius: Optional[float] = typer.Option(None, "--radius", help="All within this, in place of k: offsets, too."),
     predecessors: bool = typer.Option(False, "--predecessors", help="Only points before each."),
     exclude_self: bool = typer.Option(False, "--exclude-self", help="Not the point itself."),
+    function: Optional[str] = FUNCTION,
     array: Optional[str] = ARRAY,
     columns: Optional[str] = COLUMNS,
     header: Optional[bool] = HEADER,
@@ -115,7 +118,7 @@ def query(
     """Find the nearest points of a tree, and write them to an .npz."""
     check_output(out, "--out")
     with named(queries=queries), runtime_of(profile, overrides, threads):
-        opened = read_tree(tree)
+        opened = read_tree(tree, function)
         read = rows = None
         if queries is not None:
             read = read_points(queries, array=array, columns=columns, header=header)
@@ -182,10 +185,15 @@ def neighbors(
     report(facts, as_json=as_json, read=read)
 
 
-def validate(tree: Path = _TREE, threads: Optional[int] = THREADS, as_json: bool = JSON) -> None:
+def validate(
+    tree: Path = _TREE,
+    function: Optional[str] = FUNCTION,
+    threads: Optional[int] = THREADS,
+    as_json: bool = JSON,
+) -> None:
     """Check every rule of a tree, and every checksum of its file. The exit code is 1 if one is broken."""
     with runtime_of(None, None, threads):
-        opened = read_tree(tree, verify=True)
+        opened = read_tree(tree, function, verify=True)
         with waiting("checking") as progress:
             opened.validate(progress=progress)
     say({"file": str(tree), "valid": True}, as_json=as_json)
@@ -230,9 +238,10 @@ def _of_function(stored: _stored.File) -> dict[str, Any]:
     return {"kind": "MetricTree", "n_points": n_nodes - gone, "n_nodes": n_nodes, "dim": dim}
 
 
-def read_tree(path: Path, *, verify: bool = False) -> Any:
-    """Open the file of a tree."""
-    opened = factory.load(path, verify=verify)
+def read_tree(path: Path, function: str | None = None, *, verify: bool = False) -> Any:
+    """Open the file of a tree, one in a metric of the caller with its function."""
+    with _arguments.renamed(metric="--function"):
+        opened = factory.load(path, verify=verify, metric=function_of(function))
     if not isinstance(opened, (CoverTree, ResidualTree)):
         raise ValueError(f"{path}: expected a tree, got {type(opened).__name__}")
     return opened

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import typer
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from .. import _arguments
 from .._settings import Activation, Runtime
 from ..kernels import BY_NAME, Stationary
+from ..tree import CompiledMetric
 from ..tree._metric import CHOICES
 from ._tables import READ, is_readable, read_points
 
@@ -28,6 +31,8 @@ METRIC_PARAMS = typer.Option(
     None, "--metric-param", help="Of the metric, as in p=3, w=1,2,0.5, unit=degrees or VI=matrix.csv."
 )
 PERIOD = typer.Option(None, "--period", help="Of each coordinate: one, or one for each with commas; inf without one.")
+
+FUNCTION = typer.Option(None, "--function", help="The function of a MetricTree, module:name, from this folder, too.")
 
 # Of files of points
 
@@ -77,6 +82,24 @@ def metric_of(metric: str | None, parameters: list[str] | None, period: str | No
         "metric": metric, "metric_params": given or None,
         "period": None if period is None else numbers(period, "--period"),
     }  # fmt: skip
+
+
+def function_of(text: str | None) -> Callable[..., Any] | CompiledMetric | None:
+    """The function that the option names. As for ``python -m``, modules may be in the working folder."""
+    if text is None:
+        return None
+    module, _, name = text.partition(":")
+    if not module or not name:
+        raise ValueError(f"--function: expected module:name, got {text!r}")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"--function: expected module:name, got {text!r}: {error}") from None
+    if not (callable(found) or isinstance(found, CompiledMetric)):
+        raise ValueError(f"--function: expected a function, got {type(found).__name__}")
+    return found
 
 
 def _matrix(path: str, option: str) -> NDArray[Any]:

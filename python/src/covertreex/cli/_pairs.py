@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..tree import CoverTree
 from ._files import read_tree
-from ._options import JSON, THREADS, named, numbers, runtime_of
+from ._options import FUNCTION, JSON, THREADS, named, numbers, runtime_of
 from ._output import say, say_rows, waiting
 from ._tables import check_output, write_arrays, write_columns
 
@@ -39,6 +39,7 @@ def pairs(
     count: Optional[str] = typer.Option(
         None, "--count", help="Print the number of ordered pairs within these radii, with commas."
     ),
+    function: Optional[str] = FUNCTION,
     threads: Optional[int] = THREADS,
     as_json: bool = JSON,
 ) -> None:
@@ -50,7 +51,7 @@ def pairs(
     with named(other=other), runtime_of(None, None, threads):
         if out is not None:
             check_output(out, "--out", _WRITTEN)
-        first, second = _in_space(tree), None if other is None else _in_space(other)
+        first, second = _in_space(tree, function), None if other is None else _in_space(other, function)
         if count is not None:
             _count(first, second, count, as_json)
             return
@@ -71,13 +72,14 @@ def mst(
     mutual_k: Optional[int] = typer.Option(
         None, "--mutual-k", help="By mutual reachability with this neighbour, as HDBSCAN; by default by distance."
     ),
+    function: Optional[str] = FUNCTION,
     threads: Optional[int] = THREADS,
     as_json: bool = JSON,
 ) -> None:
     """Find the minimum spanning tree of the points of a tree."""
     check_output(out, "--out", _WRITTEN)
     with named(), runtime_of(None, None, threads):
-        opened = _in_space(tree)
+        opened = _in_space(tree, function)
         start = time.perf_counter()
         with waiting("searching") as progress:
             edges, lengths = opened.minimum_spanning_tree(mutual_k, progress=progress)
@@ -87,8 +89,8 @@ def mst(
     say(facts, as_json=as_json)
 
 
-def _in_space(path: Path) -> CoverTree:
-    opened = read_tree(path)
+def _in_space(path: Path, function: str | None) -> CoverTree:
+    opened = read_tree(path, function)
     if not isinstance(opened, CoverTree):
         raise ValueError(f"{path}: expected a tree without a kernel, got {type(opened).__name__}")
     return opened
