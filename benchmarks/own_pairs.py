@@ -4,8 +4,8 @@
     own_pairs.py --quick    smaller, writes nothing
 
 What counts is the number of evaluations of the metric for each object; that of the build is included. The radius has about
-ten neighbours. Brute force evaluates each pair once, in one thread, by Numba; its spanning tree is Prim's. BallTree has no
-spanning tree, and counts pairs by its radius search.
+ten neighbours; counts are for ten radii up to three times that one. Brute force evaluates each pair once, in one thread, by
+Numba; its spanning tree is Prim's. BallTree has no spanning tree, and counts pairs by its radius search.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from tables import machine, spaced, table, write
 
 N = 5_000
 NEIGHBOURS = 10
+RADII = 10
 
 
-def by_brute_force(function: Callable[..., float]) -> tuple[Any, Any]:
-    """The number of pairs within a radius, and the weight of a spanning tree."""
+def by_brute_force(function: Callable[..., float]) -> tuple[Any, Any, Any]:
+    """The number of pairs within a radius, the numbers within many, and the weight of a spanning tree."""
 
     @numba.njit
     def pairs(points, radius):
@@ -38,6 +39,14 @@ def by_brute_force(function: Callable[..., float]) -> tuple[Any, Any]:
             for j in range(i):
                 found += function(points[i], points[j]) <= radius
         return found
+
+    @numba.njit
+    def counts(points, radii):
+        found = np.zeros(len(radii) + 1, np.int64)
+        for i in range(len(points)):
+            for j in range(i):
+                found[np.searchsorted(radii, function(points[i], points[j]))] += 1
+        return found[:-1].cumsum()
 
     @numba.njit
     def spanning_tree(points):
@@ -54,8 +63,9 @@ def by_brute_force(function: Callable[..., float]) -> tuple[Any, Any]:
             weight, at = weight + least, following
         return weight
 
-    pairs(np.ones((2, 4)), 1.0), spanning_tree(np.ones((2, 4)))
-    return pairs, spanning_tree
+    few = np.ones((2, 4))
+    pairs(few, 1.0), counts(few, np.ones(2)), spanning_tree(few)
+    return pairs, counts, spanning_tree
 
 
 def radius_of(points: np.ndarray, case: Case) -> float:
@@ -71,7 +81,7 @@ def rows_of(case: Case, n: int) -> list[list[str]]:
     """The rows of one metric."""
     points = case.make(n, np.random.default_rng(2))
     radius = radius_of(points, case)
-    pairs, spanning_tree = by_brute_force(case.metric)
+    pairs, counts, spanning_tree = by_brute_force(case.metric)
     every = (n - 1) / 2
     lines = []
 
@@ -100,12 +110,28 @@ def rows_of(case: Case, n: int) -> list[list[str]]:
 
     few = points[: max(1, n // 100)]
     build, ball = timed(lambda: BallTree(points, metric=case.metric))
-    before = ball.get_n_calls()
-    asking, counts = timed(lambda: ball.query_radius(few, radius, count_only=True))
-    calls = before / n + (ball.get_n_calls() - before) / len(few)
-    with covertreex.cover_tree(points, metric=compiled(case.metric)) as tree:
-        same = np.array_equal(tree.radius(radius, queries=few, count_only=True), counts)
-    add("pairs", "BallTree", build + asking * n / len(few), calls, same)
+    built = ball.get_n_calls()
+
+    def by_ball_tree(question: str, ask: Callable[[], Any], wanted: Any) -> None:
+        before = ball.get_n_calls()
+        asking, found = timed(ask)
+        calls = (built + (ball.get_n_calls() - before) * n / len(few)) / n
+        seconds = build + asking * n / len(few)
+        add(question, "BallTree", seconds, calls, np.array_equal(found, wanted))
+
+    metric, radii = compiled(case.metric), np.linspace(0, 3 * radius, RADII + 1)[1:]
+    tree = covertreex.cover_tree(points, metric=metric)
+    wanted = tree.radius(radius, queries=few, count_only=True)
+    ask = lambda: ball.query_radius(few, radius, count_only=True)
+    by_ball_tree("pairs", ask, wanted)
+
+    brute_seconds, numbers = timed(lambda: counts(points, radii))
+    seconds, evaluations, found = ours(lambda tree: tree.count_pairs(radii))
+    same = np.array_equal(found, 2 * numbers + n)
+    add("counts", "covertreex", seconds, evaluations, same)
+    add("counts", "brute force", brute_seconds, every, True)
+    wanted = covertreex.cover_tree(few, metric=metric).count_pairs(radii, tree)
+    by_ball_tree("counts", lambda: ball.two_point_correlation(few, radii), wanted)
 
     brute_seconds, weight = timed(lambda: spanning_tree(points))
     seconds, evaluations, found = ours(lambda tree: tree.minimum_spanning_tree())

@@ -259,7 +259,9 @@ extension covertree_tree_options: CallOptions {
     guard metric == Int32(COVERTREE_DISTANCE_FUNCTION.rawValue) else { return nil }
     let function = try required(distance_fn, "distance_fn")
     let userData = distance_user_data
-    return DistanceFunction { (count, left, right, distances) throws(CoverTreeError) in
+    let identity = DistanceFunction.Identity(
+      function: UInt(bitPattern: unsafeBitCast(function, to: Int.self)), data: UInt(bitPattern: userData))
+    return DistanceFunction(identity) { (count, left, right, distances) throws(CoverTreeError) in
       guard function(userData, Int64(count), Int64(columns), left, right, distances) == 0 else {
         throw CoverTreeError(.cancelled, "distance_fn: ended the call")
       }

@@ -160,12 +160,91 @@ static void test_pairs(covertree_tree *tree) {
     covertree_pairs_free(pairs);
     covertree_pairs_free(other);
   }
-  EXPECT_ERROR(covertree_tree_pairs(tree, tree, 1, 0, NULL, &pairs), COVERTREE_UNSUPPORTED, "other: expected none");
-  EXPECT_ERROR(covertree_tree_pairs(euclidean, tree, 1, 0, NULL, &pairs), COVERTREE_UNSUPPORTED, "other: expected none");
+  EXPECT_ERROR(covertree_tree_pairs(euclidean, tree, 1, 0, NULL, &pairs), COVERTREE_UNSUPPORTED, "other: expected a");
   EXPECT_ERROR(covertree_tree_pair_counts(tree, euclidean, radii, 2, NULL, counts), COVERTREE_UNSUPPORTED, "other: ");
   EXPECT_ERROR(covertree_tree_spanning_tree(tree, N, NULL, &pairs), COVERTREE_INVALID_ARGUMENT, "mutual_k: ");
   EXPECT_ERROR(covertree_tree_pairs(tree, NULL, -1, 0, NULL, &pairs), COVERTREE_INVALID_ARGUMENT, "radius: ");
   covertree_tree_free(euclidean);
+}
+
+/* Pairs of a tree and one of its last M points. `removed` is no point of the first tree. */
+static void check_pairs_of(covertree_tree *tree, covertree_tree *other, int removed, int m) {
+  const double radii[2] = {0.05, 0.3};
+  double weights[N], other_weights[N], sums[2], expected_sums[2] = {0, 0};
+  int64_t counts[2], expected[2] = {0, 0}, next = 0, n_weights = 0;
+  covertree_pairs *pairs = NULL;
+  covertree_pairs_view view;
+  EXPECT(covertree_tree_pairs(tree, other, radii[0], 1, NULL, &pairs) == COVERTREE_OK);
+  EXPECT(covertree_pairs_get(pairs, &view) == COVERTREE_OK && view.dtype == COVERTREE_DTYPE_F64);
+  for (int j = 0; j < m; j++) other_weights[j] = uniform();
+  for (int i = 0; i < N; i++) {
+    if (i == removed) continue;
+    const double weight = weights[n_weights++] = uniform();
+    for (int j = 0; j < m; j++) {
+      const double distance = apart[i][N - m + j];
+      if (distance <= radii[1]) expected[distance > radii[0]]++;
+      if (distance <= radii[1]) expected_sums[distance > radii[0]] += weight * other_weights[j];
+      if (distance > radii[0]) continue;
+      EXPECT(next < view.n_pairs && view.indices[2 * next] == i && view.indices[2 * next + 1] == j);
+      EXPECT(((const double *)view.distances)[next] == distance);
+      next++;
+    }
+  }
+  EXPECT(view.n_pairs == next);
+  covertree_pairs_free(pairs);
+  EXPECT(covertree_tree_pair_counts(tree, other, radii, 2, NULL, counts) == COVERTREE_OK);
+  EXPECT(counts[0] == expected[0] && counts[1] == expected[1]);
+  covertree_pair_count_options options;
+  covertree_pair_count_options_init(&options);
+  options.weights = weights, options.n_weights = n_weights;
+  options.other_weights = other_weights, options.n_other_weights = m;
+  EXPECT(covertree_tree_pair_counts(tree, other, radii, 2, &options, sums) == COVERTREE_OK);
+  for (int i = 0; i < 2; i++) EXPECT(fabs(sums[i] - expected_sums[i]) <= 1e-9 * expected_sums[i]);
+  options.n_other_weights = m - 1;
+  EXPECT_ERROR(covertree_tree_pair_counts(tree, other, radii, 2, &options, sums), COVERTREE_BUSY, "other_weights: ");
+}
+
+/* Numbers of points. */
+static int32_t distances_of_numbers(void *user_data, int64_t count, int64_t columns, const void *left,
+                                    const void *right, double *distances) {
+  const int64_t *a = left, *b = right;
+  (void)user_data, (void)columns;
+  for (int64_t pair = 0; pair < count; pair++) distances[pair] = apart[a[pair]][b[pair]];
+  return 0;
+}
+
+static void test_pairs_of_two(void) {
+  enum { M = 90 };
+  const double radius = 1;
+  int64_t numbers[N], removed = 7, evaluations = 0, count;
+  for (int i = 0; i < N; i++) numbers[i] = i;
+  covertree_tree_options options = of(distances_of_rows, NULL), manhattan = of(other_distances, NULL);
+  covertree_tree_options by_number = of(distances_of_numbers, NULL), counting = of(distances_of_rows, &evaluations);
+  covertree_tree *tree = NULL, *last = NULL, *by_numbers = NULL, *last_numbers = NULL, *wrong = NULL;
+  covertree_matrix all = covertree_matrix_i64(numbers, N), some = covertree_matrix_i64(numbers + N - M, M);
+  EXPECT(covertree_tree_build(F64(points, N, DIM, 0), &options, &tree) == COVERTREE_OK);
+  EXPECT(covertree_tree_build(F64(points + DIM * (N - M), M, DIM, 0), &options, &last) == COVERTREE_OK);
+  EXPECT(covertree_tree_build(&all, &by_number, &by_numbers) == COVERTREE_OK);
+  EXPECT(covertree_tree_build(&some, &by_number, &last_numbers) == COVERTREE_OK);
+  check_pairs_of(tree, tree, -1, N);
+  check_pairs_of(tree, last, -1, M);
+  check_pairs_of(by_numbers, last_numbers, -1, M);
+  EXPECT(covertree_tree_remove(tree, &removed, 1, NULL) == COVERTREE_OK);
+  check_pairs_of(tree, last, (int)removed, M);
+
+  covertree_pairs *pairs = NULL;
+  EXPECT_ERROR(covertree_tree_pairs(tree, by_numbers, 1, 0, NULL, &pairs), COVERTREE_SHAPE, "other: expected a tree of 2");
+  EXPECT_ERROR(covertree_tree_pair_counts(by_numbers, tree, &radius, 1, NULL, &count), COVERTREE_SHAPE, "other: ");
+  EXPECT(covertree_tree_build(F64(points, N, DIM, 0), &manhattan, &wrong) == COVERTREE_OK);
+  EXPECT_ERROR(covertree_tree_pairs(tree, wrong, 1, 0, NULL, &pairs), COVERTREE_INVALID_ARGUMENT, "other: expected a tree");
+  covertree_tree_free(wrong);
+  EXPECT(covertree_tree_build(F64(points, N, DIM, 0), &counting, &wrong) == COVERTREE_OK);
+  EXPECT_ERROR(covertree_tree_pair_counts(tree, wrong, &radius, 1, NULL, &count), COVERTREE_INVALID_ARGUMENT, "other: ");
+  covertree_tree_free(wrong);
+  covertree_tree_free(tree);
+  covertree_tree_free(last);
+  covertree_tree_free(by_numbers);
+  covertree_tree_free(last_numbers);
 }
 
 int main(void) {
@@ -179,6 +258,7 @@ int main(void) {
   test_masks_and_limits(tree);
   test_files(tree);
   test_pairs(tree);
+  test_pairs_of_two();
   covertree_tree_free(tree);
   if (failures == 0) puts("C functions: passed");
   return failures != 0;

@@ -163,9 +163,14 @@ def test_each_pair_is_evaluated_once_and_few_are(dim, r, most):
 
     tree = MetricTree(range(n), metric)
     seen.clear()
-    tree.radius(r)
+    tree.radius(r, queries=tree.indices)
     of_a_search = len(np.concatenate(seen))
-    for call in (lambda: tree.pairs_within(r), lambda: tree.count_pairs([r / 2, r])):
+    for call in (
+        lambda: tree.pairs_within(r),
+        lambda: tree.count_pairs([r / 2, r]),
+        lambda: tree.radius(r),
+        lambda: tree.radius(r, count_only=True),
+    ):
         before = tree.stats().points_compared
         seen.clear()
         call()
@@ -175,6 +180,101 @@ def test_each_pair_is_evaluated_once_and_few_are(dim, r, most):
     seen.clear()
     tree.minimum_spanning_tree()
     assert len(np.concatenate(seen)) < most * n
+
+
+def test_pairs_far_from_a_radius_are_counted_by_subtrees():
+    n, seen = 1500, []
+    points = np.random.default_rng(8).random((n, 2))
+    points[50:80] = points[20:50]
+
+    def metric(i, j):
+        seen.append(np.minimum(i, j) * n + np.maximum(i, j))
+        return np.sqrt(((points[i] - points[j]) ** 2).sum(1))
+
+    tree = MetricTree(range(n), metric)
+    tree.remove(np.arange(0, n, 9))
+    own = tree.indices
+    true = cdist(points[own], points[own])
+    for radii in ([2.0], [0.2, 0.9], [0.01, 0.5, 2.0]):
+        seen.clear()
+        np.testing.assert_array_equal(tree.count_pairs(radii), [(true <= r).sum() for r in radii])
+        pairs = np.concatenate([*seen, np.zeros(0, int)])
+        assert len(np.unique(pairs)) == len(pairs) < len(own) * (len(own) - 1) / 2 * 0.25
+
+
+@pytest.mark.parametrize("excluded", [False, True])
+@pytest.mark.parametrize("kind", ["grid", "clusters", "normal"])
+def test_all_objects_search_as_each_one(kind, excluded):
+    rng = np.random.default_rng(9)
+    tree = MetricTree(points_of(kind, 301, rng), cdist)
+    tree.remove([0, 17, 300])
+    how = {"exclude_self": excluded}
+    for r in (0.0, 0.3, 2.5):
+        found = tree.radius(r, return_distances=True, **how)
+        expected = tree.radius(r, queries=tree.indices, return_distances=True, **how)
+        for one, other in zip(found, expected):
+            np.testing.assert_array_equal(one, other)
+        counts = tree.radius(r, count_only=True, **how)
+        np.testing.assert_array_equal(counts, np.diff(expected.offsets))
+        for limited in ({"predecessor_mode": True}, {"filter": np.arange(301) % 3 == 0}):
+            found = tree.radius(r, **limited, **how)
+            expected = tree.radius(r, queries=tree.indices, **limited, **how)
+            np.testing.assert_array_equal(found.indices, expected.indices)
+
+
+def families(n, rng):
+    """Bits in families: edges inside one are short, and those between them are alike."""
+    bits = (rng.random((n // 40, 200)) < 0.2)[rng.integers(n // 40, size=n)]
+    return (bits ^ (rng.random((n, 200)) < 0.03)).astype(float)
+
+
+@pytest.mark.parametrize("k", [None, 3])
+@pytest.mark.parametrize("kind", ["alike", "families", "scattered"])
+def test_spanning_trees_of_distances_that_are_alike(kind, k):
+    rng = np.random.default_rng(10)
+    n, how = 700, "cityblock"
+    if kind == "alike":
+        points = rng.standard_normal((n, 24))
+    elif kind == "families":
+        points = families(n, rng)
+    else:  # near neighbours in a plane, and clusters that are alike
+        points = np.repeat(30 * rng.standard_normal((35, 24)), 20, axis=0)
+        points[:, :2] += rng.random((n, 2))
+    tree = MetricTree(points, lambda X, Y: cdist(X, Y, how))
+    tree.remove([3, 699])
+    own = tree.indices
+    true = cdist(points[own], points[own], how)
+    edges, expected = pair_oracle.spanning_tree(true if k is None else pair_oracle.mutual_reachability(true, k))
+    before = tree.stats().points_compared
+    found = tree.minimum_spanning_tree(k)
+    evaluations = tree.stats().points_compared - before
+    np.testing.assert_array_equal(found.edges, own[edges])
+    np.testing.assert_array_equal(found.lengths, expected)
+    if k is None:
+        assert evaluations <= len(own) * (len(own) - 1) / 2
+
+
+def test_two_trees_of_a_compiled_metric():
+    numba = pytest.importorskip("covertreex.numba")
+    rng = np.random.default_rng(11)
+    points, theirs = rng.random((300, 2)), rng.random((170, 2))
+    metric = numba.metric(lambda x, y: np.abs(x - y).sum())
+    first, second = MetricTree(points, metric), MetricTree(theirs, metric)
+    first.remove([4, 5])
+    true = cdist(points, theirs, "cityblock")[first.indices]
+    expected = pair_oracle.pairs(true, 0.2, one_tree=False)
+    mine, others = rng.random(298), rng.random(170)
+    for n in (1, 2):
+        pairs, distances = first.pairs_within(0.2, second, return_distances=True, n_threads=n)
+        np.testing.assert_array_equal(pairs, np.column_stack([first.indices[expected[:, 0]], expected[:, 1]]))
+        np.testing.assert_allclose(distances, true[tuple(expected.T)], rtol=1e-12)
+        before = first.stats().points_compared + second.stats().points_compared
+        np.testing.assert_array_equal(first.count_pairs([0.1, 2.0], second), [(true <= 0.1).sum(), true.size])
+        asked = first.stats().points_compared + second.stats().points_compared - before
+        assert asked < true.size / 4
+        sums = first.count_pairs([0.3, 0.5], second, weights=(mine, others), n_threads=n)
+        products = np.outer(mine, others)
+        np.testing.assert_allclose(sums, [products[true <= r].sum() for r in (0.3, 0.5)], rtol=1e-9)
 
 
 def test_answers_do_not_depend_on_threads():
@@ -243,7 +343,9 @@ def test_wrong_calls():
         ):
             with pytest.raises(error, match=message):
                 call()
-    with pytest.raises((covertreex.CoverTreeError, NotImplementedError), match="other: expected none for a distance f"):
+    with pytest.raises(
+        (covertreex.CoverTreeError, NotImplementedError), match="other: expected a tree by the same metric"
+    ):
         plain.pairs_within(0.1, tree)
     closed = MetricTree(points, cdist)
     closed.close()

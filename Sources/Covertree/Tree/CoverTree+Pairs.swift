@@ -71,7 +71,9 @@ extension AnyCoverTree {
     case (.float32(let tree), .float32(let other)):
       return try pairs(try tree.whole(metric, context), try other.whole(metric, context))
     case (.function(let tree), nil):
-      return AnyPairLists(try tree.pairs(within: radius, keepsDistances: keepsDistances, context: context))
+      return AnyPairLists(try tree.pairs(within: radius, of: nil, keepsDistances: keepsDistances, context: context))
+    case (.function(let tree), .function(let other)):
+      return AnyPairLists(try tree.pairs(within: radius, of: other, keepsDistances: keepsDistances, context: context))
     case (_, let other?): return try pairs(try inDouble(metric, context), try other.inDouble(metric, context))
     }
   }
@@ -105,7 +107,10 @@ extension AnyCoverTree {
     case (.float64(let tree), nil): return try counts(try tree.whole(metric, context), nil, radii, weights, context)
     case (.float32(let tree), .float32(let other)):
       return try counts(try tree.whole(metric, context), try other.whole(metric, context), radii, weights, context)
-    case (.function(let tree), nil): return try tree.pairCounts(within: radii, weights: weights, context: context)
+    case (.function(let tree), nil):
+      return try tree.pairCounts(within: radii, of: nil, weights: weights, context: context)
+    case (.function(let tree), .function(let other)):
+      return try tree.pairCounts(within: radii, of: other, weights: weights, context: context)
     case (_, let other?):
       return try counts(try inDouble(metric, context), try other.inDouble(metric, context), radii, weights, context)
     }
@@ -135,10 +140,13 @@ extension AnyCoverTree {
   /// Checks that another tree has points of the same kind, in the same metric.
   private func check(_ other: AnyCoverTree?) throws(CoverTreeError) {
     guard let other else { return }
-    if isOfFunction || other.isOfFunction {
+    if case .function(let tree) = self, case .function(let other) = other {
+      return try tree.check(other)
+    }
+    guard !isOfFunction, !other.isOfFunction else {
       throw CoverTreeError(
         .unsupported,
-        "other: expected none for a distance function; search a tree with the points of the other one")
+        "other: expected a tree by the same metric, got one by \(other.isOfFunction ? "a" : "no") distance function")
     }
     guard other.dim == dim else {
       throw CoverTreeError(.shape, "other: expected a tree of \(dim) coordinates, got \(other.dim)")

@@ -8,9 +8,18 @@ public struct DistanceFunction: @unchecked Sendable {
     _ count: Int, _ left: UnsafeRawPointer, _ right: UnsafeRawPointer, _ distances: UnsafeMutablePointer<Double>
   ) throws(CoverTreeError) -> Void
 
-  let fill: Fill
+  /// What makes two functions the same one: addresses of the caller.
+  public struct Identity: Equatable, Sendable {
+    let function: UInt
+    let data: UInt
 
-  public init(fill: @escaping Fill) { self.fill = fill }
+    public init(function: UInt, data: UInt) { (self.function, self.data) = (function, data) }
+  }
+
+  let fill: Fill
+  let identity: Identity
+
+  public init(_ identity: Identity, fill: @escaping Fill) { (self.identity, self.fill) = (identity, fill) }
 
   /// The square of a distance must not overflow.
   static let largest = 0x1p500
@@ -126,50 +135,127 @@ final class ObjectRows: @unchecked Sendable {
 
 /// Pairs of objects that one thread has the function evaluate together.
 ///
-/// One call of the function for many pairs costs a caller's interpreter little more than one for a single pair.
+/// One call of the function for many pairs costs a caller's interpreter little more than one for a single pair. The rows of a call fit into
+/// a processor's cache.
 final class PairEvaluator {
-  private static let pairsPerCall = 4096
-
   private let function: DistanceFunction
   private let rowBytes: Int
+  private let pairsPerCall: Int
   private let context: CallContext
   private let left: GrowableBuffer<UInt8>
   private let right: GrowableBuffer<UInt8>
   private let distances: GrowableBuffer<Double>
+  private var waiting = 0
+  /// Whether the distances are those of an earlier run.
+  private var isRead = false
   private(set) var evaluations = 0
 
   init(_ function: DistanceFunction, _ type: ObjectType, context: CallContext) throws(CoverTreeError) {
     (self.function, rowBytes, self.context) = (function, type.rowBytes, context)
+    pairsPerCall = DistanceFunction.pairsPerCall(rowBytes: rowBytes)
     left = try GrowableBuffer()
     right = try GrowableBuffer()
     distances = try GrowableBuffer()
   }
 
-  func removeAll() {
-    left.removeAll()
-    right.removeAll()
-  }
-
   @inline(__always)
   func add(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer) throws(CoverTreeError) {
+    if waiting == pairsPerCall { try evaluate() }
     try left.append(UnsafeBufferPointer(start: a.assumingMemoryBound(to: UInt8.self), count: rowBytes))
     try right.append(UnsafeBufferPointer(start: b.assumingMemoryBound(to: UInt8.self), count: rowBytes))
+    waiting &+= 1
   }
 
   /// The distances of the pairs that were added, in that order; valid until the next call.
   func run() throws(CoverTreeError) -> UnsafeBufferPointer<Double> {
-    let count = left.count / rowBytes
-    try distances.resize(to: count)
-    for first in stride(from: 0, to: count, by: Self.pairsPerCall) {
-      try context.poll()
-      let some = min(Self.pairsPerCall, count - first)
-      try function.fill(some, left.base + first * rowBytes, right.base + first * rowBytes, distances.base + first)
-    }
-    for distance in distances.elements where !(distance >= 0 && distance <= DistanceFunction.largest) {
-      throw CoverTreeError(.invalidArgument, "metric: expected distances from 0 to 2^500, got \(distance)")
-    }
-    evaluations += count
-    removeAll()
+    try evaluate()
+    isRead = true
     return distances.elements
+  }
+
+  private func evaluate() throws(CoverTreeError) {
+    if isRead { distances.removeAll() }
+    isRead = false
+    let first = distances.count
+    try distances.resize(to: first + waiting)
+    try function.evaluate(waiting, left.base, right.base, into: distances.base + first, context)
+    evaluations += waiting
+    waiting = 0
+    left.removeAll()
+    right.removeAll()
+  }
+}
+
+/// Evaluates the function from one object to many at a time, on one thread.
+final class RowEvaluator {
+  private let function: DistanceFunction
+  private let rowBytes: Int
+  private let context: CallContext
+  /// Copies of the object, and how many there are.
+  private let left: Buffer<UInt8>
+  private let right: Buffer<UInt8>
+  private let distances: Buffer<Double>
+  private var copies = 0
+  private var gathered = 0
+  private var object: UnsafeRawPointer?
+  private(set) var evaluations = 0
+
+  /// Objects that one call compares at most.
+  let most: Int
+
+  init(_ function: DistanceFunction, _ type: ObjectType, context: CallContext) throws(CoverTreeError) {
+    (self.function, rowBytes, self.context) = (function, type.rowBytes, context)
+    most = DistanceFunction.pairsPerCall(rowBytes: rowBytes)
+    left = try Buffer(count: most * rowBytes)
+    right = try Buffer(count: most * rowBytes)
+    distances = try Buffer(count: most)
+  }
+
+  /// Sets the object from which distances are.
+  func begin(_ object: UnsafeRawPointer) {
+    guard object != self.object else { return }
+    (self.object, copies) = (object, 0)
+  }
+
+  /// Adds an object to those that the next `run` compares.
+  @inline(__always)
+  func add(_ other: UnsafeRawPointer) {
+    UnsafeMutableRawPointer(right.base + gathered &* rowBytes).copyMemory(from: other, byteCount: rowBytes)
+    gathered &+= 1
+  }
+
+  /// The distances to the objects that were added; valid until the next call.
+  func run() throws(CoverTreeError) -> UnsafePointer<Double> {
+    defer { gathered = 0 }
+    return try run(UnsafeRawPointer(right.base), count: gathered)
+  }
+
+  /// The distances to some rows.
+  func run(_ rows: UnsafeRawPointer, count: Int) throws(CoverTreeError) -> UnsafePointer<Double> {
+    while copies < count {
+      UnsafeMutableRawPointer(left.base + copies * rowBytes).copyMemory(from: object!, byteCount: rowBytes)
+      copies += 1
+    }
+    try function.evaluate(count, UnsafeRawPointer(left.base), rows, into: distances.base, context)
+    evaluations += count
+    return UnsafePointer(distances.base)
+  }
+}
+
+extension DistanceFunction {
+  /// Pairs that one call of the function evaluates.
+  static func pairsPerCall(rowBytes: Int) -> Int { max(64, min(4096, (1 << 18) / rowBytes)) }
+
+  /// Evaluates some pairs, and checks their distances.
+  fileprivate func evaluate(
+    _ count: Int, _ left: UnsafeRawPointer, _ right: UnsafeRawPointer, into distances: UnsafeMutablePointer<Double>,
+    _ context: CallContext
+  ) throws(CoverTreeError) {
+    guard count > 0 else { return }
+    try context.poll()
+    try fill(count, left, right, distances)
+    for slot in 0..<count where !(distances[slot] >= 0 && distances[slot] <= Self.largest) {
+      throw CoverTreeError(.invalidArgument, "metric: expected distances from 0 to 2^500, got \(distances[slot])")
+    }
   }
 }

@@ -9,6 +9,8 @@ import Glibc
 /// search, those with the lowest bounds first, and they skip subtrees that are in their component. What a search finds, or a higher bound
 /// if it finds nothing, is kept for later rounds.
 ///
+/// If this takes more evaluations than an allowance, the other edges are found by comparing all pairs (`FunctionPrim`).
+///
 /// Objects are known by their rows, in the order of the dataset indices. Edges are totally ordered, so there is one least tree.
 final class FunctionForest: @unchecked Sendable {
   /// Labels of subtrees with objects of several components, and without objects.
@@ -37,21 +39,23 @@ final class FunctionForest: @unchecked Sendable {
   private let least: Buffer<TreeEdge>
   private let parents: Buffer<Int32>
   private let found: GrowableBuffer<TreeEdge>
+  /// The most evaluations of searches for edges, after those for lists.
+  private let allowance: Int
+  private let evaluationsOfLists: Int
 
   var count: Int { nodes.count }
 
   /// - Parameters:
-  ///   - search: of all objects.
+  ///   - search: of all objects. Its counters are those of this call.
+  ///   - nodes: by row.
   ///   - mutualCount: 0 for distance, otherwise below the number of objects, of which there are two or more.
-  init(_ search: FunctionSearch, mutualCount: Int) throws(CoverTreeError) {
-    (self.search, snapshot) = (search, search.snapshot)
-    let count = search.queries.count
-    nodes = try Buffer(count: count)
+  init(
+    _ search: FunctionSearch, nodes: Buffer<Int32>, mutualCount: Int, allowance: Int
+  ) throws(CoverTreeError) {
+    (self.search, snapshot, self.nodes, self.allowance) = (search, search.snapshot, nodes, allowance)
+    let count = nodes.count
     rows = try Buffer(count: snapshot.layout.count, filledWith: -1)
-    for row in 0..<count {
-      nodes[row] = snapshot.nodes[search.queries.index(row)]
-      rows[nodes[row]] = Int32(row)
-    }
+    for row in 0..<count { rows[nodes[row]] = Int32(row) }
     lists = try NearestLists(
       search, kept: min(count - 1, max(Self.neighbors, mutualCount + 2)), mutualCount: mutualCount, rows: rows)
     components = try Buffer(counting: count)
@@ -63,6 +67,7 @@ final class FunctionForest: @unchecked Sendable {
     passed = try Buffer(count: count, filledWith: 0)
     least = try Buffer(count: count)
     found = try GrowableBuffer()
+    evaluationsOfLists = search.counters.evaluations
     leastCores = lists.cores == nil ? nil : try Buffer(count: snapshot.layout.count, filledWith: .infinity)
     if let cores = lists.cores, let leastCores {
       for row in 0..<count { leastCores[nodes[row]] = cores[row] }
@@ -81,8 +86,15 @@ final class FunctionForest: @unchecked Sendable {
       readLists()
       findLeast()
       label()
-      try searchUnknown()
+      let isCertain = try searchUnknown()
+      if !isCertain { dropUncertain() }
       try join()
+      guard isCertain else {
+        try search.context.within(from: done, to: 1) { () throws(CoverTreeError) in
+          try FunctionPrim(search, nodes: nodes, cores: lists.cores, components: components, found: found).run()
+        }
+        break
+      }
     }
     return found
   }
@@ -125,8 +137,8 @@ final class FunctionForest: @unchecked Sendable {
   /// Searches until the least edge of each component is known.
   ///
   /// Objects of all components search at once, at first one of each, then more. So the bounds, and with them the evaluations, do not depend
-  /// on the number of threads.
-  private func searchUnknown() throws(CoverTreeError) {
+  /// on the number of threads. Returns false if the allowance has ended before.
+  private func searchUnknown() throws(CoverTreeError) -> Bool {
     let open = try GrowableBuffer<Int32>()
     for row in 0..<count where isOpen(row) { try open.append(Int32(row)) }
     var sorted = open.all
@@ -155,9 +167,18 @@ final class FunctionForest: @unchecked Sendable {
         let isDone = slot == open.count || components[open[slot]] != component || taken < most
         starts[number] = isDone ? Int32(open.count) : Int32(slot)
       }
+      guard asked.count == 0 || search.counters.evaluations - evaluationsOfLists < allowance else {
+        return false
+      }
       try run(asked)
       most *= 2
     } while asked.count > 0
+    return true
+  }
+
+  /// Forgets the edges of components that may have lesser ones.
+  private func dropUncertain() {
+    for row in 0..<count where isOpen(row) { least[Int(components[row])] = .none }
   }
 
   /// Whether an object may have an unknown edge that is the least of its component.
@@ -184,7 +205,7 @@ final class FunctionForest: @unchecked Sendable {
 
   /// Joins components by their least edges.
   private func join() throws(CoverTreeError) {
-    for row in 0..<count where Int(components[row]) == row {
+    for row in 0..<count where Int(components[row]) == row && least[row].score < .infinity {
       let (a, b) = (top(components[least[row].low]), top(components[least[row].high]))
       // Two components may have the same edge.
       guard a != b else { continue }
@@ -239,7 +260,7 @@ private struct LeastEdge: FunctionResult {
   func admits(_ node: Int32) -> Bool { forest.component(ofNode: node) != component }
   func mayUse(_ subtree: Int32) -> Bool { forest.mayHold(subtree, outside: component, within: best.score) }
   func wants(_ distance: Double, _ index: Int32) -> Bool { forest.edge(row, toIndex: index, distance) < best }
-  mutating func add(_ distance: Double, _ index: Int32) {
+  mutating func add(_ distance: Double, _ index: Int32, at node: Int32) {
     let edge = forest.edge(row, toIndex: index, distance)
     if edge < best { (best, isFound) = (edge, true) }
   }

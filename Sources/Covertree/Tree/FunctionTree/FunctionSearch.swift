@@ -1,4 +1,5 @@
 import CovertreeBase
+import Synchronization
 
 /// The searches of a call in a tree of a caller's metric. The walks of some queries go on in step, and their pairs are evaluated together.
 struct FunctionSearch {
@@ -12,7 +13,7 @@ struct FunctionSearch {
   /// nil if all objects may be found.
   let admitted: AdmittedNodes?
   let context: CallContext
-  let counters: SearchCounters
+  var counters: SearchCounters
 
   /// Runs the walks of all queries.
   ///
@@ -67,6 +68,14 @@ struct FunctionSearch {
     let index = queries.index(row)
     return IndexFilter(
       upperIndex: options.upperIndex(ofRow: row, index: index), excludedIndex: options.excludesSelf ? index : -1)
+  }
+}
+
+extension SearchCounters {
+  var evaluations: Int { points.load(ordering: .relaxed) }
+
+  func add(_ other: SearchCounters) {
+    add(queries: other.queries.load(ordering: .relaxed), points: other.evaluations, boxes: 0)
   }
 }
 

@@ -1,13 +1,45 @@
 import CovertreeBase
+import Synchronization
 
-/// Questions on pairs of objects of one tree. Each node searches for those before it in tree order, so the function evaluates no pair twice:
+/// Questions on pairs of objects. In one tree each node searches for those before it in tree order, so the function evaluates no pair twice:
 /// a root that is evaluated for its subtree is one of them.
 extension FunctionTree {
-  /// The pairs within `radius` (inclusive), the lower dataset index first, in the order of the indices.
+  /// The pairs within `radius` (inclusive) in the order of the dataset indices: of this tree and another one, or of this one, the lower index
+  /// first.
   func pairs(
-    within radius: Double, keepsDistances: Bool, context: CallContext
+    within radius: Double, of other: FunctionTree?, keepsDistances: Bool, context: CallContext
   ) throws(CoverTreeError) -> PairLists<Double> {
-    let search = try search(.allStored, SearchOptions().within(radius), context, rows: nil)
+    let options = try SearchOptions().within(radius)
+    if let other {
+      return try crossPairs(other.search(of: self, options, context), keepsDistances: keepsDistances)
+    }
+    let search = try search(.allStored, options, context, rows: nil)
+    let found = try ownPairs(search, within: radius)
+    let indexCount = search.snapshot.indexCount
+    let sorted = try found.buffer.sorted(below: indexCount, by: { $0.high }).sorted(below: indexCount, by: { $0.low })
+    let pairs = try PairLists<Double>(count: sorted.count, keepsDistances: keepsDistances)
+    for (number, pair) in sorted.elements.enumerated() {
+      (pairs.indices[2 * number], pairs.indices[2 * number + 1]) = (Int64(pair.low), Int64(pair.high))
+      pairs.distances?[number] = pair.score
+    }
+    return pairs
+  }
+
+  /// Checks that another tree has objects of the same type, by the same function.
+  func check(_ other: FunctionTree) throws(CoverTreeError) {
+    guard other.type == type else {
+      throw CoverTreeError(.shape, "other: expected a tree of \(type.name), got \(other.type.name)")
+    }
+    guard other.function.identity == function.identity else {
+      throw CoverTreeError(
+        .invalidArgument, "other: expected a tree by the same distance_fn and distance_user_data, got another function")
+    }
+  }
+
+  /// The pairs within a radius of a search of all objects, between their dataset indices.
+  private func ownPairs(
+    _ search: FunctionSearch, within radius: Double
+  ) throws(CoverTreeError) -> GrowableBuffer<TreeEdge> {
     let chunks = (search.queries.count + FunctionSearch.chunk - 1) / FunctionSearch.chunk
     let lists = try (0..<chunks).map { (_) throws(CoverTreeError) in try GrowableBuffer<TreeEdge>() }
     try search.run { (range) throws(CoverTreeError) in
@@ -25,49 +57,119 @@ extension FunctionTree {
     }
     let found = try GrowableBuffer<TreeEdge>()
     for list in lists { try found.append(list.elements) }
-    let indexCount = search.snapshot.indexCount
-    let sorted = try found.buffer.sorted(below: indexCount, by: { $0.high }).sorted(below: indexCount, by: { $0.low })
-    let pairs = try PairLists<Double>(count: sorted.count, keepsDistances: keepsDistances)
-    for (number, pair) in sorted.elements.enumerated() {
-      (pairs.indices[2 * number], pairs.indices[2 * number + 1]) = (Int64(pair.low), Int64(pair.high))
-      pairs.distances?[number] = pair.score
+    return found
+  }
+
+  /// The pairs of a search for the objects of another tree.
+  private func crossPairs(
+    _ search: (FunctionSearch, indices: Buffer<Int32>), keepsDistances: Bool
+  ) throws(CoverTreeError) -> PairLists<Double> {
+    let (search, indices) = search
+    let lists = try self.lists(search, byIndex: true)
+    let pairs = try PairLists<Double>(count: lists.indices.count, keepsDistances: keepsDistances)
+    for row in 0..<indices.count {
+      for slot in Int(lists.offsets[row])..<Int(lists.offsets[row + 1]) {
+        (pairs.indices[2 * slot], pairs.indices[2 * slot + 1]) = (Int64(indices[row]), lists.indices[slot])
+        pairs.distances?[slot] = lists.distances[slot]
+      }
     }
     return pairs
   }
 
-  /// Counts the ordered pairs by distance: see `AnyCoverTree.pairCounts`.
-  func pairCounts(
-    within radii: UnsafeBufferPointer<Double>, weights: PairWeights, context: CallContext
-  ) throws(CoverTreeError) -> PairSums {
-    let search = try search(.allStored, SearchOptions().within(radii.last ?? 0), context, rows: nil)
-    let count = search.queries.count
-    let (own, others) = (
-      try weights.own.map { (own) throws(CoverTreeError) in try own.copied(count, "weights") },
-      try weights.others.map { (others) throws(CoverTreeError) in try others.copied(count, "other_weights") }
-    )
-    let chunks = (count + FunctionSearch.chunk - 1) / FunctionSearch.chunk
-    let sums = try PairSums(rows: chunks, columns: radii.count, isWeighted: own != nil || others != nil)
-    guard radii.count > 0 else { return try sums.total() }
-    let bins = PairBins(limits: radii, own: own, others: others, rows: try search.queries.rowOfIndex())
-    try search.run { (range) throws(CoverTreeError) in
-      let row = sums.row(range.lowerBound / FunctionSearch.chunk)
-      return range.map { query in
-        bins.add(query, query, 0, times: 1, to: row)
-        return Earlier(than: search.queries.node(query), ObjectsInBins(bins: bins, sums: row, query: query))
-      }
-    } end: { (_, _) in
-    }
-    return try sums.total()
+  /// A search of this tree for all objects of another one, whose dataset indices come with it.
+  func search(
+    of other: FunctionTree, _ options: SearchOptions, _ context: CallContext
+  ) throws(CoverTreeError) -> (FunctionSearch, indices: Buffer<Int32>) {
+    let (own, theirs) = (snapshot, other.snapshot)
+    let nodes = try GrowableBuffer<Int32>()
+    for node in theirs.nodes.elements where node >= 0 { try nodes.append(node) }
+    let indices = try Buffer<Int32>(count: nodes.count)
+    for row in 0..<nodes.count { indices[row] = theirs.layout.order[nodes[row]] }
+    let queries = try FunctionQueries(ObjectRows(theirs.objects, rows: nodes.elements), in: own)
+    let search = FunctionSearch(
+      snapshot: own, function: function, queries: queries, options: options, admitted: nil, context: context,
+      counters: searches)
+    return (search, indices)
   }
 
-  /// The minimum spanning tree, as `CoverTree` finds it.
+  /// All objects within `radius` (inclusive) of each object, sorted by (distance, index). The function is evaluated once for a pair.
+  func ownLists(_ search: FunctionSearch, within radius: Double) throws(CoverTreeError) -> NeighborLists<Double> {
+    let (queries, pairs) = (search.queries, try ownPairs(search, within: radius))
+    let rows = try queries.rowOfIndex()
+    let own = search.options.excludesSelf ? 0 : 1
+    let offsets = try Buffer<Int64>(count: queries.count + 1, filledWith: 0)
+    for row in 0..<queries.count { offsets[row + 1] = Int64(own) }
+    for pair in pairs.elements {
+      offsets[Int(rows[pair.low]) + 1] += 1
+      offsets[Int(rows[pair.high]) + 1] += 1
+    }
+    for row in 0..<queries.count { offsets[row + 1] += offsets[row] }
+    let found = try Buffer<Candidate>(count: Int(offsets[queries.count]))
+    let ends = try Buffer<Int64>(count: queries.count)
+    ends.base.update(from: offsets.base, count: queries.count)
+    func add(_ row: Int, _ index: Int32, _ distance: Double) {
+      found[Int(ends[row])] = Candidate(squared: distance, index: index)
+      ends[row] += 1
+    }
+    if own == 1 { for row in 0..<queries.count { add(row, queries.index(row), 0) } }
+    for pair in pairs.elements {
+      add(Int(rows[pair.low]), pair.high, pair.score)
+      add(Int(rows[pair.high]), pair.low, pair.score)
+    }
+    let neighbors = try NeighborLists<Double>(offsets: offsets, keepsScores: false)
+    try search.context.forEach(queries.count, grain: 1024) { (range, _) throws(CoverTreeError) in
+      for row in range {
+        let places = Int(offsets[row])..<Int(offsets[row + 1])
+        let list = UnsafeMutableBufferPointer(start: found.base + places.lowerBound, count: places.count)
+        var sorted = list
+        sorted.sort { $0 < $1 }
+        for (place, candidate) in zip(places, list) {
+          (neighbors.indices[place], neighbors.distances[place]) = (Int64(candidate.index), candidate.squared)
+        }
+      }
+    }
+    return neighbors
+  }
+
+  /// Counts the objects within `radius` (inclusive) of each object. The function is evaluated once for a pair.
+  func ownCounts(
+    _ search: FunctionSearch, within radius: Double, counts: UnsafeMutablePointer<Int64>
+  ) throws(CoverTreeError) {
+    let queries = search.queries
+    let rows = try queries.rowOfIndex()
+    for row in 0..<queries.count { counts[row] = search.options.excludesSelf ? 0 : 1 }
+    let counting = Mutex(CountsOfRows(base: counts))
+    try search.run { (range) throws(CoverTreeError) in
+      try range.map { (row) throws(CoverTreeError) in
+        Earlier(than: queries.node(row), ObjectsWithin(reach: radius, found: try GrowableBuffer()))
+      }
+    } end: { (range, results) in
+      counting.withLock { counts in
+        for row in range {
+          for candidate in results[row - range.lowerBound].result.found.elements {
+            counts.base[row] += 1
+            counts.base[Int(rows[candidate.index])] += 1
+          }
+        }
+      }
+    }
+  }
+
+  /// The minimum spanning tree, as `CoverTree` finds it: by searches for the least edges or, if these would evaluate most pairs, by comparing
+  /// all objects.
   func spanningTree(mutualCount: Int, context: CallContext) throws(CoverTreeError) -> PairLists<Double> {
     var options = SearchOptions()
     options.excludesSelf = true
-    let search = try search(.allStored, options, context, rows: nil)
-    try checkMutualCount(mutualCount, points: search.queries.count)
-    guard search.queries.count > 1 else { return try PairLists(count: 0, keepsDistances: true) }
-    let sorted = try FunctionForest(search, mutualCount: mutualCount).spanningTree().sorted(context)
+    var search = try search(.allStored, options, context, rows: nil)
+    let count = search.queries.count
+    try checkMutualCount(mutualCount, points: count)
+    guard count > 1 else { return try PairLists(count: 0, keepsDistances: true) }
+    let counters = SearchCounters()
+    search.counters = counters
+    defer { searches.add(counters) }
+    let nodes = try Buffer<Int32>(count: count)
+    for row in 0..<count { nodes[row] = search.queries.node(row) }
+    let sorted = try edges(search, nodes, mutualCount).sorted(context)
     let pairs = try PairLists<Double>(count: sorted.count, keepsDistances: true)
     for (number, edge) in sorted.elements.enumerated() {
       pairs.indices[2 * number] = Int64(search.queries.index(Int(edge.low)))
@@ -75,6 +177,22 @@ extension FunctionTree {
       pairs.distances![number] = edge.score
     }
     return pairs
+  }
+
+  private func edges(
+    _ search: FunctionSearch, _ nodes: Buffer<Int32>, _ mutualCount: Int
+  ) throws(CoverTreeError) -> GrowableBuffer<TreeEdge> {
+    let share = try ConcentrationSample(search, nodes: nodes).share
+    guard mutualCount > 0 || share < 0.5 else {
+      let found = try GrowableBuffer<TreeEdge>()
+      try FunctionPrim(
+        search, nodes: nodes, cores: nil, components: Buffer(counting: nodes.count), found: found
+      ).run()
+      return found
+    }
+    // Half of the evaluations that bounds are expected to save when all objects are compared.
+    let allowance = Int((1 - share) / 4 * Double(nodes.count) * Double(nodes.count))
+    return try FunctionForest(search, nodes: nodes, mutualCount: mutualCount, allowance: allowance).spanningTree()
   }
 }
 
@@ -108,7 +226,14 @@ private struct Earlier<Result: FunctionResult>: FunctionResult {
   /// A subtree begins with its root.
   func mayUse(_ subtree: Int32) -> Bool { subtree < node }
   func wants(_ distance: Double, _ index: Int32) -> Bool { result.wants(distance, index) }
-  mutating func add(_ distance: Double, _ index: Int32) throws(CoverTreeError) { try result.add(distance, index) }
+  mutating func add(_ distance: Double, _ index: Int32, at node: Int32) throws(CoverTreeError) {
+    try result.add(distance, index, at: node)
+  }
+}
+
+/// Counts by row that threads add to, one at a time.
+private struct CountsOfRows: @unchecked Sendable {
+  let base: UnsafeMutablePointer<Int64>
 }
 
 extension FunctionQueries {
@@ -117,43 +242,5 @@ extension FunctionQueries {
     let rows = try Buffer<Int32>(count: snapshot.indexCount, filledWith: -1)
     for row in 0..<count { rows[index(row)] = Int32(row) }
     return rows
-  }
-}
-
-/// Adds pairs to counts by distance.
-private struct PairBins: @unchecked Sendable {
-  /// Ascending.
-  let limits: UnsafeBufferPointer<Double>
-  /// By row; nil for weights of 1.
-  let own: Buffer<Double>?
-  let others: Buffer<Double>?
-  /// By dataset index.
-  let rows: Buffer<Int32>
-
-  /// Adds the pair of two rows, as many times in both directions together.
-  func add(_ a: Int, _ b: Int, _ distance: Double, times: Int, to sums: PairSums.Row) {
-    var (bin, end) = (0, limits.count)
-    while bin < end {
-      let middle = (bin + end) / 2
-      if limits[middle] < distance { bin = middle + 1 } else { end = middle }
-    }
-    sums.counts?[bin] += Int64(times)
-    guard let sums = sums.sums else { return }
-    func product(_ a: Int, _ b: Int) -> Double { (own?[a] ?? 1) * (others?[b] ?? 1) }
-    sums[bin] += times == 1 ? product(a, b) : product(a, b) + product(b, a)
-  }
-}
-
-/// Counts the objects that a query finds.
-private struct ObjectsInBins: FunctionResult {
-  let bins: PairBins
-  let sums: PairSums.Row
-  /// The row of the query.
-  let query: Int
-
-  var reach: Double { bins.limits[bins.limits.count - 1] }
-  func wants(_ distance: Double, _ index: Int32) -> Bool { distance <= reach }
-  mutating func add(_ distance: Double, _ index: Int32) {
-    if distance <= reach { bins.add(query, Int(bins.rows[index]), distance, times: 2, to: sums) }
   }
 }

@@ -127,11 +127,12 @@ extension FunctionTree {
   func within(
     _ radius: Double, of queries: AnyCoverTree.Queries, options: SearchOptions, context: CallContext
   ) throws(CoverTreeError) -> NeighborLists<Double> {
-    try lists(search(queries, options.within(radius), context, rows: nil))
+    let search = try search(queries, options.within(radius), context, rows: nil)
+    return try queries.areAll(of: search) ? ownLists(search, within: radius) : lists(search)
   }
 
-  /// What the queries of a search within a radius find.
-  func lists(_ search: FunctionSearch) throws(CoverTreeError) -> NeighborLists<Double> {
+  /// What the queries of a search within a radius find, sorted by (distance, index), or by index.
+  func lists(_ search: FunctionSearch, byIndex: Bool = false) throws(CoverTreeError) -> NeighborLists<Double> {
     let offsets = try Buffer<Int64>(count: search.queries.count + 1, filledWith: 0)
     let chunks = (search.queries.count + FunctionSearch.chunk - 1) / FunctionSearch.chunk
     let lists = try (0..<chunks).map { (_) throws(CoverTreeError) in try GrowableBuffer<Candidate>() }
@@ -141,7 +142,7 @@ extension FunctionTree {
       let list = lists[range.lowerBound / FunctionSearch.chunk]
       for slot in 0..<range.count {
         var found = results[slot].found.all
-        found.sort { $0 < $1 }
+        found.sort { byIndex ? $0.index < $1.index : $0 < $1 }
         try list.append(results[slot].found.elements)
         offsets[range.lowerBound + slot + 1] = Int64(found.count)
       }
@@ -164,6 +165,7 @@ extension FunctionTree {
     counts: UnsafeMutablePointer<Int64>
   ) throws(CoverTreeError) {
     let search = try search(queries, options.within(radius), context, rows: rows)
+    guard !queries.areAll(of: search) else { return try ownCounts(search, within: radius, counts: counts) }
     try search.run { (range) throws(CoverTreeError) in
       try search.results(range)
     } end: { (range, results) in
@@ -197,6 +199,14 @@ extension FunctionTree {
     return FunctionSearch(
       snapshot: snapshot, function: function, queries: set, options: options, admitted: admitted, context: context,
       counters: searches)
+  }
+}
+
+extension AnyCoverTree.Queries {
+  /// Whether each object of the tree searches among all, within one radius: then a pair is found from both sides.
+  fileprivate func areAll(of search: FunctionSearch) -> Bool {
+    guard case .allStored = self else { return false }
+    return !search.options.areSomeTooLate && search.options.maximumDistances == nil && search.admitted == nil
   }
 }
 

@@ -6,7 +6,8 @@ import CovertreeBase
 /// embeddings, and from known distances `d` of the query to a node: a child whose distance from that node is `e` is at least `|d - e|` away,
 /// and nothing in a subtree of radius `r` is nearer than `d - r`. The entry with the lowest bound comes first, so of all searches
 /// by these bounds none evaluates fewer objects (G. Hjaltason, H. Samet, "Distance browsing in spatial databases", ACM TODS 24,
-/// 1999). If embeddings are far below distances (`PivotTable.isLoose`), the root of a subtree is evaluated before its children.
+/// 1999). If embeddings are far below distances (`PivotTable.isLoose`), the root of a subtree is evaluated before its children; so it is, too,
+/// for results that take whole subtrees by bounds of all their distances.
 ///
 /// If a walk needs distances it stops, so that one call evaluates the pairs of many walks.
 struct FunctionWalk {
@@ -57,7 +58,7 @@ struct FunctionWalk {
     // The distances of pivots are known.
     for (pivot, index) in snapshot.pivots.indices.enumerated() {
       let node = Int(index) < snapshot.nodes.count ? snapshot.nodes[index] : -1
-      if node >= 0, isCounted(node, by: result) { try result.add(embedding[pivot], index) }
+      if node >= 0, isCounted(node, by: result) { try result.add(embedding[pivot], index, at: node) }
     }
     let own = max(0, snapshot.pivots.bound(embedding, snapshot.embedding(0)))
     let isSubtree = snapshot.layout.count > 1
@@ -109,10 +110,10 @@ struct FunctionWalk {
     let node = entry.node
     let pivot = snapshot.links.pivot[node]
     if pivot >= 0 { return try note(entry, embedding[Int(pivot)], into: &result) }
-    if snapshot.pivots.isLoose, size(of: node) >= Self.worthwhile {
+    if snapshot.pivots.isLoose || R.takesSubtrees && entry.own <= result.reach, size(of: node) >= Self.worthwhile {
       return try asked.append(entry)
     }
-    try pushChildren(of: entry, at: nil, for: result)
+    try pushChildren(of: entry, at: nil, into: &result)
     guard isCounted(node, by: result), entry.own <= result.reach else { return }
     try ahead.push(Entry(key: entry.own, own: entry.own, node: node, isSubtree: false))
   }
@@ -122,22 +123,29 @@ struct FunctionWalk {
     _ entry: Entry, _ distance: Double, into result: inout R
   ) throws(CoverTreeError) {
     let node = entry.node
+    if R.takesSubtrees, entry.isSubtree {
+      let radius = snapshot.layout.radius[node]
+      let slack = DistanceFunction.slack * (distance + radius)
+      if take(node, from: max(entry.key, distance - radius - slack), to: distance + radius + slack, into: &result) {
+        return
+      }
+    }
     // Results have the pivots already.
     if isCounted(node, by: result), snapshot.links.pivot[node] < 0 {
-      try result.add(distance, snapshot.layout.order[node])
+      try result.add(distance, snapshot.layout.order[node], at: node)
     }
     if entry.isSubtree {
-      try pushChildren(of: entry, at: distance, for: result)
+      try pushChildren(of: entry, at: distance, into: &result)
     } else if snapshot.links.hasDuplicates[node] != 0 {
       for child in snapshot.children(of: node) where snapshot.layout.levels[child] == TreeNodes.duplicate {
-        try push(child, own: distance, key: distance, for: result)
+        try push(child, own: distance, key: distance, most: distance, into: &result)
       }
     }
   }
 
   /// - Parameter distance: of the query to the entry's node, if it is known.
   private mutating func pushChildren<R: FunctionResult>(
-    of entry: Entry, at distance: Double?, for result: R
+    of entry: Entry, at distance: Double?, into result: inout R
   ) throws(CoverTreeError) {
     let (layout, links, pivots) = (snapshot.layout, snapshot.links, snapshot.pivots)
     // The duplicates of a node that may be evaluated wait for its distance.
@@ -154,14 +162,37 @@ struct FunctionWalk {
         let radius = layout.radius[child]
         key = max(key, thirdSide(distance, apart) - radius * (1 + DistanceFunction.slack))
       }
-      try push(child, own: own, key: key, for: result)
+      var most = Double.infinity
+      if R.takesSubtrees {
+        most = pivots.upperBound(embedding, snapshot.embedding(child))
+        if let distance {
+          most = min(most, (distance + links.parentDistance[child]) * (1 + 2 * DistanceFunction.slack))
+        }
+      }
+      try push(child, own: own, key: key, most: most, into: &result)
     }
   }
 
+  /// Lets a result take a subtree whose distances are between two bounds.
+  private func take<R: FunctionResult>(
+    _ node: Int32, from least: Double, to most: Double, into result: inout R
+  ) -> Bool {
+    result.take(node, end: snapshot.layout.subtreeEnd[node], from: least, to: most)
+  }
+
+  /// - Parameters:
+  ///   - own: a lower bound of the distance of a node.
+  ///   - key: of all distances in its subtree.
+  ///   - most: an upper bound of the distance of the node.
   private mutating func push<R: FunctionResult>(
-    _ node: Int32, own: Double, key: Double, for result: R
+    _ node: Int32, own: Double, key: Double, most: Double, into result: inout R
   ) throws(CoverTreeError) {
     let reach = result.reach
+    if R.takesSubtrees {
+      let isLeaf = snapshot.layout.subtreeEnd[node] - node == 1
+      let farthest = isLeaf ? most : (most + snapshot.layout.radius[node]) * (1 + 2 * DistanceFunction.slack)
+      if take(node, from: isLeaf ? own : key, to: farthest, into: &result) { return }
+    }
     guard snapshot.layout.subtreeEnd[node] - node > 1 else {
       if own <= reach, isCounted(node, by: result) {
         try ahead.push(Entry(key: own, own: own, node: node, isSubtree: false))
@@ -183,10 +214,18 @@ protocol FunctionResult {
   func mayUse(_ subtree: Int32) -> Bool
   /// Whether an object of at least this distance may be of use.
   func wants(_ distance: Double, _ index: Int32) -> Bool
-  mutating func add(_ distance: Double, _ index: Int32) throws(CoverTreeError)
+  /// Takes an object, which has a dataset index and a node.
+  mutating func add(_ distance: Double, _ index: Int32, at node: Int32) throws(CoverTreeError)
+  /// Whether whole subtrees may be taken.
+  static var takesSubtrees: Bool { get }
+  /// Takes all objects of a subtree, which ends before a node, but not the pivots among them. Their distances are between two bounds.
+  /// Returns false if they have to be seen.
+  mutating func take(_ subtree: Int32, end: Int32, from least: Double, to most: Double) -> Bool
 }
 
 extension FunctionResult {
+  static var takesSubtrees: Bool { false }
+  mutating func take(_ subtree: Int32, end: Int32, from least: Double, to most: Double) -> Bool { false }
   func admits(_ node: Int32) -> Bool { true }
   func mayUse(_ subtree: Int32) -> Bool { true }
 }
@@ -197,7 +236,7 @@ struct NearestObjects: FunctionResult {
 
   var reach: Double { nearest.worst }
   func wants(_ distance: Double, _ index: Int32) -> Bool { nearest.wants(distance, index) }
-  mutating func add(_ distance: Double, _ index: Int32) { nearest.insert(distance, index) }
+  mutating func add(_ distance: Double, _ index: Int32, at node: Int32) { nearest.insert(distance, index) }
 }
 
 /// All objects within a distance.
@@ -206,7 +245,7 @@ struct ObjectsWithin: FunctionResult {
   let found: GrowableBuffer<Candidate>
 
   func wants(_ distance: Double, _ index: Int32) -> Bool { distance <= reach }
-  mutating func add(_ distance: Double, _ index: Int32) throws(CoverTreeError) {
+  mutating func add(_ distance: Double, _ index: Int32, at node: Int32) throws(CoverTreeError) {
     if distance <= reach { try found.append(Candidate(squared: distance, index: index)) }
   }
 }

@@ -124,6 +124,14 @@ final class PivotTable: @unchecked Sendable {
     return Double.largest(most)
   }
 
+  /// An upper bound of the distance of two objects, by their embeddings; infinity without pivots.
+  @inline(__always)
+  func upperBound(_ a: UnsafePointer<Double>, _ b: UnsafePointer<Double>) -> Double {
+    var least = Double.infinity
+    for pivot in 0..<count { least = min(least, a[pivot] + b[pivot]) }
+    return least * (1 + 2 * DistanceFunction.slack)
+  }
+
   /// The largest difference between two embeddings.
   @inline(__always)
   func apart(_ a: UnsafePointer<Double>, _ b: UnsafePointer<Double>) -> Double {

@@ -193,17 +193,20 @@ class MetricTree(CoverTree):
         """Objects of the tree, as queries for another one."""
         return self._domain.again(self._rows_at(indices))
 
-    # Pairs with another tree. Objects of two trees have no numbers in common, so the library gets one of the trees.
+    # Pairs with another tree. The library knows whether two compiled metrics are one. Objects of two trees have no
+    # numbers in common, so for a Python function it gets one of the trees.
 
     def _pairs(self, r: float, other: Any, *, distances: bool, **how: Any) -> pairs.Pairs:
         if other is None:
             return super()._pairs(r, None, distances=distances, **how)
         self._other(other)
+        if self._callee is None and other is not self:
+            return super()._pairs(r, other, distances=distances, **how)
         return _metric_pairs.within(self, other, r, distances=distances, **how)
 
     def _counts(self, radii: Any, other: Any, own: Any, others: Any, **how: Any) -> NDArray[Any]:
-        if other is None:
-            return super()._counts(radii, None, own, others, **how)
+        if other is None or self._callee is None:
+            return super()._counts(radii, other, own, others, **how)
         return _metric_pairs.counts(self, other, radii, own, others, **how)
 
     def _other(self, other: Any) -> Handle:
