@@ -227,7 +227,7 @@ typedef enum covertree_order {
 /* The distance of two points, from the differences d of their coordinates and
  * their weights w. A metric of the library other than plain Euclidean distance
  * has no cover tree: covertree_tree_export and scores are UNSUPPORTED for it.
- * For a function, scores and pairs of two trees are UNSUPPORTED. */
+ * For a function, scores are UNSUPPORTED. */
 typedef enum covertree_distance {
   COVERTREE_DISTANCE_EUCLIDEAN = 0, /* the root of the sum of w d^2 */
   COVERTREE_DISTANCE_MANHATTAN = 1, /* the sum of w |d| */
@@ -426,13 +426,17 @@ typedef struct covertree_pairs covertree_pairs;
  *                      with the lower index first. Otherwise a tree of the same
  *                      dim, metric and parameters of the metric: the first
  *                      index of a pair is of a point of `tree`, the second one
- *                      of a point of `other`. UNSUPPORTED for a distance
- *                      function: a radius search in `other` for the points of
- *                      `tree` finds the same
+ *                      of a point of `other`. Both trees or none have a
+ *                      distance function, else UNSUPPORTED. Then both have rows
+ *                      of one type, else SHAPE, and the same distance_fn and
+ *                      distance_user_data, else INVALID_ARGUMENT: the function
+ *                      gets a row of `tree` and one of `other`, so numbers
+ *                      stand for the same objects in both
  *   with_distances     0: the pairs have no distances
  * If the two trees have points of different dtypes, distances are float64. The
  * time grows with the number of pairs if the points have few intrinsic
- * dimensions. A distance function is evaluated at most once for a pair. */
+ * dimensions. A distance function is evaluated at most once for a pair. Memory
+ * grows with the pairs. */
 covertree_status covertree_tree_pairs(covertree_tree *tree,
                                       covertree_tree *other, double radius,
                                       int32_t with_distances,
@@ -446,7 +450,7 @@ covertree_status covertree_tree_pairs(covertree_tree *tree,
  *              below the number of points: lengths are mutual reachability
  *              distances. That of two points is the largest of their distance
  *              and of the distances of both to their mutual_k-th nearest other
- *              point
+ *              point. A distance function is evaluated for those neighbours, too
  *   edges [out] with the lengths as distances, in the dtype of the points; the
  *              lower index of an edge is first */
 covertree_status covertree_tree_spanning_tree(
@@ -483,7 +487,8 @@ static inline void covertree_pair_count_options_init(
  *                int64_t; with weights the sum of the products of their
  *                weights, a double
  * BUSY if there are not as many weights as points. The time depends on the
- * number of pairs whose distances are close to a radius. */
+ * number of pairs whose distances are close to a radius, and so do the
+ * evaluations of a distance function. */
 covertree_status covertree_tree_pair_counts(
     covertree_tree *tree, covertree_tree *other, const double *radii,
     int64_t n_radii, const covertree_pair_count_options *options, void *counts);

@@ -3,9 +3,12 @@ import CovertreeBase
 /// Completes a minimum spanning tree of objects by Prim's algorithm: from one component, it adds the least edge to another one, until all
 /// are joined. Each round compares one object with all that are not in the tree yet.
 ///
-/// A pair is evaluated at most once, and not at all if it is in one component, if a pivot is in it, or if its lower bound comes after the
-/// least known edge to the component outside. So the function is evaluated for fewer than n (n - 1) / 2 pairs, in blocks of rows that lie one
-/// after the other: this is the way where bounds exclude little (`FunctionForest` is the other one). Memory is O(n).
+/// A pair is evaluated at most once, and not at all if a pivot is in it, or if its lower bound comes after the least known edge to the component
+/// outside. So the function is evaluated for fewer than n (n - 1) / 2 pairs, in blocks of rows that lie one after the other: this is the way
+/// where bounds exclude little (`FunctionForest` is the other one). Memory is O(n).
+///
+/// Bounds are those of the pivots and of an *anchor*, an earlier row whose distances are kept. Rows of a cluster are added one after the
+/// other. So an anchor in it is near the next rows, and far from most others. A row of which bounds exclude less than half is the next anchor.
 final class FunctionPrim: @unchecked Sendable {
   /// Of a block of which bounds exclude less than this share, all pairs are evaluated, where the rows lie.
   private static let worthSkipping = 1.0 / 16
@@ -35,6 +38,11 @@ final class FunctionPrim: @unchecked Sendable {
   private let workers: PerThread<Worker>
   private var rounds = 0
   private var usesBounds = true
+  /// By row: the distance from the anchor, or -1; and those from the row that is compared now.
+  private var fromAnchor: Buffer<Double>
+  private var fromRow: Buffer<Double>
+  private var anchor: Int32 = -1
+  private let pairEvaluator: PairEvaluator
   /// Pairs that bounds exclude, and all; and those before the last measurement.
   private let (excluded, seen) = (Counter(), Counter())
   private var (excludedBefore, seenBefore) = (0, 0)
@@ -63,6 +71,9 @@ final class FunctionPrim: @unchecked Sendable {
     outside = try Buffer(count: count)
     nearest = try Buffer(count: count, filledWith: .none)
     least = try Buffer(count: count, filledWith: .none)
+    fromAnchor = try Buffer(count: count, filledWith: -1)
+    fromRow = try Buffer(count: count, filledWith: -1)
+    pairEvaluator = try PairEvaluator(search.function, snapshot.objects.type, context: search.context)
     workers = PerThread(count: search.context.threads)
     for row in 0..<count {
       let pivot = snapshot.links.pivot[nodes[row]]
@@ -81,7 +92,10 @@ final class FunctionPrim: @unchecked Sendable {
 
   /// Adds the edges that are missing.
   func run() throws(CoverTreeError) {
-    defer { search.counters.add(queries: 0, points: workers.all.reduce(0) { $0 + $1.evaluator.evaluations }, boxes: 0) }
+    defer {
+      let ofWorkers = workers.all.reduce(0) { $0 + $1.evaluator.evaluations }
+      search.counters.add(queries: 0, points: ofWorkers + pairEvaluator.evaluations, boxes: 0)
+    }
     let (count, first) = (nodes.count, found.count)
     var next = components[0]
     while true {
@@ -114,20 +128,34 @@ final class FunctionPrim: @unchecked Sendable {
   /// Finds the edges of a row to all objects outside.
   private func compare(_ row: Int32) throws(CoverTreeError) {
     let embedding = snapshot.embedding(nodes[row])
-    for pivot in pivots { note(row, pivot.row, embedding[pivot.number]) }
+    for pivot in pivots { take(row, pivot.row, embedding[pivot.number]) }
     let own = Int(snapshot.links.pivot[nodes[row]])
     if own >= 0 {
       for place in 0..<outsideCount { note(row, outside[place], snapshot.embedding(nodes[outside[place]])[own]) }
     } else {
       plan()
+      let (apart, excludedBefore) = (try distanceFromAnchor(row), excluded.value)
       let grain = DistanceFunction.pairsPerCall(rowBytes: objects.type.rowBytes)
       try search.context.forEach(outsideCount, grain: grain) { (range, slot) throws(CoverTreeError) in
         let worker = try workers.value(slot) { () throws(CoverTreeError) in try Worker(search) }
-        try compare(row, range, worker)
+        try compare(row, range, apart, worker)
+      }
+      if 2 * (excluded.value - excludedBefore) < outsideCount {
+        anchor = row
+        swap(&fromAnchor, &fromRow)
       }
     }
     for place in 0..<outsideCount { lower(outside[place]) }
     for pivot in pivots { lower(pivot.row) }
+  }
+
+  /// The distance of a row from the anchor; -1 if it is not known, or of no use.
+  private func distanceFromAnchor(_ row: Int32) throws(CoverTreeError) -> Double {
+    guard usesBounds, anchor >= 0 else { return -1 }
+    // Other rows were outside when the anchor was compared.
+    guard components[row] == components[anchor] else { return fromAnchor[row] }
+    try pairEvaluator.add(snapshot.objects.row(nodes[anchor]), snapshot.objects.row(nodes[row]))
+    return try pairEvaluator.run()[0]
   }
 
   /// Decides whether bounds are worth their time. That does not depend on the number of threads.
@@ -143,34 +171,48 @@ final class FunctionPrim: @unchecked Sendable {
     rounds += 1
   }
 
-  private func compare(_ row: Int32, _ range: Range<Int>, _ worker: Worker) throws(CoverTreeError) {
-    let evaluator = worker.evaluator
+  private func compare(
+    _ row: Int32, _ range: Range<Int>, _ apart: Double, _ worker: Worker
+  ) throws(CoverTreeError) {
+    let (evaluator, wanted) = (worker.evaluator, worker.wanted)
     evaluator.begin(snapshot.objects.row(nodes[row]))
-    let wanted = worker.wanted
     wanted.removeAll()
-    if usesBounds || cores != nil {
-      for place in range where mayBeLeast(row, outside[place]) { try wanted.append(Int32(place)) }
+    let hasBounds = usesBounds || cores != nil
+    if hasBounds {
+      for place in range where mayBeLeast(row, outside[place], apart) { try wanted.append(Int32(place)) }
       excluded.add(range.count - wanted.count)
       seen.add(range.count)
     }
-    let skipped = usesBounds || cores != nil ? range.count - wanted.count : 0
-    if Double(skipped) < Self.worthSkipping * Double(range.count) {
+    if !hasBounds || Double(range.count - wanted.count) < Self.worthSkipping * Double(range.count) {
       let distances = try evaluator.run(objects.row(Int32(range.lowerBound)), count: range.count)
-      for (slot, place) in range.enumerated() { note(row, outside[place], distances[slot]) }
+      for (slot, place) in range.enumerated() { take(row, outside[place], distances[slot]) }
     } else {
+      for place in range { fromRow[Int(outside[place])] = -1 }
       for place in wanted.elements { evaluator.add(objects.row(place)) }
       let distances = try evaluator.run()
-      for slot in 0..<wanted.count { note(row, outside[Int(wanted[slot])], distances[slot]) }
+      for slot in 0..<wanted.count { take(row, outside[Int(wanted[slot])], distances[slot]) }
     }
   }
 
   /// Whether the edge of a pair may come before all known ones to the component outside.
+  ///
+  /// - Parameter apart: the distance of the row from the anchor, or -1.
   @inline(__always)
-  private func mayBeLeast(_ row: Int32, _ other: Int32) -> Bool {
-    var bound =
-      usesBounds ? max(0, snapshot.pivots.bound(snapshot.embedding(nodes[row]), snapshot.embedding(nodes[other]))) : 0
+  private func mayBeLeast(_ row: Int32, _ other: Int32, _ apart: Double) -> Bool {
+    var bound = 0.0
+    if apart >= 0, fromAnchor[other] >= 0 { bound = max(0, thirdSide(apart, fromAnchor[other])) }
     if let cores { bound = max(bound, max(cores[row], cores[other])) }
-    return TreeEdge(score: bound, between: row, and: other) < least[components[other]]
+    let limit = least[components[other]]
+    guard usesBounds, bound < limit.score else { return TreeEdge(score: bound, between: row, and: other) < limit }
+    bound = max(bound, snapshot.pivots.bound(snapshot.embedding(nodes[row]), snapshot.embedding(nodes[other])))
+    return TreeEdge(score: bound, between: row, and: other) < limit
+  }
+
+  /// Takes a distance that was evaluated.
+  @inline(__always)
+  private func take(_ row: Int32, _ other: Int32, _ distance: Double) {
+    fromRow[Int(other)] = distance
+    note(row, other, distance)
   }
 
   /// Takes a distance.
@@ -211,50 +253,5 @@ final class FunctionPrim: @unchecked Sendable {
       evaluator = try RowEvaluator(search.function, search.snapshot.objects.type, context: search.context)
       wanted = try GrowableBuffer()
     }
-  }
-}
-
-/// What the pivots' bounds are worth for a spanning tree, by a sample of objects.
-struct ConcentrationSample {
-  private static let most = 64
-
-  /// The share of pairs whose lower bound is below a usual length of an edge. Near 1, a search for the least edges evaluates nearly all
-  /// pairs; near 0, only those that are close.
-  let share: Double
-
-  /// - Parameter nodes: of the objects.
-  init(_ search: FunctionSearch, nodes: Buffer<Int32>) throws(CoverTreeError) {
-    let (snapshot, count) = (search.snapshot, min(Self.most, nodes.count / 5))
-    guard count > 2, snapshot.pivots.count > 0 else {
-      share = 1
-      return
-    }
-    let sample = (0..<count).map { nodes[$0 * nodes.count / count] }
-    let evaluator = try PairEvaluator(search.function, snapshot.objects.type, context: search.context)
-    for i in 0..<count {
-      for j in 0..<i { try evaluator.add(snapshot.objects.row(sample[i]), snapshot.objects.row(sample[j])) }
-    }
-    let distances = try evaluator.run()
-    search.counters.add(queries: 0, points: evaluator.evaluations, boxes: 0)
-    func distance(_ i: Int, _ j: Int) -> Double {
-      i > j ? distances[i * (i - 1) / 2 + j] : distances[j * (j - 1) / 2 + i]
-    }
-    var (nearest, at, lengths) = ([Double](repeating: .infinity, count: count), 0, [Double]())
-    var left = Array(1..<count)
-    while !left.isEmpty {
-      for other in left { nearest[other] = min(nearest[other], distance(at, other)) }
-      let slot = left.indices.min { nearest[left[$0]] < nearest[left[$1]] }!
-      at = left.remove(at: slot)
-      lengths.append(nearest[at])
-    }
-    lengths.sort()
-    let usual = lengths[lengths.count / 2]
-    var below = 0
-    for i in 0..<count {
-      for j in 0..<i where snapshot.pivots.bound(snapshot.embedding(sample[i]), snapshot.embedding(sample[j])) < usual {
-        below += 1
-      }
-    }
-    share = Double(below) / Double(distances.count)
   }
 }

@@ -130,6 +130,7 @@ private struct PairBins: @unchecked Sendable {
 
 /// Counts the objects that a query finds.
 private struct ObjectsInBins: FunctionResult {
+  static var isOrdered: Bool { false }
   static var takesSubtrees: Bool { true }
 
   let bins: PairBins

@@ -216,6 +216,8 @@ extension Buffer where Element == TreeEdge {
 
 /// A result for the nodes before a node.
 private struct Earlier<Result: FunctionResult>: FunctionResult {
+  static var isOrdered: Bool { Result.isOrdered }
+
   private let node: Int32
   private(set) var result: Result
 

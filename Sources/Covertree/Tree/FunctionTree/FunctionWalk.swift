@@ -9,10 +9,14 @@ import CovertreeBase
 /// 1999). If embeddings are far below distances (`PivotTable.isLoose`), the root of a subtree is evaluated before its children; so it is, too,
 /// for results that take whole subtrees by bounds of all their distances.
 ///
+/// For results whose reach never changes the order decides nothing: their queue is a stack.
+///
 /// If a walk needs distances it stops, so that one call evaluates the pairs of many walks.
 struct FunctionWalk {
   /// Subtrees of at least this many nodes are worth the distance of their root.
   private static let worthwhile: Int32 = 3
+  /// Distances that a walk in any order asks for at once.
+  private static let most = 256
 
   private struct Entry: BitwiseCopyable, Comparable {
     /// No distance of the entry is below it.
@@ -32,6 +36,8 @@ struct FunctionWalk {
   /// nil if all objects may be found.
   private let admitted: AdmittedNodes?
   private let ahead: MinHeap<Entry>
+  /// Instead of it, for walks in any order.
+  private let stack: GrowableBuffer<Entry>
   private let asked: GrowableBuffer<Entry>
   private var embedding: UnsafePointer<Double>
   private var eligible = IndexFilter()
@@ -40,6 +46,7 @@ struct FunctionWalk {
   init(_ snapshot: FunctionSnapshot, _ admitted: AdmittedNodes?) throws(CoverTreeError) {
     (self.snapshot, self.admitted) = (snapshot, admitted)
     ahead = try MinHeap()
+    stack = try GrowableBuffer()
     asked = try GrowableBuffer()
     embedding = snapshot.embedding(0)
   }
@@ -54,6 +61,7 @@ struct FunctionWalk {
   ) throws(CoverTreeError) {
     (self.embedding, self.eligible, evaluated) = (embedding, eligible, 0)
     ahead.removeAll()
+    stack.removeAll()
     asked.removeAll()
     // The distances of pivots are known.
     for (pivot, index) in snapshot.pivots.indices.enumerated() {
@@ -62,18 +70,19 @@ struct FunctionWalk {
     }
     let own = max(0, snapshot.pivots.bound(embedding, snapshot.embedding(0)))
     let isSubtree = snapshot.layout.count > 1
-    try ahead.push(Entry(key: isSubtree ? 0 : own, own: own, node: 0, isSubtree: isSubtree))
+    try push(Entry(key: isSubtree ? 0 : own, own: own, node: 0, isSubtree: isSubtree), for: result)
   }
 
   /// Goes on until the walk needs distances, or has ended: then it needs none.
   mutating func advance<R: FunctionResult>(into result: inout R) throws(CoverTreeError) {
     asked.removeAll()
     // The more it has evaluated, the more it asks for at once.
-    let most = 1 + evaluated / 8
-    while asked.count < most, let entry = ahead.pop() {
+    let most = R.isOrdered ? 1 + evaluated / 8 : Self.most
+    while asked.count < most, let entry = R.isOrdered ? ahead.pop() : stack.popLast() {
       guard entry.key <= result.reach else {
+        // The others of a heap are not nearer. On a stack none is beyond the reach, except the root.
         ahead.removeAll()
-        break
+        continue
       }
       try entry.isSubtree ? open(entry, into: &result) : decide(entry, into: &result)
     }
@@ -85,6 +94,11 @@ struct FunctionWalk {
     _ distances: UnsafeBufferPointer<Double>, into result: inout R
   ) throws(CoverTreeError) {
     for slot in 0..<asked.count { try note(asked[slot], distances[slot], into: &result) }
+  }
+
+  @inline(__always)
+  private func push<R: FunctionResult>(_ entry: Entry, for result: R) throws(CoverTreeError) {
+    try R.isOrdered ? ahead.push(entry) : stack.append(entry)
   }
 
   private func isCounted<R: FunctionResult>(_ node: Int32, by result: R) -> Bool {
@@ -115,7 +129,7 @@ struct FunctionWalk {
     }
     try pushChildren(of: entry, at: nil, into: &result)
     guard isCounted(node, by: result), entry.own <= result.reach else { return }
-    try ahead.push(Entry(key: entry.own, own: entry.own, node: node, isSubtree: false))
+    try push(Entry(key: entry.own, own: entry.own, node: node, isSubtree: false), for: result)
   }
 
   /// Handles an entry whose distance is known.
@@ -195,12 +209,12 @@ struct FunctionWalk {
     }
     guard snapshot.layout.subtreeEnd[node] - node > 1 else {
       if own <= reach, isCounted(node, by: result) {
-        try ahead.push(Entry(key: own, own: own, node: node, isSubtree: false))
+        try push(Entry(key: own, own: own, node: node, isSubtree: false), for: result)
       }
       return
     }
     guard key <= reach, size(of: node) > 0, result.mayUse(node) else { return }
-    try ahead.push(Entry(key: min(key, own), own: own, node: node, isSubtree: true))
+    try push(Entry(key: min(key, own), own: own, node: node, isSubtree: true), for: result)
   }
 }
 
@@ -216,6 +230,8 @@ protocol FunctionResult {
   func wants(_ distance: Double, _ index: Int32) -> Bool
   /// Takes an object, which has a dataset index and a node.
   mutating func add(_ distance: Double, _ index: Int32, at node: Int32) throws(CoverTreeError)
+  /// Whether what is found lowers the reach, so that near objects should come first.
+  static var isOrdered: Bool { get }
   /// Whether whole subtrees may be taken.
   static var takesSubtrees: Bool { get }
   /// Takes all objects of a subtree, which ends before a node, but not the pivots among them. Their distances are between two bounds.
@@ -224,6 +240,7 @@ protocol FunctionResult {
 }
 
 extension FunctionResult {
+  static var isOrdered: Bool { true }
   static var takesSubtrees: Bool { false }
   mutating func take(_ subtree: Int32, end: Int32, from least: Double, to most: Double) -> Bool { false }
   func admits(_ node: Int32) -> Bool { true }
@@ -241,6 +258,7 @@ struct NearestObjects: FunctionResult {
 
 /// All objects within a distance.
 struct ObjectsWithin: FunctionResult {
+  static var isOrdered: Bool { false }
   let reach: Double
   let found: GrowableBuffer<Candidate>
 
