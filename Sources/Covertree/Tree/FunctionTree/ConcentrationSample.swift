@@ -4,8 +4,8 @@ import CovertreeBase
 struct ConcentrationSample {
   private static let most = 64
 
-  /// The share of pairs whose lower bound is below a usual length of an edge. Near 1, a search for the least edges evaluates nearly all
-  /// pairs; near 0, only those that are close.
+  /// The share of pairs whose lower bound is below the length of a long edge, of which a tenth is longer: those between clusters decide about
+  /// the last rounds. Near 1, a search for the least edges evaluates nearly all pairs; near 0, only those that are close.
   let share: Double
 
   /// - Parameter nodes: of the objects.
@@ -34,10 +34,10 @@ struct ConcentrationSample {
       lengths.append(nearest[at])
     }
     lengths.sort()
-    let usual = lengths[lengths.count / 2]
+    let long = lengths[lengths.count * 9 / 10]
     var below = 0
     for i in 0..<count {
-      for j in 0..<i where snapshot.pivots.bound(snapshot.embedding(sample[i]), snapshot.embedding(sample[j])) < usual {
+      for j in 0..<i where snapshot.pivots.bound(snapshot.embedding(sample[i]), snapshot.embedding(sample[j])) < long {
         below += 1
       }
     }
