@@ -80,6 +80,63 @@ covertree_status covertree_residual_bounds(
     covertree_residual *pivots, double error,
     const covertree_call_options *options, double *bounds);
 
+/* The coordinates of a point in an outline of points. */
+#define COVERTREE_OUTLINE_COLUMNS 64
+
+/* All points of a model, outlined one by one: pivots of each block of points,
+ * the coordinates of each point in their span, and its error, the norm that the
+ * span leaves of its unit vector. The bounds are much tighter than those of
+ * covertree_residual_outline, and there is more to send. */
+typedef struct covertree_outline {
+  covertree_residual *pivots; /* a model of the pivots, block by block */
+  int64_t n_points;
+  const int64_t *ranks;     /* of each block (n_blocks of covertree_residual_info
+                               for the outlined model) its number of pivots */
+  const float *coordinates; /* n_points x COVERTREE_OUTLINE_COLUMNS, in the order
+                               of covertree_residual_view.order */
+  const float *errors;      /* n_points: of each point */
+  const int64_t *indices;   /* n_points: what `before` counts; ascending in each
+                               block */
+} covertree_outline;
+
+/* Outlines the points of a model: fills arrays for a covertree_outline.
+ *   tau         the error up to which blocks get pivots, above 0 and below 1;
+ *               if the most pivots do not suffice, errors are larger
+ *   ranks       [out] n_blocks
+ *   coordinates [out] n_points x COVERTREE_OUTLINE_COLUMNS
+ *   errors      [out] n_points
+ *   pivots      [out]
+ * UNSUPPORTED for a kernel or V of the caller, and after removals. O(n m) for
+ * each pivot of a block. */
+covertree_status covertree_residual_outline_points(
+    covertree_residual *residual, double tau,
+    const covertree_call_options *options, int64_t *ranks, float *coordinates,
+    float *errors, covertree_residual **pivots);
+
+/* What queries need of bounds, one number for each. */
+typedef struct covertree_outline_wanted {
+  const int64_t *before; /* only points of lower indices count; NULL: all do */
+  const double *least;   /* a bound that is smaller says nothing but that; above
+                            1: no bound is wanted; NULL: 0 */
+} covertree_outline_wanted;
+
+/* Bounds |rho| of the points of an outline with any point of another one.
+ *   from, to [in]  outlines of points of the same process
+ *   wanted   [in]  n_points of `from`; NULL: all points count
+ *   bounds   [out] n_points of `from`, at most 1; 0 if no point counts */
+covertree_status covertree_outline_bounds(
+    const covertree_outline *from, const covertree_outline *to,
+    const covertree_outline_wanted *wanted,
+    const covertree_call_options *options, double *bounds);
+
+/* The same for any queries, whose V and p are known from
+ * covertree_residual_features: tighter, and O(m) for each query and pivot. */
+
+covertree_status covertree_outline_bounds_given(
+    const covertree_outline *to, const covertree_matrix *queries,
+    const covertree_features *features, const covertree_outline_wanted *wanted,
+    const covertree_call_options *options, double *bounds);
+
 /* Searches like covertree_residual_knn for new points whose V and p are known
  * from covertree_residual_features. */
 covertree_status covertree_residual_knn_given(

@@ -93,6 +93,80 @@ public func covertree_residual_bounds(
   }
 }
 
+@_cdecl("covertree_residual_outline_points") @implementation
+public func covertree_residual_outline_points(
+  _ residual: Handle, _ tau: Double, _ options: In<covertree_call_options>, _ ranks: Out<Int64>,
+  _ coordinates: Out<Float>, _ errors: Out<Float>, _ pivots: Out<Handle>
+) -> covertree_status {
+  models.run(residual, options) { (search, context, _) throws(CoverTreeError) in
+    let output = try required(pivots, "pivots")
+    let found = try search.outline(
+      tolerance: tau, context: context, ranks: required(ranks, "ranks"),
+      coordinates: required(coordinates, "coordinates"), errors: required(errors, "errors"))
+    output.pointee = models.add(found)
+  }
+}
+
+extension Copies {
+  /// An outline, made of copies of the caller's arrays.
+  fileprivate func outline(
+    _ given: In<covertree_outline>, _ name: String, _ context: CallContext
+  ) throws(CoverTreeError) -> PointOutline {
+    let given = try required(given, name).pointee
+    guard given.n_points > 0, given.n_points < Int64(Int32.max) else {
+      throw CoverTreeError(.shape, "\(name).n_points: expected 1 to 2^31 - 2, got \(given.n_points)")
+    }
+    let count = Int(given.n_points)
+    let pivots = try models.value(given.pivots, context)
+    return try PointOutline(
+      pivots: pivots,
+      ranks: array(given.ranks, PointOutline.blockCount(of: count, pivots), "\(name).ranks"),
+      coordinates: array(given.coordinates, count * PointOutline.columns, "\(name).coordinates"),
+      errors: array(given.errors, count, "\(name).errors"), indices: array(given.indices, count, "\(name).indices"))
+  }
+
+  fileprivate func wanted(
+    _ given: In<covertree_outline_wanted>, _ count: Int
+  ) throws(CoverTreeError) -> PointOutline.Wanted {
+    PointOutline.Wanted(
+      before: try given?.pointee.before.map { (base) throws(CoverTreeError) in try array(base, count, "before") },
+      least: try given?.pointee.least.map { (base) throws(CoverTreeError) in try array(base, count, "least") })
+  }
+
+  private func array<T: BitwiseCopyable>(
+    _ base: In<T>, _ count: Int, _ name: String
+  ) throws(CoverTreeError) -> UnsafeBufferPointer<T> {
+    try elements(UnsafeBufferPointer(start: count == 0 ? base : required(base, name), count: count))
+  }
+}
+
+@_cdecl("covertree_outline_bounds") @implementation
+public func covertree_outline_bounds(
+  _ from: In<covertree_outline>, _ to: In<covertree_outline>, _ wanted: In<covertree_outline_wanted>,
+  _ options: In<covertree_call_options>, _ bounds: Out<Double>
+) -> covertree_status {
+  copying { (copies) throws(CoverTreeError) in
+    let context = try callContext(options)
+    let (own, other) = (try copies.outline(from, "from", context), try copies.outline(to, "to", context))
+    try other.bounds(
+      ofPointsOf: own, copies.wanted(wanted, own.count), context: context, bounds: required(bounds, "bounds"))
+  }
+}
+
+@_cdecl("covertree_outline_bounds_given") @implementation
+public func covertree_outline_bounds_given(
+  _ to: In<covertree_outline>, _ queries: In<covertree_matrix>, _ features: In<covertree_features>,
+  _ wanted: In<covertree_outline_wanted>, _ options: In<covertree_call_options>, _ bounds: Out<Double>
+) -> covertree_status {
+  copying { (copies) throws(CoverTreeError) in
+    let context = try callContext(options)
+    let known = try KnownQueries(queries, features)
+    try copies.outline(to, "to", context).bounds(
+      of: known.points, features: known.features, residualVariance: known.residualVariance,
+      copies.wanted(wanted, known.points.count), context: context, bounds: required(bounds, "bounds"))
+  }
+}
+
 @_cdecl("covertree_residual_knn_given") @implementation
 public func covertree_residual_knn_given(
   _ residual: Handle, _ queries: In<covertree_matrix>, _ features: In<covertree_features>, _ k: Int64,

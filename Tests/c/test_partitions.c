@@ -136,6 +136,50 @@ static void test_residual(const double *points) {
   EXPECT_ERROR(covertree_residual_bounds(partitions[0], rows, 1, pivots, NAN, NULL, lengths), COVERTREE_INVALID_ARGUMENT,
                "error");
   free(rows);
+  /* The same of outlines of points, also if only some of them count. */
+  covertree_outline outlines[2];
+  covertree_residual *bases[2];
+  int64_t ranks[2][HALF], order[2][HALF], before[N];
+  float *coordinates[2], errors[2][HALF];
+  covertree_residual_arrays *arrays = NULL;
+  covertree_residual_view shown;
+  for (int i = 0; i < 2; i++) {
+    coordinates[i] = malloc(sizeof(float[HALF][COVERTREE_OUTLINE_COLUMNS]));
+    EXPECT(covertree_residual_outline_points(partitions[i], 0.1, NULL, ranks[i], coordinates[i], errors[i], &bases[i]) == COVERTREE_OK);
+    EXPECT(covertree_residual_export(partitions[i], NULL, &arrays) == COVERTREE_OK);
+    EXPECT(covertree_residual_arrays_get(arrays, &shown) == COVERTREE_OK);
+    for (int j = 0; j < HALF; j++) order[i][j] = shown.order[j];
+    covertree_residual_arrays_free(arrays);
+    outlines[i] = (covertree_outline){bases[i], HALF, ranks[i], coordinates[i], errors[i], order[i]};
+  }
+  EXPECT(covertree_outline_bounds_given(&outlines[1], F64(points, N, DIM, 0), FEATURES(v, N, M, 0, p), NULL, NULL, lengths)
+         == COVERTREE_OK);
+  for (int i = 0; i < N; i++)
+    if (second.indices[i][0] >= 0)
+      EXPECT(1 - second.distances[i][0] * second.distances[i][0] <= lengths[i] + 1e-12);
+  EXPECT(covertree_outline_bounds(&outlines[0], &outlines[1], NULL, NULL, lengths) == COVERTREE_OK);
+  for (int i = 0; i < HALF; i++)
+    if (second.indices[order[0][i]][0] >= 0)
+      EXPECT(1 - second.distances[order[0][i]][0] * second.distances[order[0][i]][0] <= lengths[i] + 1e-12);
+  for (int i = 0; i < N; i++) before[i] = 0;
+  EXPECT(covertree_outline_bounds(&outlines[0], &outlines[1], &(covertree_outline_wanted){before, NULL}, NULL, lengths)
+         == COVERTREE_OK);
+  for (int i = 0; i < HALF; i++) EXPECT(lengths[i] == 0);
+  errors[1][3] = NAN;
+  EXPECT_ERROR(covertree_outline_bounds(&outlines[0], &outlines[1], NULL, NULL, lengths), COVERTREE_INVALID_ARGUMENT, "errors[3]");
+  errors[1][3] = 1;
+  ranks[1][0]++;
+  EXPECT_ERROR(covertree_outline_bounds(&outlines[0], &outlines[1], NULL, NULL, lengths), COVERTREE_INVALID_ARGUMENT, "ranks");
+  ranks[1][0]--;
+  order[1][1] = order[1][0];
+  EXPECT_ERROR(covertree_outline_bounds(&outlines[0], &outlines[1], NULL, NULL, lengths), COVERTREE_INVALID_ARGUMENT, "indices[1]");
+  EXPECT_ERROR(covertree_residual_outline_points(partitions[0], 0, NULL, ranks[0], coordinates[0], errors[0], &bases[0]),
+               COVERTREE_INVALID_ARGUMENT, "tau");
+  for (int i = 0; i < 2; i++) {
+    free(coordinates[i]);
+    covertree_residual_free(bases[i]);
+  }
+
   EXPECT_ERROR(covertree_residual_outline(partitions[1], 1, 0.2, NULL, NULL, &pivots, &error), COVERTREE_INVALID_ARGUMENT,
                "group");
   EXPECT_ERROR(covertree_residual_outline(partitions[1], 0, 1, NULL, NULL, &pivots, &error), COVERTREE_INVALID_ARGUMENT,

@@ -9,6 +9,7 @@ import numpy as np
 
 import covertreex
 from covertreex import MappedTree, VectorStore, cover_tree, vecchia
+from covertreex._partitions.outline import Needs, Outline
 from covertreex._partitions.partition import Partition
 from covertreex._partitions.queries import Queries
 from covertreex.indexes import HNSW, BruteForce
@@ -166,9 +167,15 @@ def known(of, points):
 
 
 def bounds(of):
-    outline = of.extent().outlines[0]
+    outline = Outline.of(of.tree)[0]
     outline.largest(ROWS, of.tree.features(ROWS))
     outline.largest_of(of.tree, np.arange(5))
+
+
+def point_bounds(of):
+    outline, needs = of.extent().outlines, Needs(np.full(len(ROWS), 900), np.zeros(len(ROWS)))
+    outline.largest(ROWS, of.tree.features(ROWS), needs)
+    outline.largest_of(outline, np.arange(len(ROWS)), needs)
 
 
 def in_parts(coords):
@@ -378,6 +385,7 @@ CALLS = {
     "partitions radius": (mapped, lambda t, q: t.radius(0.1, queries=q), [rows()], [with_nan()]),
     "partition of a residual tree": (partition, lambda t, q: t.nearest(known(t, q), 3), [rows()], None),
     "partition of a residual tree, bounds": (partition, bounds, [], None),
+    "partition of a residual tree, bounds of points": (partition, point_bounds, [], None),
     "opened partitions": (None, lambda _: MappedTree(nowhere()), [], []),
     "index": (None, lambda _: HNSW(2), [], None),
     "index over a store": (vectors, BruteForce, [], None),

@@ -11,7 +11,7 @@ from covertreex import cover_tree
 from covertreex._partitions import exchange
 from covertreex._partitions.curve import Curve, positions
 from covertreex._partitions.layout import Layout
-from covertreex._partitions.outline import Outline
+from covertreex._partitions.outline import Needs, Outline, PointOutline
 from covertreex._partitions.partition import Partition
 from covertreex._partitions.queries import Queries
 from covertreex._partitions.rounds import NearestBlock, WithinBlock
@@ -191,6 +191,49 @@ def test_nothing_exceeds_the_bounds_of_an_outline(rng, n, tau):
     restored = pickle.loads(pickle.dumps(outlines))
     again = np.max([outline.largest(new, tree.features(new)) for outline in restored], axis=0)
     assert (again == bound).all()
+
+
+@pytest.mark.parametrize("kernel", [RBF(0.8), Matern52(0.6), Matern12(2.0)])
+@pytest.mark.parametrize("n", [40, 1500])
+def test_nothing_exceeds_the_bounds_of_outlined_points(rng, n, kernel):
+    """Not of points of another outline, and not of new ones; with upper indices, and with a least |rho| of use."""
+    points, new = rng.standard_normal((n, 3)), rng.standard_normal((150, 3)) - 1
+    points[: n // 10] = points[n // 10 : n // 10 * 2]  # some are equal, and some are inducing points
+    new[:20] = points[:20]
+    tree = cover_tree(points, kernel=kernel, inducing_count=min(n, 100))
+    indices = np.sort(rng.choice(3 * n, n, replace=False))
+    outline = PointOutline.of(tree, indices)
+    v, p = residual_oracle.features(kernel, points, tree.inducing_points)
+    made = residual_oracle.features(kernel, new, tree.inducing_points)
+    rho, _ = residual_oracle.correlations(kernel, new, *made, points, v, p)
+    other = tree.with_points(new)
+    own, order = PointOutline.of(other, np.arange(150)), other._model().arrays["block_order"]
+    everywhere = np.argsort(order)
+    for before, least in [
+        (None, np.zeros(150)),
+        (rng.integers(0, 3 * n, 150), np.zeros(150)),
+        (None, np.full(150, 0.5)),
+        (rng.integers(0, 3 * n, 150), 1.2 * rng.random(150)),
+    ]:
+        counts = np.ones((150, n), bool) if before is None else indices[None] < before[:, None]
+        true = np.where(counts, np.abs(rho), 0).max(axis=1)
+        needs = Needs(before, least)
+        given = outline.largest(new, other.features(new), needs)
+        faster = outline.largest_of(own, everywhere, needs)
+        of_use = (true >= least) & (least <= 1)
+        for bound in (given, faster):
+            assert (bound >= true - 1e-9)[of_use].all()
+            assert (bound <= 1).all()
+        if n > 40 and before is None and not least.any() and kernel == RBF(0.8):
+            assert np.median(given - true) < 0.1  # they are tight
+            assert np.median(faster - true) < 0.2
+        some = rng.permutation(150)[:30]
+        part = Needs(None if before is None else before[some], least[some])
+        # Where a bound is of no use, it depends on the other queries of a panel.
+        same = outline.largest_of(own, everywhere[some], part) == faster[some]
+        assert same[((faster >= least) & (least <= 1))[some]].all()
+        restored, again = pickle.loads(pickle.dumps((outline, own)))
+        assert (restored.largest_of(again, everywhere, needs) == faster).all()
 
 
 # Cuts

@@ -53,7 +53,11 @@ final class PivotedCholesky {
   var residualNormsSquared: UnsafePointer<Double> { UnsafePointer(scratch.residualNormsSquared.base) }
 
   /// Adds pivots from the positions `candidates` until every residual norm is at most `tolerance`, or there are `mostPivots`.
-  func run(_ candidates: [Int32], tolerance: Double, mostPivots: Int) throws(CoverTreeError) {
+  ///
+  /// - Parameter inOrder: the candidates become pivots one after the other, up to the first that is nearly in the span of those before it.
+  func run(
+    _ candidates: [Int32], tolerance: Double, mostPivots: Int, inOrder: Bool = false
+  ) throws(CoverTreeError) {
     let count = candidates.count
     if count > scratch.capacity { scratch = try Scratch(model, capacity: count) }
     try fillCorrelations(candidates)
@@ -63,8 +67,8 @@ final class PivotedCholesky {
     for j in 0..<count { residualNormsSquared[j] = correlations[j * stride + j] }
     (slots, pivots, largestNorms, candidateCount) = ([], [], [], count)
     while slots.count < min(count, mostPivots) {
-      var pivot = 0
-      for j in 1..<max(1, count) where residualNormsSquared[j] > residualNormsSquared[pivot] { pivot = j }
+      var pivot = inOrder ? slots.count : 0
+      for j in 1..<max(1, count) where !inOrder && residualNormsSquared[j] > residualNormsSquared[pivot] { pivot = j }
       let largest = residualNormsSquared[pivot]
       guard largest > tolerance * tolerance else { break }
       let column = scratch.columns.base + slots.count * stride

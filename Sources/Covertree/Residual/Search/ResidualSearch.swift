@@ -73,6 +73,8 @@ public final class ResidualSearch: @unchecked Sendable {
   private let knownEqualPoints = Lazy<EqualPoints>()
   /// The basis of the span of all points, made for the first projection onto it.
   let spanned = Lazy<Basis>()
+  /// The bases of an outline whose pivots the points are, made for the first bounds.
+  let outlined = Lazy<OutlineBases>()
   /// The work of all searches so far. Guarded by `processLock`.
   private var statistics = ResidualStatistics()
   public let buildSeconds: Double

@@ -64,6 +64,9 @@ residual_arrays_get: handle ResidualView*
 residual_outline: handle int64 double CallOptions* int64* handle* double*
 residual_projections: handle Matrix* Features* CallOptions* array
 residual_bounds: handle array int64 handle double CallOptions* array
+residual_outline_points: handle double CallOptions* array array array handle*
+outline_bounds: Outline* Outline* OutlineWanted* CallOptions* array
+outline_bounds_given: Outline* Matrix* Features* OutlineWanted* CallOptions* array
 residual_knn_given: handle Matrix* Features* int64 SearchOptions* array array
 vif_build: Matrix* array array array VifOptions* handle*
 vif_with_parameters: handle VifOptions* handle*

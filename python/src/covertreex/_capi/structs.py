@@ -38,6 +38,14 @@ class Features(Structure):
     _fields_ = _fields("Matrix v_matrix; array residual_variance kernel_diagonal")
 
 
+class Outline(Structure):
+    _fields_ = _fields("handle pivots; int64 n_points; array ranks coordinates errors indices")
+
+
+class OutlineWanted(Structure):
+    _fields_ = _fields("array before least")
+
+
 class _Options(Structure):
     """Options with their defaults: zeros, behind their size."""
 

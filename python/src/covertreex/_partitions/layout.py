@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .._capi import Float64s, Int64s
 from .._scores import LEAST_SQUARE
 from .curve import Curve
-from .outline import Outline
+from .outline import Needs, Outline, Outlines, PointOutline
 from .queries import Features
 
 # The largest error of a bound by rounding, in units of it; coordinates of float64, some dozens of operations.
@@ -34,7 +34,7 @@ class Extent:
     radius: float
     n_points: int
     first: int  #: the smallest dataset index
-    outlines: list[Outline] | None  #: None in the Euclidean metric
+    outlines: Outlines | None  #: None in the Euclidean metric
     lengthscale: Float64s | None = None  #: (dim,) where residual correlations are ordered as distances
 
 
@@ -49,7 +49,7 @@ class Layout:
     radii: Float64s
     n_points: Int64s
     first: Int64s
-    outlines: list[list[Outline] | None]
+    outlines: list[Outlines | None]
     lengthscale: Float64s | None = None  #: (dim,) the same for all
 
     @classmethod
@@ -115,24 +115,39 @@ class Layout:
         gap: Float64s = np.sqrt(ball) * (1 - _SLACK) - self.radii[partition] * (1 + _SLACK) - _LEAST_DISTANCE
         return np.maximum(gap, 0)
 
-    def outlined(self, largest: Callable[[Outline], Float64s], limits: Float64s) -> Iterator[Bounded]:
-        """The same from outlines."""
+    def outlined(
+        self, of_groups: Callable[[Outline], Float64s], of_points: Callable[[PointOutline, Needs], Float64s],
+        before: Int64s | None, limits: Float64s, home: int = -1,
+    ) -> Iterator[Bounded]:  # fmt: skip
+        """The same from outlines: of partitions in groups of points, or of their points one by one.
+
+        ``home`` is a partition that is not bounded.
+        """
+        needs = Needs(before, 1 - 2 * _SLACK - limits * limits * (1 + 4 * _SLACK))
         for partition, outlines in enumerate(self.outlines):
             least = np.zeros(len(limits))
-            if outlines and len(limits):
-                rho = np.max([largest(outline) for outline in outlines], axis=0)
+            if outlines and len(limits) and partition != home:
+                if isinstance(outlines, PointOutline):
+                    rho = of_points(outlines, needs)
+                else:
+                    rho = np.max([of_groups(outline) for outline in outlines], axis=0)
                 # d = sqrt(1 - |rho|)
                 least = np.sqrt(np.maximum(1 - rho - _SLACK, 0)) * (1 - _SLACK)
             near = np.flatnonzero(least <= limits)
             if len(near):
                 yield partition, near, least[near]
 
-    def near(self, points: NDArray[Any], features: Features | None, limits: Float64s) -> Iterator[Bounded]:
+    def near(
+        self, points: NDArray[Any], features: Features | None, limits: Float64s, before: Int64s | None = None
+    ) -> Iterator[Bounded]:
         """The partitions that can have anything for queries within their limits of scores, with lower bounds."""
         if features is None or self.lengthscale is not None:
             return self.bounded(points, limits)
         rows = np.ascontiguousarray(points, np.float64)
-        return self.outlined(lambda outline: outline.largest(rows, features), limits)
+        return self.outlined(
+            lambda outline: outline.largest(rows, features),
+            lambda outline, needs: outline.largest(rows, features, needs), before, limits,
+        )  # fmt: skip
 
 
 def _outside(x: Float64s, low: float, high: float) -> Float64s:

@@ -18,7 +18,7 @@ from ..kernels import Stationary
 from ..residual import ResidualTree
 from ..tree import CoverTree
 from .layout import Bounded, Extent, Layout
-from .outline import Outline
+from .outline import Needs, Outline, PointOutline, outlines
 from .queries import Answer, Nearest, Queries, Within
 
 
@@ -58,23 +58,23 @@ class Partition:
     def __reduce__(self) -> Any:
         return Partition, (np.array(self.indices), self.tree, self.values)
 
-    def extent(self) -> Extent:
-        """The extent of the points."""
+    def extent(self, n_points: int | None = None) -> Extent:
+        """The extent of the points, of ``n_points`` in all partitions."""
         points = self.points()
         low, high = points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
         center = low / 2 + high / 2
         square = np.zeros(len(points))
         for d in range(points.shape[1]):
             square += (points[:, d].astype(np.float64) - center[d]) ** 2
-        outlines, lengthscale = None, None
+        known, lengthscale = None, None
         if isinstance(self.tree, ResidualTree):
             kernel = self.tree.kernel
             if self.tree._is_spatial and isinstance(kernel, Stationary):
                 lengthscale = np.broadcast_to(np.asarray(kernel.lengthscale, np.float64), low.shape)
             else:
-                outlines = Outline.of(self.tree)
+                known = outlines(self.tree, self.indices, len(self) if n_points is None else n_points)
         radius = float(np.sqrt(square.max()))
-        return Extent(low, high, center, radius, len(self), int(self.indices[0]), outlines, lengthscale)
+        return Extent(low, high, center, radius, len(self), int(self.indices[0]), known, lengthscale)
 
     def own(self, some: Int64s | slice = slice(None)) -> Queries:
         """Points of the partition as queries, by ascending index: of some dataset indices, or a slice of near ones."""
@@ -95,12 +95,30 @@ class Partition:
         own = self.indices[local]
         return Queries(rows=own, points=self.points(local), own=own, features=features)
 
-    def near(self, queries: Queries, layout: Layout, limits: Float64s) -> Iterator[Bounded]:
-        """The partitions that can have anything for points of this one within their limits: as :meth:`Layout.near`."""
+    def near(self, queries: Queries, layout: Layout, number: int, limits: Float64s) -> Iterator[Bounded]:
+        """The partitions that can have anything for points of this one, which has a number: as :meth:`Layout.near`."""
         if isinstance(self.tree, ResidualTree) and layout.lengthscale is None:
             assert queries.own is not None
-            tree, local = self.tree, np.searchsorted(self.indices, queries.own)
-            return layout.outlined(lambda outline: outline.largest_of(tree, local), limits)
+            assert queries.features is not None
+            tree, local, own = self.tree, np.searchsorted(self.indices, queries.own), layout.outlines[number]
+            points, features = np.ascontiguousarray(queries.points, np.float64), queries.features
+            positions = tree._model().arrays["block_places"][local].astype(np.int64)
+
+            def of_points(outline: PointOutline, needs: Needs) -> Float64s:
+                if not isinstance(own, PointOutline):
+                    return outline.largest(points, features, needs)
+                rho = outline.largest_of(own, positions, needs)
+                # The few that are left have an error of their own in this bound, and none in the other one.
+                left = np.flatnonzero(rho >= needs.least)
+                if len(left):
+                    some = features[0][left], features[1][left]
+                    rho[left] = np.minimum(rho[left], outline.largest(points[left], some, needs.some(left)))
+                return rho
+
+            def of_groups(outline: Outline) -> Float64s:
+                return outline.largest_of(tree, local)
+
+            return layout.outlined(of_groups, of_points, queries.before, limits, number)
         return layout.bounded(queries.points, limits)
 
     # Searches

@@ -60,9 +60,9 @@ class _Block:
         assert self._bounds is not None
         (layout, home), self._bounds = self._bounds, None
         if home is None:
-            found = layout.near(self.queries.points, self.queries.features, limits)
+            found = layout.near(self.queries.points, self.queries.features, limits, self.queries.before)
         else:
-            found = home[1].near(self.queries, layout, limits)
+            found = home[1].near(self.queries, layout, home[0], limits)
         before, near = self.queries.before, []
         for partition, rows, least in found:
             some = slice(None) if before is None else np.flatnonzero(before[rows] > layout.first[partition])
@@ -106,8 +106,9 @@ class NearestBlock(_Block):
     """A block of queries on its search for the ``k`` nearest of all points.
 
     In the first round each query sees the partition that owns its location, in the next one the two nearest of the
-    others that may have something for it, then eight, and so on: each is seen, or known to have nothing, after
-    ``log4(partitions) + 2`` rounds. More partitions at a time would be seen in vain; fewer would make more rounds.
+    others that may have something for it, then eight, and so on; by residual correlation the nearest one, then four.
+    Each is seen, or known to have nothing, after ``log4(partitions) + 3`` rounds. More partitions at a time would be
+    seen in vain; fewer would make more rounds.
     """
 
     def __init__(self, queries: Queries, layout: Layout, k: int, dtype: Any, home: Home | None = None) -> None:
@@ -116,6 +117,8 @@ class NearestBlock(_Block):
         self.found = none_nearest(n, k, dtype)
         self._owner = layout.curve.partitions(queries.points) if home is None else np.full(n, home[0])
         self._first = layout.first
+        # Bounds of residual correlations are nearly the correlations: the partition of the largest is the one to see.
+        self._first_visits = 1 if queries.features is not None else 2
         self._left: _Pairs | None = None  # until the owners have answered
 
     def copy(self) -> NearestBlock:
@@ -143,7 +146,7 @@ class NearestBlock(_Block):
         nearer[equal] = (self._first[pairs.partitions[equal]] < ends) | (ends < 0)
         pairs = pairs.some(nearer)
         self._keep(np.unique(pairs.rows))
-        wanted = pairs.ranks() < 2 * 4 ** (self.traffic.rounds - 1)
+        wanted = pairs.ranks() < self._first_visits * 4 ** (self.traffic.rounds - 1)
         self._left, chosen = pairs.some(~wanted), pairs.some(wanted)
         return self._questions(chosen.partitions, chosen.rows, worst)
 

@@ -177,9 +177,9 @@ def refit(group: Group, common: ResidualTree, made: Made) -> Group:
     }
 
 
-def extents(group: Group) -> list[Extent]:
-    """The extents of the partitions of a group, in their order."""
-    return [partition.extent() for partition in group.values()]
+def extents(group: Group, n_points: int) -> list[Extent]:
+    """The extents of the partitions of a group, in their order; all partitions have ``n_points`` points."""
+    return [partition.extent(n_points) for partition in group.values()]
 
 
 def layout(curve: Curve, of_groups: list[list[Extent]]) -> Layout:

@@ -58,7 +58,7 @@ class PartitionedTree:
     def _use(self, groups: Groups, common: Future | None) -> None:
         """Use these partitions, and compute their layout."""
         self._groups, self._common = groups, common
-        layout = self._submit(_tasks.layout, self._curve, groups.each(_tasks.extents))
+        layout = self._submit(_tasks.layout, self._curve, groups.each(_tasks.extents, self.n_points))
         self._where = self._submit(_rounds.known, layout, groups.owners)
         self._known = known = self._submit(_tasks.summary, layout).result()
         #: Sides of the boxes around the partitions, shape (partitions, dim).
