@@ -210,6 +210,7 @@ bench: build/installed build/venv-bench
 	$(IN_VENV) benchmarks/store.py
 	$(IN_VENV) benchmarks/metrics.py
 	$(IN_VENV) benchmarks/machines.py
+	$(IN_VENV) benchmarks/machines_visits.py
 	$(IN_VENV) benchmarks/machines.py --mapped
 	$(IN_VENV) benchmarks/machines_vif.py
 	scripts/bench-r
