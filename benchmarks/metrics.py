@@ -85,20 +85,21 @@ def drawn(make: str, n: int, rng: np.random.Generator) -> np.ndarray:
     return np.column_stack([wide * np.cos(around), wide * np.sin(around), heights])
 
 
-def fastest(turns: int, search: Callable[[], np.ndarray]) -> tuple[float, np.ndarray]:
-    """Seconds of the fastest of some searches, and what the last one found."""
-    runs = [timed(search) for _ in range(turns)]
-    return min(seconds for seconds, _ in runs), runs[-1][1]
+def fastest(
+    turns: int, *searches: Callable[[], np.ndarray]
+) -> tuple[list[float], np.ndarray]:
+    """Seconds of the fastest turn of each search, and what the first one found."""
+    runs = [[timed(search) for search in searches] for _ in range(turns)]
+    seconds = [min(run[which][0] for run in runs) for which in range(len(searches))]
+    return seconds, runs[-1][0][1]
 
 
-def euclidean_seconds(make: str, n: int, n_queries: int, turns: int) -> float:
-    """Seconds of our search by plain Euclidean distance."""
+def euclidean(make: str, n: int, n_queries: int) -> Callable[[], np.ndarray]:
+    """Our search by plain Euclidean distance."""
     rng = np.random.default_rng(1)
     points, queries = drawn(make, n, rng), drawn(make, n_queries, rng)
     tree = covertreex.cover_tree(points)
-    return fastest(
-        turns, lambda: tree.knn(K, queries=queries, return_distances=True)[0]
-    )[0]
+    return lambda: tree.knn(K, queries=queries, return_distances=True)[0]
 
 
 def truth(case: Case, points: np.ndarray, queries: np.ndarray) -> Truth:
@@ -143,34 +144,35 @@ def searches(
 
 def main() -> None:
     """Measure, print, and write the table."""
-    given = options(__doc__, turns=3).parse_args()
+    given = options(__doc__, turns=5).parse_args()
     n, n_queries, turns = (
         (50_000, 20_000, 1) if given.quick else (1_000_000, 200_000, given.turns)
     )
     others, lines = OtherPrograms(), []
-    plain: dict[str, float] = {}
+    plain: dict[str, Callable[[], np.ndarray]] = {}
     for case in CASES:
         rng = np.random.default_rng(1)
         points, queries = drawn(case.make, n, rng), drawn(case.make, n_queries, rng)
         besides = [case.make, *(["units"] if case.make == "sphere" else [])]
         for make in besides:
-            if make not in plain:
-                plain[make] = euclidean_seconds(make, n, n_queries, turns)
+            plain.setdefault(make, euclidean(make, n, n_queries))
+        truths: dict[int, Truth] = {}
         for name, (search, share) in searches(case, points, queries).items():
-            seconds, indices = fastest(turns, search)
-            seconds *= share
-            true = truth(case, points, queries[::share])
-            recall = true.recall(indices)
-            times = ", ".join(f"{seconds / plain[make]:.2f}" for make in besides)
-            times = times if name == "covertreex" else ""
-            figures = [f"{seconds / n_queries * 1e6:.2f}", f"{recall:.4f}", times]
-            lines.append([case.title, name, *figures])
+            ours = [plain[make] for make in besides] if name == "covertreex" else []
+            (seconds, *others_seconds), indices = fastest(turns, search, *ours)
+            if share not in truths:
+                truths[share] = truth(case, points, queries[::share])
+            recall = truths[share].recall(indices)
+            times = ", ".join(f"{seconds / one:.2f}" for one in others_seconds)
+            micros = seconds * share / n_queries * 1e6
+            lines.append([case.title, name, f"{micros:.2f}", f"{recall:.4f}", times])
             print(*lines[-1], flush=True)
     head = ["metric", "contender", "µs a query", "recall", "times our Euclidean"]
     note = (
         f"{spaced(n)} points of 3 coordinates (great circle: 2), float32 in a cube or float64, {spaced(n_queries)} "
-        f"queries, k = {K}; the fastest of {turns} turns on {machine()}, with {others.cores():.1f} cores in use by "
-        "other programs. `benchmarks/metrics.py` writes this table."
+        f"queries, k = {K}; the fastest of {turns} turns, each with our Euclidean search (great circle: of latitude and "
+        f"longitude, and of unit vectors), on {machine()}, with {others.cores():.1f} cores in use by other programs. "
+        "`benchmarks/metrics.py` writes this table."
     )
     if not given.quick:
         write(

@@ -994,9 +994,10 @@ typedef struct covertree_residual_arrays covertree_residual_arrays;
  * The pivots of a block are points whose span in the residual process nearly
  * contains the other points of the block, and the block has an orthonormal
  * basis of the part of that span that holds most of its points. Point i has the
- * coefficients f_i there, and the residual of its unit vector has the norm e_i. Within a block, |rho_ij - f_i . f_j| <= e_i e_j. With the product B
- * of the bases of two blocks, |rho_ij - f_i^T B f_j| <= e_i + e_j. The norms
- * are rounded up, and include the rounding error of float32. */
+ * coefficients f_i there, and the residual of its unit vector has the norm e_i.
+ * Within a block, |rho_ij - f_i . f_j| <= e_i e_j. With the product B of the
+ * bases of two blocks, |rho_ij - f_i^T B f_j| <= e_i + e_j. The norms are
+ * rounded up, and include the rounding error of float32. */
 typedef struct covertree_residual_view {
   int64_t n_points;
   int64_t dim;

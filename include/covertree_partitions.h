@@ -90,10 +90,10 @@ covertree_status covertree_residual_bounds(
 typedef struct covertree_outline {
   covertree_residual *pivots; /* a model of the pivots, block by block */
   int64_t n_points;
-  const int64_t *ranks;     /* of each block (n_blocks of covertree_residual_info
-                               for the outlined model) its number of pivots */
-  const float *coordinates; /* n_points x COVERTREE_OUTLINE_COLUMNS, in the order
-                               of covertree_residual_view.order */
+  const int64_t *ranks;     /* the pivots of each block; as many as n_blocks of
+                               covertree_residual_info for the outlined model */
+  const float *coordinates; /* n_points x COVERTREE_OUTLINE_COLUMNS, in the
+                               order of covertree_residual_view.order */
   const float *errors;      /* n_points: of each point */
   const int64_t *indices;   /* n_points: what `before` counts; ascending in each
                                block */
@@ -116,8 +116,9 @@ covertree_status covertree_residual_outline_points(
 /* What queries need of bounds, one number for each. */
 typedef struct covertree_outline_wanted {
   const int64_t *before; /* only points of lower indices count; NULL: all do */
-  const double *least;   /* a bound that is smaller says nothing but that; above
-                            1: no bound is wanted; NULL: 0 */
+  const double *least;   /* the smallest |rho| of use: a bound below it may be
+                            any number below it; above 1: no bound is wanted;
+                            NULL: 0 */
 } covertree_outline_wanted;
 
 /* Bounds |rho| of the points of an outline with any point of another one.
@@ -131,7 +132,6 @@ covertree_status covertree_outline_bounds(
 
 /* The same for any queries, whose V and p are known from
  * covertree_residual_features: tighter, and O(m) for each query and pivot. */
-
 covertree_status covertree_outline_bounds_given(
     const covertree_outline *to, const covertree_matrix *queries,
     const covertree_features *features, const covertree_outline_wanted *wanted,

@@ -7,6 +7,14 @@ struct RuntimeMetric: MetricSpace, @unchecked Sendable {
   let count: Int
   /// The owner keeps them alive during a search. The terms without periods follow if they have some.
   let terms: UnsafePointer<MetricTerms>
+  /// Whether sums are plain squares of three coordinates: of points in boxes and on spheres. The loops of searches contain their code,
+  /// because calls would take a third of the time.
+  private let isPlainInSpace: Bool
+
+  init(count: Int, terms: UnsafePointer<MetricTerms>) {
+    (self.count, self.terms) = (count, terms)
+    isPlainInSpace = terms.pointee.term == .plainSquare && terms.pointee.summed == 3 && !terms.pointee.wraps
+  }
 
   @inline(__always) static var isEuclidean: Bool { false }
   @inline(__always) var summed: Int { terms.pointee.summed }
@@ -35,6 +43,7 @@ struct RuntimeMetric: MetricSpace, @unchecked Sendable {
   func sums<S: Scalar>(
     _: S.Type, _ query: UnsafePointer<S.Lanes>, toGroup group: UnsafePointer<S.Lanes>
   ) -> S.Lanes {
+    if isPlainInSpace { return S.squaredDistances(query, toGroup: group, FixedDimension<3>()) }
     var sum = S.Lanes(repeating: 0)
     fill(&sum, query, group, 1, S.self)
     return sum
@@ -45,13 +54,17 @@ struct RuntimeMetric: MetricSpace, @unchecked Sendable {
     _: S.Type, _ query: UnsafePointer<S.Lanes>, toGroups groups: UnsafePointer<S.Lanes>, count: Int,
     into sums: UnsafeMutablePointer<S.Lanes>
   ) {
-    fill(sums, query, groups, count, S.self)
+    guard isPlainInSpace else { return fill(sums, query, groups, count, S.self) }
+    for number in 0..<count {
+      sums[number] = S.squaredDistances(query, toGroup: groups + number &* self.count, FixedDimension<3>())
+    }
   }
 
   @inline(__always)
   func sums<S: Scalar>(
     _: S.Type, _ low: UnsafePointer<S.Lanes>, _ high: UnsafePointer<S.Lanes>, toBoxes boxes: UnsafePointer<S.Lanes>
   ) -> S.Lanes {
+    if isPlainInSpace { return S.squaredDistances(low, high, toBoxes: boxes, FixedDimension<3>()) }
     var sum = S.Lanes(repeating: 0)
     fill(&sum, BoxDifferences<S>(low: low, high: high, boxes: boxes))
     return sum

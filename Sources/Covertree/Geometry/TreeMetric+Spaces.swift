@@ -35,8 +35,9 @@ extension TreeMetric {
   }
 
   private func terms(_ reach: [Double]) -> MetricTerms {
-    MetricTerms(
-      term: kind.isNorm ? term : .plainSquare,
+    let hasPlainSquares = !kind.isNorm || exponent == 2 && parameters.weights.allSatisfy { $0 == 1 }
+    return MetricTerms(
+      term: hasPlainSquares ? .plainSquare : term,
       formula: kind == .haversine ? .haversine : kind == .mahalanobis ? .quadratic : .sum, summed: summed,
       wraps: isPeriodic, exponent: exponent, dim: dim, floats: UnsafePointer(floats.base),
       doubles: UnsafePointer(doubles.base),
