@@ -69,7 +69,7 @@ extension Copies {
   }
 }
 
-/// The noise variance of a model without noise. It lives as long as the process, and nobody writes it.
+/// The noise variance of a model without noise. It is constant, and lives as long as the process.
 nonisolated(unsafe) private let noNoise = {
   let zero = UnsafeMutableBufferPointer<Double>.allocate(capacity: 1)
   zero.initialize(repeating: 0)

@@ -24,7 +24,7 @@ public final class PointOutline: @unchecked Sendable {
   public let count: Int
   /// By position.
   let indices: Buffer<Int64>
-  /// Low-rank blocks on the pivots; nil if there are none, and points have nothing but their errors.
+  /// Low-rank blocks on the pivots; nil for a block without pivots, whose points have only their errors.
   let blocks: [LowRankBlock?]
   /// The largest error of each block's points; 1 if rounding spoiled the basis.
   let largestErrors: [Float]

@@ -243,7 +243,7 @@ final class FunctionPrim: @unchecked Sendable {
     return component
   }
 
-  /// What one thread needs.
+  /// The memory of one thread.
   private final class Worker {
     let evaluator: RowEvaluator
     /// Places whose pairs are evaluated.

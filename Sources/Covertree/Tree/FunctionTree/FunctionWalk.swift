@@ -230,7 +230,7 @@ protocol FunctionResult {
   func wants(_ distance: Double, _ index: Int32) -> Bool
   /// Takes an object, which has a dataset index and a node.
   mutating func add(_ distance: Double, _ index: Int32, at node: Int32) throws(CoverTreeError)
-  /// Whether what is found lowers the reach, so that near objects should come first.
+  /// Whether objects that are found lower the reach, so that near ones should come first.
   static var isOrdered: Bool { get }
   /// Whether whole subtrees may be taken.
   static var takesSubtrees: Bool { get }
