@@ -10,7 +10,6 @@ have neighbours of it, and its own.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import covertreex.dask
 import dask.array as da
 import numpy as np
 from covertreex import residual_tree
+from covertreex._bench.clocks import timed
 from covertreex.kernels import RBF, Matern52
 from dask.distributed import Client, LocalCluster
 from processes import options
@@ -25,13 +25,6 @@ from tables import machine, table, write
 
 HERE = Path(__file__).parent
 PARTITIONS = 16
-
-
-def processors(call: Callable[[], Any]) -> tuple[float, Any]:
-    """The time of all processors that a call takes, and its result."""
-    start = time.process_time()
-    result = call()
-    return time.process_time() - start, result
 
 
 def least_visits(tree: Any, points: np.ndarray, neighbours: np.ndarray) -> float:
@@ -48,12 +41,14 @@ def measured(
     """A row of the table."""
     n = len(points)
     whole = residual_tree(points, **made)
-    one, wanted = processors(lambda: whole.knn(k, predecessor_mode=True))
+    one, wanted = timed(lambda: whole.knn(k, predecessor_mode=True), time.process_time)
     array = da.from_array(points, chunks=(-(-n // PARTITIONS), 3))
     tree = covertreex.dask.cover_tree(
         array, client=client, n_partitions=PARTITIONS, **made
     )
-    many, found = processors(lambda: tree.knn(k, predecessor_mode=True).compute())
+    many, found = timed(
+        lambda: tree.knn(k, predecessor_mode=True).compute(), time.process_time
+    )
     took = tree.last_search
     return [
         f"{name}, {k} predecessors",

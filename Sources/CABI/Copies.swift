@@ -23,8 +23,14 @@ final class Copies {
     guard count >= 0, count < Int64(Int32.max) else {
       throw CoverTreeError(.shape, "\(name): expected 0 to 2^31 - 2 of them, got \(count)")
     }
-    let base = count == 0 ? base : try required(base, name)
-    return try elements(UnsafeBufferPointer(start: base, count: Int(count)))
+    return try array(base, Int(count), name)
+  }
+
+  /// An array that may be NULL only if it is empty.
+  func array<T: BitwiseCopyable>(
+    _ base: In<T>, _ count: Int, _ name: String
+  ) throws(CoverTreeError) -> UnsafeBufferPointer<T> {
+    try elements(UnsafeBufferPointer(start: count == 0 ? base : required(base, name), count: count))
   }
 
   /// Numbers that are `stride` bytes apart.

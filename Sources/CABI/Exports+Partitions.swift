@@ -132,12 +132,6 @@ extension Copies {
       before: try given?.pointee.before.map { (base) throws(CoverTreeError) in try array(base, count, "before") },
       least: try given?.pointee.least.map { (base) throws(CoverTreeError) in try array(base, count, "least") })
   }
-
-  private func array<T: BitwiseCopyable>(
-    _ base: In<T>, _ count: Int, _ name: String
-  ) throws(CoverTreeError) -> UnsafeBufferPointer<T> {
-    try elements(UnsafeBufferPointer(start: count == 0 ? base : required(base, name), count: count))
-  }
 }
 
 @_cdecl("covertree_outline_bounds") @implementation

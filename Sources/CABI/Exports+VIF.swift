@@ -64,8 +64,7 @@ extension Copies {
     guard total >= 0, total < 1 << 40 else {
       throw CoverTreeError(.shape, "offsets: expected numbers from 0 to that of all neighbours, got \(total)")
     }
-    let base = total == 0 ? neighbors : try required(neighbors, "neighbors")
-    return (offsets, try elements(UnsafeBufferPointer(start: base, count: Int(total))))
+    return (offsets, try array(neighbors, Int(total), "neighbors"))
   }
 }
 

@@ -74,10 +74,10 @@ class PointOutline(NamedTuple):
 
 
 class OutlineRows(NamedTuple):
-    """What queries need of bounds: the upper index of each, or None, and its smallest |rho| of use."""
+    """What queries need of bounds."""
 
-    before: Int64s | None
-    least: Float64s
+    before: Int64s | None  #: (q,) only points of lower indices count
+    least: Float64s  #: (q,) the smallest |rho| of use: a bound below it may be any number below it
 
 
 def residual_outline_points(

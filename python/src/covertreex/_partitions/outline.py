@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Union
+from typing import Any, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,24 +23,21 @@ _USEFUL_ERROR = 0.3
 _MOST_BYTES = 1 << 28
 
 
-class Needs(NamedTuple):
-    """What queries need of bounds."""
-
-    before: Int64s | None  #: (q,) only points of lower dataset indices count
-    least: Float64s  #: (q,) a bound below it says nothing but that
+class Needs(partitions.OutlineRows):
+    """What queries need of bounds, by row."""
 
     def some(self, rows: NDArray[np.intp]) -> Needs:
         """Those of some queries."""
         return Needs(None if self.before is None else self.before[rows], self.least[rows])
 
-    def at(self, rows: Int64s, count: int) -> partitions.OutlineRows:
+    def at(self, rows: Int64s, count: int) -> Needs:
         """The same for ``count`` points, of which these are the queries."""
         least, before = np.full(count, 2.0), None
         least[rows] = self.least
         if self.before is not None:
             before = np.zeros(count, np.int64)
             before[rows] = self.before
-        return partitions.OutlineRows(before, least)
+        return Needs(before, least)
 
 
 class Outline(_calls.Closeable):
@@ -111,8 +108,8 @@ class PointOutline(_calls.Closeable):
 
     def largest(self, points: Float64s, features: Features, needs: Needs) -> Float64s:
         """For each query a number that no |rho| with any of the points that count exceeds, shape (q,)."""
-        given, rows = residuals.GivenFeatures(*features), partitions.OutlineRows(*needs)
-        return partitions.outline_bounds_given(self._given(), points, given, rows, n_threads=_calls.threads(None))
+        given, threads = residuals.GivenFeatures(*features), _calls.threads(None)
+        return partitions.outline_bounds_given(self._given(), points, given, needs, n_threads=threads)
 
     def largest_of(self, own: PointOutline, positions: Int64s, needs: Needs) -> Float64s:
         """The same for points of another outline, by their positions in it."""
